@@ -1,0 +1,167 @@
+"""Find a ZoeDepth checkpoint on disk or on the hub, and load it with every weight accounted for."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+import torch
+from huggingface_hub import HfApi, constants, snapshot_download
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig, ZoeDepthForDepthEstimation
+from transformers.utils import logging as transformers_logging
+
+from .errors import CheckpointError
+from .transforms import Preprocessing
+
+FILES = ('config.json', 'preprocessor_config.json', '*.safetensors', '*.safetensors.index.json')
+HUB_TIMEOUT = 5.0
+"""Seconds to wait for the hub's answer; a robot without network must not hang at start."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded model in float32 on the CPU, its preprocessing, and where it came from."""
+
+    name: str
+    folder: Path
+    model: nn.Module
+    preprocessing: Preprocessing
+    range: tuple[float, float]
+    """The nearest and farthest depth in metres that the checkpoint's heads were trained for."""
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights in the model."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+
+def load_checkpoint(name: str, *, revision: str = 'main',
+                    local_files_only: bool = False) -> Checkpoint:
+    """
+    Load a ZoeDepth checkpoint: safetensors only, never remote code.
+
+    :param name: a folder, or an id on the Hugging Face hub.
+    :param revision: the hub's branch, tag or commit; ignored for a folder.
+    :param local_files_only: never ask the hub, only its cache on this machine.
+    :raises CheckpointError: when it is missing, corrupt, or not a ZoeDepth model.
+    """
+    folder = find_checkpoint(name, revision=revision, local_files_only=local_files_only)
+    config = _read_json(folder / 'config.json')
+    _check_is_metric(name, folder, config)
+    model = _load_model(name, folder)
+    preprocessing = Preprocessing.from_config(_read_json(folder / 'preprocessor_config.json'))
+    return Checkpoint(name, folder, model, preprocessing, _range(model.config))
+
+
+def find_checkpoint(name: str, *, revision: str = 'main', local_files_only: bool = False) -> Path:
+    """
+    Return the folder that holds a checkpoint, downloading it from the hub when it must.
+
+    The hub's cache on this machine comes first, so a robot that has the files starts without
+    network. The hub is asked once, with a short time-out.
+
+    :raises CheckpointError: when it is nowhere to be had, naming where it was looked for.
+    """
+    if Path(name).expanduser().is_dir():
+        return Path(name).expanduser()
+    if os.sep in name and (name.startswith(('.', '~', os.sep)) or name.count(os.sep) > 1):
+        raise CheckpointError(f"model '{name}': there is no such folder (looked for "
+                              f"{Path(name).expanduser().absolute()})")
+    wanted = {'repo_id': name, 'revision': revision, 'allow_patterns': list(FILES)}
+    try:
+        return _complete(Path(snapshot_download(**wanted, local_files_only=True)))
+    except (OSError, ValueError) as error:
+        if local_files_only:
+            raise CheckpointError(_not_found(name, revision, 'it is not in the cache')) from error
+    try:
+        _ask_hub(name, revision)
+        return _complete(Path(snapshot_download(**wanted, etag_timeout=HUB_TIMEOUT)))
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise CheckpointError(_not_found(name, revision, reason)) from error
+
+
+def _ask_hub(name: str, revision: str) -> None:
+    """Raise within HUB_TIMEOUT seconds when the hub does not answer, whatever name look-up does."""
+    answers: SimpleQueue[str] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            HfApi().model_info(name, revision=revision, timeout=HUB_TIMEOUT)
+            answers.put('')
+        except Exception as error:  # of whichever HTTP library; the waiting thread names it
+            answers.put(str(error).strip() or repr(error))
+
+    Thread(target=ask, daemon=True).start()
+    try:
+        refusal = answers.get(timeout=2 * HUB_TIMEOUT)
+    except Empty:
+        raise TimeoutError(f'no answer within {2 * HUB_TIMEOUT:.0f} s') from None
+    if refusal:
+        raise ConnectionError(refusal)
+
+
+def _not_found(name: str, revision: str, reason: str) -> str:
+    return (f"model '{name}' (revision '{revision}') could not be found: {reason}. Looked in the "
+            f'cache {constants.HF_HUB_CACHE} and on {constants.ENDPOINT}. Fetch it on a machine '
+            f'with network: hf download {name} --revision {revision}')
+
+
+def _complete(folder: Path) -> Path:
+    if not list(folder.glob('*.safetensors')):
+        raise FileNotFoundError(f'{folder} holds no safetensors file')
+    return folder
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise CheckpointError(f"'{path.parent}' is not a checkpoint: {path.name} cannot be read "
+                              f'({error.strerror})') from error
+    except ValueError as error:
+        raise CheckpointError(f'{path} is not valid JSON: {error}') from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f'{path} does not hold a JSON object')
+    return content
+
+
+def _check_is_metric(name: str, folder: Path, config: dict[str, Any]) -> None:
+    kind = config.get('model_type')
+    if kind != 'zoedepth':
+        raise CheckpointError(
+            f"model '{name}' ({folder}) is of type '{kind}', not 'zoedepth': its depth is not "
+            f'known to be in metres. Use a ZoeDepth checkpoint such as Intel/zoedepth-nyu-kitti')
+
+
+def _load_model(name: str, folder: Path) -> nn.Module:
+    if not list(folder.glob('*.safetensors')):
+        raise CheckpointError(f"model '{name}': {folder} holds no *.safetensors file; pickled "
+                              f'weights (*.bin) are not loaded')
+    transformers_logging.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model, report = ZoeDepthForDepthEstimation.from_pretrained(
+            folder, config=config, torch_dtype=torch.float32, use_safetensors=True,
+            local_files_only=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise CheckpointError(f"model '{name}': {folder} cannot be loaded: {reason}. Fetch it "
+                              f'again, or check the disk') from error
+    lost = sorted(report['missing_keys']) + [str(key) for key in report['mismatched_keys']]
+    if lost:
+        raise CheckpointError(f"model '{name}': {folder} lacks {len(lost)} of the model's weights "
+                              f'(the first is {lost[0]}): the checkpoint is incomplete')
+    module: nn.Module = model.eval().requires_grad_(False)
+    return module
+
+
+def _range(config: Any) -> tuple[float, float]:
+    heads = config.bin_configurations
+    return (min(float(head['min_depth']) for head in heads),
+            max(float(head['max_depth']) for head in heads))

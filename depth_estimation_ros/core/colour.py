@@ -1,0 +1,50 @@
+"""Depth as a colour image, for a person's eyes."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+COLORMAPS = {
+    name: getattr(cv2, f'COLORMAP_{name.upper()}')
+    for name in ('turbo', 'inferno', 'magma', 'plasma', 'viridis', 'cividis', 'jet', 'bone')
+}
+"""The names of the colour maps and OpenCV's codes for them."""
+
+INVALID_BGR = (64, 64, 64)
+"""The dark grey of a pixel without depth; no colour map above contains it."""
+
+
+class Colouriser:
+    """
+    Maps metres to colours with a fixed range, so that a colour means the same in every frame.
+
+    Valid depth outside the range takes the range's end colour; a pixel that is not finite is
+    drawn in :data:`INVALID_BGR`.
+    """
+
+    def __init__(self, colormap: str, near: float, far: float) -> None:
+        """
+        Prepare the table of colours.
+
+        :param colormap: a name in :data:`COLORMAPS`.
+        :param near: metres of the first colour.
+        :param far: metres of the last colour, above ``near``.
+        """
+        self._near, self._far = near, far
+        ramp = np.round(np.linspace(0, 255, 255)).astype(np.uint8)[:, None]
+        colours = cv2.applyColorMap(ramp, COLORMAPS[colormap])
+        self._table = np.concatenate([np.array([[INVALID_BGR]], np.uint8), colours])
+
+    def __call__(self, depth: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """
+        Colour a depth image.
+
+        :param depth: float32 metres, H×W.
+        :return: uint8 BGR, H×W×3.
+        """
+        level = np.clip(depth, self._near, self._far)
+        level -= self._near
+        level *= 254 / (self._far - self._near)
+        level += 1.5
+        index = np.where(np.isfinite(depth), level, 0).astype(np.uint8)
+        return np.asarray(cv2.applyColorMap(index, self._table), np.uint8)

@@ -1,0 +1,262 @@
+"""Metric depth of camera images: uint8 RGB in, float32 metres out, at the images' own size."""
+
+import gc
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .checkpoint import Checkpoint, load_checkpoint
+from .errors import DeviceError, ImageError
+from .patches import patch
+from .plan import Planner
+from .transforms import Preprocessing, to_depth, to_network
+
+LOGGER = logging.getLogger(__name__)
+
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+MAX_PRECISION_ERROR = 0.01
+"""The mean relative error in depth against fp32 above which a low precision is not used."""
+
+Image = NDArray[np.uint8]
+Depth = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EstimatorOptions:
+    """How to load and run a model."""
+
+    model: str = 'Intel/zoedepth-nyu-kitti'
+    """A folder, or an id on the Hugging Face hub."""
+    revision: str = 'main'
+    """The hub's branch, tag or commit."""
+    local_files_only: bool = False
+    """Never ask the hub, only its cache on this machine."""
+    device: str = 'auto'
+    """'auto', 'cpu', 'cuda' or 'cuda:N'."""
+    precision: str = 'auto'
+    """'auto', 'fp32', 'bf16' or 'fp16'."""
+
+
+class DepthEstimator:
+    """A ZoeDepth model on its device. Not for use from several threads at once."""
+
+    def __init__(self, options: EstimatorOptions) -> None:
+        """
+        Load a model, move it to its device and warm it.
+
+        :raises CheckpointError: when the checkpoint is missing, corrupt or not ZoeDepth.
+        :raises DeviceError: when the device or the precision is not to be had here.
+        """
+        self.options = options
+        self.device = resolve_device(options.device)
+        checkpoint = load_checkpoint(options.model, revision=options.revision,
+                                     local_files_only=options.local_files_only)
+        self.name = checkpoint.name
+        self.preprocessing = checkpoint.preprocessing
+        self.parameters = checkpoint.parameters
+        self.range = checkpoint.range
+        """The nearest and farthest depth in metres that the model was trained for."""
+        self.precision = 'fp32'
+        self.precision_error: float | None = None
+        """The mean relative error of the chosen low precision against fp32, where measured."""
+        self._place(checkpoint)
+        self._choose_precision(options.precision)
+
+    def estimate(self, images: Sequence[Image], *, flip: bool = False) -> list[Depth]:
+        """
+        Estimate the depth of a batch of images, which may differ in size.
+
+        Images with the same network size run as one batch. Where the device's memory does not
+        hold the batch it is halved.
+
+        :param images: each uint8 RGB, H×W×3.
+        :param flip: average with the mirrored image's depth, as the original ZoeDepth does.
+        :return: for each image float32 metres along the optical axis (REP 118), H×W; NaN where
+            the network gave no finite value.
+        :raises ImageError: when an image has another shape or dtype, or is too small or elongated.
+        :raises DeviceError: when the device's memory does not hold one image.
+        """
+        sizes = [self.network_size(image) for image in images]
+        depths: list[Depth | None] = [None] * len(images)
+        order = sorted(range(len(images)), key=lambda index: sizes[index])
+        for size, group in groupby(order, key=lambda index: sizes[index]):
+            indices = list(group)
+            batch = self._estimate_batch([images[index] for index in indices], size, flip)
+            for index, depth in zip(indices, batch, strict=True):
+                depths[index] = depth
+        return [depth for depth in depths if depth is not None]
+
+    def network_size(self, image: Image) -> tuple[int, int]:
+        """
+        Return the (height, width) at which the network sees an image.
+
+        :raises ImageError: when the network cannot take it.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ImageError(f'expected an HxWx3 uint8 RGB image, not {image.dtype} of shape '
+                             f'{"x".join(map(str, image.shape))}')
+        return self.preprocessing.network_size(*image.shape[:2])
+
+    def describe(self) -> str:
+        """Return one line for the log: model, device, precision, size and network size."""
+        error = '' if self.precision_error is None else (
+            f' ({self.precision_error:.2%} from fp32)')
+        return (f'{self.name}: {self.parameters / 1e6:.1f} M parameters on {self.device_name}, '
+                f'{self.precision}{error}, network {self.preprocessing.width}x'
+                f'{self.preprocessing.height}')
+
+    @property
+    def device_name(self) -> str:
+        """The device in words."""
+        if self.device.type == 'cuda':
+            return f'{self.device} ({torch.cuda.get_device_name(self.device)})'
+        return f'{self.device} ({torch.get_num_threads()} threads)'
+
+    def close(self) -> None:
+        """Give the device's memory back; the estimator is of no use afterwards."""
+        del self._planner
+        gc.collect()
+        if self.device.type == 'cuda':
+            torch.cuda.empty_cache()
+
+    @property
+    def device_bytes(self) -> int:
+        """The memory taken on the CUDA device; 0 on the CPU."""
+        return torch.cuda.memory_allocated(self.device) if self.device.type == 'cuda' else 0
+
+    def _place(self, checkpoint: Checkpoint) -> None:
+        try:
+            model = patch(checkpoint.model).to(self.device, memory_format=torch.channels_last)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(f'{self.device_name} has no room for {self.name} '
+                              f'({self.parameters / 1e6:.0f} M parameters): {error}') from error
+        self._planner = Planner(model)
+
+    def _choose_precision(self, wanted: str) -> None:
+        """Take the first precision whose depth stays near that of fp32; warm the model."""
+        reference = self._warm()
+        for precision in self._candidates(wanted):
+            self._lower(PRECISIONS[precision])
+            error = relative_error(self._warm(), reference)
+            if error <= MAX_PRECISION_ERROR:
+                self.precision, self.precision_error = precision, error
+                return
+            LOGGER.warning('precision %s is %.2f %% from fp32 on %s (limit %.0f %%): not used',
+                           precision, 100 * error, self.device_name, 100 * MAX_PRECISION_ERROR)
+            self._restore()
+
+    def _candidates(self, wanted: str) -> list[str]:
+        if wanted == 'auto':
+            return ['fp16', 'bf16'] if self.device.type == 'cuda' else []
+        if wanted not in PRECISIONS:
+            raise DeviceError(f"precision '{wanted}' is not one of auto, {', '.join(PRECISIONS)}")
+        return [] if wanted == 'fp32' else [wanted]
+
+    def _lower(self, dtype: torch.dtype) -> None:
+        """Convert all but the metric head, in which low precision would cost metres."""
+        model = self._planner.model
+        for name, module in model.named_children():
+            if name != 'metric_head':
+                module.to(dtype)
+        self._planner = Planner(model)
+
+    def _restore(self) -> None:
+        """Load the weights again, at the full precision that lowering them has lost."""
+        self._place(load_checkpoint(self.options.model, revision=self.options.revision,
+                                    local_files_only=True))
+        self.precision, self.precision_error = 'fp32', None
+
+    def _warm(self) -> Depth:
+        """Estimate the depth of one image made of smooth noise, the same each time."""
+        coarse = torch.rand(1, 3, 12, 16, generator=torch.Generator().manual_seed(0)) * 255
+        image = torch.nn.functional.interpolate(coarse, (480, 640), mode='bicubic')
+        pixels = image[0].permute(1, 2, 0).clamp(0, 255).byte().numpy()
+        return self.estimate([pixels])[0]
+
+    def _estimate_batch(self, images: list[Image], size: tuple[int, int],
+                        flip: bool) -> list[Depth]:
+        try:
+            depths = self._run(images, size, flip)
+        except torch.OutOfMemoryError as error:
+            if len(images) == 1:
+                raise DeviceError(f'out of memory on {self.device_name} with one image at network '
+                                  f'size {size[1]}x{size[0]}: {error}') from error
+            depths = None
+        if depths is None:
+            half = len(images) // 2
+            LOGGER.warning('out of memory on %s with a batch of %d: halving it',
+                           self.device_name, len(images))
+            torch.cuda.empty_cache()
+            return (self._estimate_batch(images[:half], size, flip)
+                    + self._estimate_batch(images[half:], size, flip))
+        if self.precision != 'fp32' and any(np.isnan(depth).all() for depth in depths):
+            LOGGER.warning('precision %s gave no finite depth for a whole image: falling back to '
+                           'fp32', self.precision)
+            self._restore()
+            return self._estimate_batch(images, size, flip)
+        return depths
+
+    @torch.inference_mode()
+    def _run(self, images: list[Image], size: tuple[int, int], flip: bool) -> list[Depth]:
+        pixels = torch.stack([to_network(self._upload(image), size, self.preprocessing)
+                              for image in images])
+        if flip:
+            pixels = torch.cat((pixels, pixels.flip(-1)))
+        metres = self._planner(pixels)
+        if flip:
+            metres = (metres[:len(images)] + metres[len(images):].flip(-1)) / 2
+        depths = [to_depth(depth, *image.shape[:2], self.preprocessing)
+                  for depth, image in zip(metres, images, strict=True)]
+        return self._download([torch.where(depth.isfinite(), depth, torch.nan)
+                               for depth in depths])
+
+    def _upload(self, image: Image) -> Tensor:
+        pixels = torch.from_numpy(image)
+        if self.device.type == 'cuda':
+            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
+        return pixels
+
+    def _download(self, depths: list[Tensor]) -> list[Depth]:
+        if self.device.type == 'cuda':
+            pinned = [torch.empty(depth.shape, pin_memory=True) for depth in depths]
+            for host, depth in zip(pinned, depths, strict=True):
+                host.copy_(depth, non_blocking=True)
+            torch.cuda.current_stream(self.device).synchronize()
+            depths = pinned
+        return [depth.numpy() for depth in depths]
+
+
+def resolve_device(device: str) -> torch.device:
+    """
+    Return the device to run on; 'auto' takes CUDA where it is there, else the CPU with a warning.
+
+    :raises DeviceError: when the device is not on this machine.
+    """
+    if device == 'auto':
+        if torch.cuda.is_available():
+            return torch.device('cuda')
+        LOGGER.warning('no CUDA device found: running on the CPU, which is slow for a full-size '
+                       "model; set device to 'cpu' to accept this")
+        return torch.device('cpu')
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(f"device '{device}' is not one of auto, cpu, cuda, cuda:N") from error
+    if resolved.type not in ('cpu', 'cuda'):
+        raise DeviceError(f"device '{device}' is not one of auto, cpu, cuda, cuda:N")
+    if resolved.type == 'cuda' and (resolved.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"device '{device}' is not on this machine: torch {torch.__version__} "
+                          f'sees {torch.cuda.device_count()} CUDA devices')
+    return resolved
+
+
+def relative_error(depth: Depth, reference: Depth) -> float:
+    """Return the mean of |depth - reference| / reference over a whole image; inf if not finite."""
+    error = float(np.mean(np.abs(depth - reference) / np.abs(reference)))
+    return error if np.isfinite(error) else float('inf')

@@ -1,0 +1,17 @@
+"""Depth values that say what they are, by REP 117."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def apply_range(depth: NDArray[np.float32], near: float, far: float) -> NDArray[np.float32]:
+    """
+    Mark, in place, the pixels outside the range as REP 117 asks, and return the array.
+
+    :param depth: float32 metres; NaN stays NaN (unknown).
+    :param near: metres; nearer than this becomes -Inf.
+    :param far: metres; farther than this becomes +Inf.
+    """
+    depth[depth < near] = -np.inf
+    depth[depth > far] = np.inf
+    return depth

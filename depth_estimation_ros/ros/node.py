@@ -1,0 +1,227 @@
+"""The lifecycle node: wiring between parameters, cameras, worker and estimator."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from types import FrameType
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from ..core.errors import DepthError
+from ..core.estimator import DepthEstimator
+from ..resources import DEMO_MODEL, model_folder
+from . import parameters
+from .camera import SECOND, Camera
+from .converter import Converter, choose_converter
+from .diagnostics import CameraWatch, model_status
+from .logs import CoreLog, Throttle
+from .mailbox import Frame
+from .worker import Worker
+
+DEMO_FRAME = 'demo_camera_optical_frame'
+"""The frame of the demo's own camera, the only one whose depth the demo model knows."""
+
+GRACE = 1.0
+"""Seconds that a shutdown waits for the batch in the network before the process ends."""
+
+DIAGNOSTICS_PERIOD = 1.0
+
+
+class DepthEstimationNode(LifecycleNode):
+    """Metric depth for one or more cameras."""
+
+    def __init__(self) -> None:
+        """Declare the parameters; raises ValueError when they make no sense together."""
+        super().__init__('depth_estimation')
+        self._settings = parameters.declare(self)
+        self._throttle = Throttle(self.get_logger())
+        for name in parameters.unknown_overrides(self):
+            self.get_logger().warning(f"parameter '{name}' is set, but the node has none of that "
+                                      'name: is it misspelt?')
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._take_parameters)
+        self._log = CoreLog(self.get_logger())
+        logging.getLogger('depth_estimation_ros').addHandler(self._log)
+        self._unconnected: dict[str, str] = {}
+        self._estimator: DepthEstimator | None = None
+        self._converter: Converter | None = None
+        self._worker: Worker | None = None
+        self._cameras: list[Camera] = []
+        self._foreign_camera_named = False
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and warm the model, create the outputs."""
+        started = time.monotonic()
+        try:
+            self._estimator = DepthEstimator(
+                self._settings.estimator_options(model_folder(self._settings.model)))
+        except (DepthError, LookupError) as error:
+            self.get_logger().error(f'cannot configure: {error}')
+            return TransitionCallbackReturn.FAILURE
+        self._converter = choose_converter()
+        self._cameras = [
+            Camera(self, name, transport=self._settings.image_transport, deliver=self._deliver,
+                   report=lambda sentence, name=name: self._report_peer(name, sentence))
+            for name in self._settings.cameras]
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._watches = [
+            CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
+                        self.resolve_topic_name(camera.topic('image')))
+            for camera in self._cameras]
+        self._timer = self.create_timer(DIAGNOSTICS_PERIOD, self._diagnose)
+        self.get_logger().info(
+            f'configured {self._estimator.describe()}, images decoded by {self._converter.name}, '
+            f'in {time.monotonic() - started:.1f} s')
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start the worker and receive images."""
+        assert self._estimator is not None and self._converter is not None
+        self._worker = Worker(
+            self._estimator, self._converter.decode, settings=self._settings,
+            now=self._now, warn=self._throttle.warn)
+        result = super().on_activate(state)
+        for camera in self._cameras:
+            camera.subscribe()
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop receiving, let the batch in hand finish."""
+        self._rest(None)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the device and remove the outputs."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and free everything, from whatever state."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything, so that the node can be configured anew."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def release(self) -> bool:
+        """Give everything back; return whether the worker's thread has ended."""
+        ended = self._rest(GRACE)
+        for camera in self._cameras:
+            camera.close()
+        if self._estimator is not None:
+            self.destroy_timer(self._timer)
+            self.destroy_publisher(self._diagnostics)
+            if ended:
+                self._estimator.close()
+        self._cameras, self._estimator = [], None
+        return ended
+
+    def _rest(self, timeout: float | None) -> bool:
+        for camera in self._cameras:
+            camera.unsubscribe()
+        worker, self._worker = self._worker, None
+        return worker is None or worker.stop(timeout)
+
+    def _deliver(self, frame: Frame) -> None:
+        if self._worker is not None:
+            self._worker.deliver(frame)
+        frame_id = frame.message.header.frame_id
+        if (self._settings.model == DEMO_MODEL and frame_id != DEMO_FRAME
+                and not self._foreign_camera_named):
+            self._foreign_camera_named = True
+            self.get_logger().warning(
+                f"the demo model knows only the demo's rendered rooms, not the camera '{frame_id}':"
+                " do not trust its metres; set 'model' to Intel/zoedepth-nyu-kitti")
+
+    def _now(self) -> float:
+        return float(self.get_clock().now().nanoseconds) * SECOND
+
+    def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        return parameters.check(self._settings, changes)
+
+    def _take_parameters(self, _: list[Parameter]) -> None:
+        self._settings = parameters.read(self)
+        if self._worker is not None:
+            self._worker.configure(self._settings)
+
+    def _report_peer(self, camera: str, sentence: str) -> None:
+        self._unconnected[camera] = sentence
+        self.get_logger().warning(sentence)
+
+    def _diagnose(self) -> None:
+        assert self._estimator is not None and self._converter is not None
+        message = DiagnosticArray()
+        message.header.stamp = self.get_clock().now().to_msg()
+        facts = {'model': self._estimator.name, 'device': self._estimator.device_name,
+                 'precision': self._estimator.precision, 'converter': self._converter.name,
+                 'device_mb': f'{self._estimator.device_bytes / 2**20:.0f}'}
+        message.status = [model_status(
+            f'{self.get_fully_qualified_name()}: model', facts, self._log.last_warning)]
+        if self._worker is not None:
+            message.status += [
+                watch.status(camera.tally.summary(), self._now(), DIAGNOSTICS_PERIOD,
+                             self._unconnected.get(camera.name, ''))
+                for watch, camera in zip(self._watches, self._cameras, strict=True)]
+        self._diagnostics.publish(message)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to stop; return the process's exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    rclpy.init(args=args)
+    node: DepthEstimationNode | None = None
+    code = 0
+    try:
+        node = DepthEstimationNode()
+        code = _serve(node)
+    except (ParameterException, ValueError) as error:
+        print(f'depth_estimation: bad parameters: {error}', file=sys.stderr)
+        code = 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    _leave(node, code)
+    return code
+
+
+def _serve(node: DepthEstimationNode) -> int:
+    """Bring the node up if it starts by itself, then let it work; return an exit code."""
+    if node.get_parameter('autostart').value:
+        if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            return 1
+        node.trigger_activate()
+    rclpy.spin(node)
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _leave(node: DepthEstimationNode | None, code: int) -> None:
+    """Give everything back; a batch that outlasts its grace does not hold up the end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    ended = node.release() if node is not None else True
+    if not ended:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    if node is not None:
+        node.destroy_node()
+    rclpy.try_shutdown()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

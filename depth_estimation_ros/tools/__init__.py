@@ -1,0 +1,1 @@
+"""The commands: each thin, on top of the core and the shell."""
