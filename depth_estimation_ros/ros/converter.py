@@ -34,6 +34,9 @@ message = Message(height=2, width=4, encoding='mono16', is_bigendian=0, step=8,
 assert (CvBridge().imgmsg_to_cv2(message, 'passthrough') == wide).all()
 """
 
+NOT_BRIDGED = ('uyvy', 'yuyv', 'yuv422_yuy2', 'nv12', 'nv21')
+"""Encodings that some or all versions of cv_bridge refuse."""
+
 Decode = Callable[[Image], NDArray[np.uint8]]
 
 
@@ -78,8 +81,9 @@ def cv_bridge_decode() -> Decode:
     """
     Return a decoder that uses cv_bridge wherever it gives the right pixels.
 
-    Padded rows, big-endian 16-bit pixels and the planar formats go through the built-in codec,
-    which also checks every message before cv_bridge sees it.
+    Padded rows, foreign byte order and the YUV formats but one, which cv_bridge's versions misread
+    or refuse, go through the built-in codec, which also checks every message before cv_bridge
+    sees it.
     """
     from cv_bridge import CvBridge
     bridge = CvBridge()
@@ -97,4 +101,4 @@ def _bridgeable(message: Image, encoding: codec.Encoding) -> bool:
     size = np.dtype(encoding.dtype).itemsize
     native = size == 1 or bool(message.is_bigendian) == (sys.byteorder == 'big')
     tight = message.step == message.width * encoding.channels * size
-    return native and tight and encoding.height_factor == (1, 1)
+    return native and tight and message.encoding.lower() not in NOT_BRIDGED

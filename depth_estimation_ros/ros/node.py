@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import time
-from types import FrameType
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -177,13 +176,12 @@ class DepthEstimationNode(LifecycleNode):
         self._diagnostics.publish(message)
 
 
-def main(args: list[str] | None = None) -> int:
+def run(args: list[str] | None = None) -> int:
     """Run the node until it is told to stop; return the process's exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    rclpy.init(args=args)
     node: DepthEstimationNode | None = None
     code = 0
     try:
+        rclpy.init(args=args)
         node = DepthEstimationNode()
         code = _serve(node)
     except (ParameterException, ValueError) as error:
@@ -205,23 +203,14 @@ def _serve(node: DepthEstimationNode) -> int:
     return 0
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def _leave(node: DepthEstimationNode | None, code: int) -> None:
     """Give everything back; a batch that outlasts its grace does not hold up the end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    ended = node.release() if node is not None else True
-    if not ended:
+    if node is not None and not node.release():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     if node is not None:
         node.destroy_node()
     rclpy.try_shutdown()
-
-
-if __name__ == '__main__':
-    sys.exit(main())

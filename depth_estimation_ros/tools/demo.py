@@ -1,0 +1,154 @@
+"""The main job end to end: a camera process, the node as its own process, a recorder, a report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
+
+import rclpy
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from ..resources import share_folder
+from .demo_report import preview_picture, report
+from .recorder import Recorder
+from .sources import SourceError, open_source
+
+CAMERA = 'depth_estimation_ros.tools.camera'
+NODE = 'depth_estimation_ros.ros.main'
+
+STARTUP = 120.0
+"""Seconds in which the node must load its model and subscribe."""
+
+LINGER = 1.5
+"""Seconds after the last image in which its depth may still come, and the last diagnostics."""
+
+SUBSCRIBERS = 2
+"""Of the camera's image: the node and the recorder. The camera starts when both are there."""
+
+
+class DemoError(RuntimeError):
+    """The demo could not be run; the text says which process failed."""
+
+
+def run(source: Path, output: Path, *, model: str, rate: float, frames: int) -> dict[str, Any]:
+    """
+    Run the three processes and write ``output``: the bag, preview.png and report.json.
+
+    :param source: a folder of pictures, a video, or a rosbag2 directory.
+    :param output: the folder to write; its former content is removed.
+    :param model: the node's parameter ``model``.
+    :param rate: frames a second of the camera.
+    :param frames: how many the camera publishes.
+    :return: the report.
+    :raises DemoError: when the node or the camera ends early or never starts.
+    """
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    rclpy.init()
+    recorder = Recorder(output / 'bag')
+    node = _start(NODE, '--ros-args', '-p', f'model:={model}')
+    camera = _start(CAMERA, str(source), '--rate', str(rate), '--frames', str(frames),
+                    '--subscribers', str(SUBSCRIBERS), '--wait', str(STARTUP))
+    try:
+        published = _follow(recorder, node, camera, frames)
+    finally:
+        exit_code = _stop(node)
+        _stop(camera)
+        recorder.close()
+        rclpy.try_shutdown()
+    result = report(recorder.received, published, frames / rate)
+    result['node_exit_code'] = exit_code
+    (output / 'report.json').write_text(json.dumps(result, indent=2) + '\n')
+    preview_picture(recorder.received, output / 'preview.png')
+    return result
+
+
+def _start(module: str, *args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, '-m', module, *args], stdout=subprocess.PIPE,
+                            text=True, start_new_session=True)
+
+
+def _follow(recorder: Recorder, node: subprocess.Popen[str], camera: subprocess.Popen[str],
+            frames: int) -> int:
+    """Record until the camera is through; return how many images it published."""
+    depths = recorder.received.latency_ms
+    with tqdm(total=frames, unit='frame', desc='depth') as progress:
+        while camera.poll() is None:
+            if node.poll() is not None:
+                raise DemoError(f'the node ended with code {node.returncode}: its log says why')
+            rclpy.spin_once(recorder, timeout_sec=0.1)
+            if len(depths) > progress.n:
+                progress.update(len(depths) - progress.n)
+        end = time.monotonic() + LINGER
+        while time.monotonic() < end:
+            rclpy.spin_once(recorder, timeout_sec=0.05)
+        progress.update(len(depths) - progress.n)
+    if camera.returncode or camera.stdout is None:
+        raise DemoError(f'the camera ended with code {camera.returncode}')
+    return int(json.loads(camera.stdout.read())['frames'])
+
+
+def _stop(process: subprocess.Popen[str]) -> int:
+    """Interrupt a process and return its exit code; kill it when it does not listen."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        return process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def main() -> int:
+    """Run from the command line and print the report as a table."""
+    options = _parser().parse_args()
+    source = options.input or share_folder() / 'clips' / 'demo_room'
+    try:
+        shots = sum(1 for _ in open_source(source))
+        frames = options.frames or max(shots, round(options.rate * options.seconds))
+        result = run(source, options.output, model=options.model, rate=options.rate, frames=frames)
+    except (SourceError, DemoError) as error:
+        print(f'demo: {error}', file=sys.stderr)
+        return 1
+    _print(result, options.output)
+    return 0 if result['frames_out'] else 1
+
+
+def _print(result: dict[str, Any], output: Path) -> None:
+    table = Table(title='depth_estimation_ros demo')
+    table.add_column('figure')
+    table.add_column('value')
+    for name, value in result.items():
+        text = ', '.join(f'{key} {number}' for key, number in value.items()) if isinstance(
+            value, dict) else str(value)
+        table.add_row(name, text or 'none')
+    Console(width=100).print(table)
+    print(f'Written: {output / "preview.png"}, {output / "report.json"}, {output / "bag"}')
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='demo', description=__doc__)
+    parser.add_argument('--input', type=Path, help='folder of pictures, video or rosbag2 '
+                        'directory; without it the drive through a rendered room')
+    parser.add_argument('--output', type=Path, default=Path('demo_output'))
+    parser.add_argument('--model', default='demo', help='hub id, folder, or demo')
+    parser.add_argument('--rate', type=float, default=15.0, help='frames a second')
+    parser.add_argument('--seconds', type=float, default=20.0, help='at least so long')
+    parser.add_argument('--frames', type=int, default=0, help='exactly so many')
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())

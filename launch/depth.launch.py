@@ -1,0 +1,49 @@
+"""Start the depth node on a camera's topics."""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch_ros.actions import Node
+
+CONFIG = Path(get_package_share_directory('depth_estimation_ros')) / 'config'
+
+ARGUMENTS = {
+    'namespace': ('', 'Namespace of the node and of its topics'),
+    'params_file': (str(CONFIG / 'zoedepth.yaml'), 'Parameters of the node, as a YAML file'),
+    'image': ('image', "The camera's image topic (sensor_msgs/Image); with image_transport: "
+              'compressed, without its ending /compressed'),
+    'camera_info': ('camera_info', "The camera's calibration topic (sensor_msgs/CameraInfo)"),
+    'model': ('', "A hub id, a folder, or 'demo'; empty takes the one in params_file"),
+    'device': ('', 'auto, cpu, cuda or cuda:N; empty takes the one in params_file'),
+    'log_level': ('info', 'debug, info, warn, error or fatal'),
+}
+
+PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+"""Where Fast DDS before and since version 3 looks for its profile."""
+
+
+def depth_node(context: LaunchContext) -> list[Node]:
+    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    overrides = {name: value[name] for name in ('model', 'device') if value[name]}
+    return [Node(
+        package='depth_estimation_ros', executable='depth_estimation_node',
+        name='depth_estimation', namespace=value['namespace'], output='screen',
+        parameters=[value['params_file'], overrides],
+        remappings=[('image', value['image']),
+                    ('image/compressed', f'{value["image"]}/compressed'),
+                    ('camera_info', value['camera_info'])],
+        arguments=['--ros-args', '--log-level', value['log_level']])]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Describe the arguments, the Fast DDS profile (unless the user has one), and the node."""
+    return LaunchDescription([
+        *(DeclareLaunchArgument(name, default_value=default, description=description)
+          for name, (default, description) in ARGUMENTS.items()),
+        *(SetEnvironmentVariable(variable, EnvironmentVariable(
+            variable, default_value=str(CONFIG / 'fastdds.xml'))) for variable in PROFILE_VARIABLES),
+        OpaqueFunction(function=depth_node),
+    ])
