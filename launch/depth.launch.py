@@ -43,7 +43,8 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description)
           for name, (default, description) in ARGUMENTS.items()),
-        *(SetEnvironmentVariable(variable, EnvironmentVariable(
-            variable, default_value=str(CONFIG / 'fastdds.xml'))) for variable in PROFILE_VARIABLES),
+        *(SetEnvironmentVariable(
+            variable, EnvironmentVariable(variable, default_value=str(CONFIG / 'fastdds.xml')))
+          for variable in PROFILE_VARIABLES),
         OpaqueFunction(function=depth_node),
     ])

@@ -1,4 +1,4 @@
-"""Find a ZoeDepth checkpoint on disk or on the hub, and load it with every weight accounted for."""
+"""Find a ZoeDepth checkpoint on disk or on the hub, and load it with every weight there."""
 
 import json
 import os
@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from huggingface_hub import HfApi, constants, snapshot_download
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, ZoeDepthForDepthEstimation
 from transformers.utils import logging as transformers_logging
@@ -54,7 +53,7 @@ def load_checkpoint(name: str, *, revision: str = 'main',
     config = _read_json(folder / 'config.json')
     _check_is_metric(name, folder, config)
     model = _load_model(name, folder)
-    preprocessing = Preprocessing.from_config(_read_json(folder / 'preprocessor_config.json'))
+    preprocessing = _read_preprocessing(folder / 'preprocessor_config.json')
     return Checkpoint(name, folder, model, preprocessing, _range(model.config))
 
 
@@ -67,27 +66,37 @@ def find_checkpoint(name: str, *, revision: str = 'main', local_files_only: bool
 
     :raises CheckpointError: when it is nowhere to be had, naming where it was looked for.
     """
-    if Path(name).expanduser().is_dir():
-        return Path(name).expanduser()
+    folder = _expanded(name)
+    if name and folder.is_dir():
+        return folder
     if os.sep in name and (name.startswith(('.', '~', os.sep)) or name.count(os.sep) > 1):
         raise CheckpointError(f"model '{name}': there is no such folder (looked for "
-                              f"{Path(name).expanduser().absolute()})")
+                              f'{folder.absolute()})')
     wanted = {'repo_id': name, 'revision': revision, 'allow_patterns': list(FILES)}
     try:
         return _complete(Path(snapshot_download(**wanted, local_files_only=True)))
     except (OSError, ValueError) as error:
         if local_files_only:
-            raise CheckpointError(_not_found(name, revision, 'it is not in the cache')) from error
+            raise CheckpointError(_not_found(
+                name, revision, 'local_files_only forbids to ask the hub')) from error
     try:
         _ask_hub(name, revision)
         return _complete(Path(snapshot_download(**wanted, etag_timeout=HUB_TIMEOUT)))
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise CheckpointError(_not_found(name, revision, reason)) from error
+        raise CheckpointError(_not_found(
+            name, revision, f'{constants.ENDPOINT} does not give it: {reason}')) from error
+
+
+def _expanded(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # '~name' of a user whom this machine does not have
+        return Path(name)
 
 
 def _ask_hub(name: str, revision: str) -> None:
-    """Raise within HUB_TIMEOUT seconds when the hub does not answer, whatever name look-up does."""
+    """Raise in good time when the hub does not answer, however long name look-up hangs."""
     answers: SimpleQueue[str] = SimpleQueue()
 
     def ask() -> None:
@@ -107,9 +116,9 @@ def _ask_hub(name: str, revision: str) -> None:
 
 
 def _not_found(name: str, revision: str, reason: str) -> str:
-    return (f"model '{name}' (revision '{revision}') could not be found: {reason}. Looked in the "
-            f'cache {constants.HF_HUB_CACHE} and on {constants.ENDPOINT}. Fetch it on a machine '
-            f'with network: hf download {name} --revision {revision}')
+    return (f"model '{name}' (revision '{revision}') is not in the cache {constants.HF_HUB_CACHE}, "
+            f'and {reason}. Fetch it on a machine with network: hf download {name} '
+            f'--revision {revision}')
 
 
 def _complete(folder: Path) -> Path:
@@ -131,6 +140,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def _read_preprocessing(path: Path) -> Preprocessing:
+    try:
+        return Preprocessing.from_config(_read_json(path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f'{path} cannot be used: {error!r}') from error
+
+
 def _check_is_metric(name: str, folder: Path, config: dict[str, Any]) -> None:
     kind = config.get('model_type')
     if kind != 'zoedepth':
@@ -148,17 +164,23 @@ def _load_model(name: str, folder: Path) -> nn.Module:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model, report = ZoeDepthForDepthEstimation.from_pretrained(
             folder, config=config, torch_dtype=torch.float32, use_safetensors=True,
-            local_files_only=True, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+            local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True)
+    except Exception as error:  # of transformers, safetensors and what they call; many kinds
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise CheckpointError(f"model '{name}': {folder} cannot be loaded: {reason}. Fetch it "
                               f'again, or check the disk') from error
-    lost = sorted(report['missing_keys']) + [str(key) for key in report['mismatched_keys']]
+    lost = sorted([*report['missing_keys'], *map(_key, report['mismatched_keys'])])
     if lost:
-        raise CheckpointError(f"model '{name}': {folder} lacks {len(lost)} of the model's weights "
-                              f'(the first is {lost[0]}): the checkpoint is incomplete')
+        raise CheckpointError(f"model '{name}': {folder} lacks {len(lost)} of the weights that its "
+                              f'config.json asks for, or holds them in another shape (the first '
+                              f'is {lost[0]}): the checkpoint is incomplete')
     module: nn.Module = model.eval().requires_grad_(False)
     return module
+
+
+def _key(mismatched: Any) -> str:
+    """Return the weight's name; newer versions of transformers report its shapes with it."""
+    return str(mismatched if isinstance(mismatched, str) else mismatched[0])
 
 
 def _range(config: Any) -> tuple[float, float]:

@@ -42,9 +42,8 @@ class Colouriser:
         :param depth: float32 metres, H×W.
         :return: uint8 BGR, H×W×3.
         """
+        scale = 254 / (self._far - self._near)
         level = np.clip(depth, self._near, self._far)
-        level -= self._near
-        level *= 254 / (self._far - self._near)
-        level += 1.5
-        index = np.where(np.isfinite(depth), level, 0).astype(np.uint8)
+        index = cv2.convertScaleAbs(level, alpha=scale, beta=1 - scale * self._near)
+        index *= np.isfinite(depth)
         return np.asarray(cv2.applyColorMap(index, self._table), np.uint8)

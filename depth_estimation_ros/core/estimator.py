@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from .checkpoint import Checkpoint, load_checkpoint
 from .errors import DeviceError, ImageError
 from .patches import patch
 from .plan import Planner
-from .transforms import Preprocessing, to_depth, to_network
+from .transforms import to_depth, to_network
 
 LOGGER = logging.getLogger(__name__)
 
@@ -132,7 +133,8 @@ class DepthEstimator:
 
     def _place(self, checkpoint: Checkpoint) -> None:
         try:
-            model = patch(checkpoint.model).to(self.device, memory_format=torch.channels_last)
+            model: Any = patch(checkpoint.model)
+            model.to(self.device, memory_format=torch.channels_last)
         except torch.OutOfMemoryError as error:
             raise DeviceError(f'{self.device_name} has no room for {self.name} '
                               f'({self.parameters / 1e6:.0f} M parameters): {error}') from error
@@ -211,13 +213,13 @@ class DepthEstimator:
         metres = self._planner(pixels)
         if flip:
             metres = (metres[:len(images)] + metres[len(images):].flip(-1)) / 2
-        depths = [to_depth(depth, *image.shape[:2], self.preprocessing)
+        depths = [to_depth(depth, image.shape[0], image.shape[1], self.preprocessing)
                   for depth, image in zip(metres, images, strict=True)]
         return self._download([torch.where(depth.isfinite(), depth, torch.nan)
                                for depth in depths])
 
     def _upload(self, image: Image) -> Tensor:
-        pixels = torch.from_numpy(image)
+        pixels = torch.from_numpy(np.require(image, requirements=['C', 'W']))
         if self.device.type == 'cuda':
             pixels = pixels.pin_memory().to(self.device, non_blocking=True)
         return pixels

@@ -1,16 +1,16 @@
 """What transformers computes anew every frame, computed once; the same metres, fewer passes.
 
-Each patch replaces one class of transformers' ZoeDepth or BEiT inside one loaded model; the library
-itself and other models in the process stay as they are. Written against transformers 4.57 and 5.23,
-which agree on the classes named here.
+Each patch replaces one class of transformers' ZoeDepth or BEiT inside one loaded model; the
+library itself and other models in the process stay as they are. Written against transformers 4.57
+and 5.23, which agree on the classes named here.
 
 * :class:`RelativePositionBias`, :class:`Embeddings`, :class:`PatchTransformer`: position codes
   depend on the network's size alone. The first pass at a size records what the library computes,
   later passes read it.
 * :class:`MetricHead`: one or two metric heads with the weights of all heads stacked. Each image
-  picks its head's weights by its own domain logits, on the device, without a sync. 1x1 convolutions
-  are applied before bilinear upsampling rather than after (both are linear, so they commute), and
-  the log-binomial's softmax leaves out the term that is the same for every bin.
+  picks its head's weights by its own domain logits, on the device, without a sync. A 1x1
+  convolution is applied before bilinear upsampling rather than after (both are linear, so they
+  commute), and the log-binomial's softmax leaves out the term that is the same for every bin.
 """
 
 from collections.abc import Callable
@@ -38,11 +38,12 @@ CHUNK = 1 << 19
 
 
 class RelativePositionBias(BeitRelativePositionBias):
-    """BEiT's relative position bias, recorded; rows aligned to 8 elements, as fused kernels want."""
+    """BEiT's relative position bias, recorded; rows aligned to 8 elements for fused kernels."""
 
     code: Tensor | None = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the bias, 1×heads×tokens×tokens."""
         if self.code is None:
             bias = super().forward(*args, **kwargs)
             tokens = bias.shape[-1]
@@ -56,6 +57,7 @@ class Embeddings(BeitEmbeddings):
     code: Tensor | None = None
 
     def interpolate_pos_encoding(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the positions, 1×tokens×channels."""
         if self.code is None:
             self.code = super().interpolate_pos_encoding(*args, **kwargs).contiguous()
         return self.code
@@ -67,6 +69,7 @@ class PatchTransformer(ZoeDepthPatchTransformerEncoder):
     code: Tensor | None = None
 
     def positional_encoding_1d(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the positions, 1×tokens×channels, the same for every image."""
         if self.code is None:
             self.code = super().positional_encoding_1d(*args, **kwargs)[:1].clone()
         return self.code
@@ -184,7 +187,7 @@ class MetricHead(nn.Module):
 
 
 class Routed(nn.Module):
-    """A 1x1 convolution on rows of pixels, its weights picked for each image from one set a head."""
+    """A 1x1 convolution on rows of pixels; each image picks its weights, one set a head."""
 
     weight: Tensor
     bias: Tensor
@@ -215,6 +218,7 @@ class Seeds(nn.Module):
         self.conv2 = Routed.of([stock.conv2 for stock in stocks])
 
     def forward(self, rows: Tensor, domain: Tensor) -> Tensor:
+        """Return bin centres; ``rows`` is the bottleneck's N×rows×channels."""
         rows = self.conv2(self.conv1(rows, domain).relu(), domain)
         if not self.normed:
             return functional.softplus(rows)
@@ -305,11 +309,12 @@ def _resize(rows: Tensor, before: torch.Size, size: torch.Size) -> Tensor:
     return _rows(functional.interpolate(grid, size, mode='bilinear', align_corners=True))
 
 
-def _by_chunks(function: Callable[[Tensor, Tensor], Tensor], bins: Tensor, points: Tensor) -> Tensor:
+def _by_chunks(function: Callable[[Tensor, Tensor], Tensor], bins: Tensor,
+               points: Tensor) -> Tensor:
     """Apply a function of each row, on the CPU piece by piece: temporaries stay in its cache."""
     if bins.is_cuda or torch.compiler.is_compiling():
         return function(bins, points)
     count = max(CHUNK // bins.shape[-1], 1)
     pieces = zip(bins.flatten(0, 1).split(count), points.flatten(0, 1).split(count), strict=True)
     done = torch.cat([function(*piece) for piece in pieces])
-    return done.unflatten(0, bins.shape[:2])
+    return done.view(*bins.shape[:2], -1)

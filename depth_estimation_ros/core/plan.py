@@ -34,12 +34,12 @@ class Planner:
         :param budget_mb: the memory in MiB for position codes; the newest size always stays.
         """
         self.model = model
-        self.dtype = model.backbone.dtype
-        self.device = model.backbone.device
+        self.dtype = next(model.parameters()).dtype
         self.built = 0
         """How many times a size's constants were computed."""
         self._budget = budget_mb * 2**20
         self._codes: OrderedDict[tuple[int, int], list[Tensor | None]] = OrderedDict()
+        self._installed: tuple[int, int] | None = None
         self._graphs: dict[tuple[int, int, int], _Graph] = {}
 
     @torch.inference_mode()
@@ -76,8 +76,9 @@ class Planner:
         return depth.float()
 
     def _install(self, pixels: Tensor, size: tuple[int, int]) -> None:
-        if self._codes and next(reversed(self._codes)) == size:
+        if self._installed == size:
             return
+        self._installed = None
         if size not in self._codes:
             set_codes(self.model, None)
             self._forward(pixels)
@@ -85,6 +86,7 @@ class Planner:
             self.built += 1
         self._codes.move_to_end(size)
         set_codes(self.model, self._codes[size])
+        self._installed = size
         self._evict()
 
     def _evict(self) -> None:

@@ -115,8 +115,8 @@ def _reflected_taps(source: int, margin: int, size: int, device: torch.device) -
     position = torch.arange(size, dtype=torch.float32) * scale
     low = position.floor().long().clamp(max=last)
     high = (low + 1).clamp(max=last)
-    return _Taps(_reflect(low - margin, source).to(device), _reflect(high - margin, source).to(device),
-                 (position - low).to(device))
+    return _Taps(_reflect(low - margin, source).to(device),
+                 _reflect(high - margin, source).to(device), (position - low).to(device))
 
 
 def _reflect(index: Tensor, source: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Between ROS image messages and arrays: RGB out of any common encoding, depth and colour into one.
+"""Between ROS image messages and arrays: RGB out of any encoding, depth and colour into one.
 
 The built-in conversion views the message's bytes with the strides that it declares, so padded rows
 and either endianness cost nothing extra, and lets OpenCV change the colours.
@@ -6,20 +6,19 @@ and either endianness cost nothing extra, and lets OpenCV change the colours.
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from typing import Any
-
-os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(2**26))  # before OpenCV first decodes
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
-MAX_PIXELS = 2**26
-"""The largest image taken, 67 megapixels: beyond any camera, below any harm."""
+from . import MAX_PIXELS
+
+JPEG, SCAN, END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+"""JPEG's markers: start of the file, start of a scan, end of the file."""
 
 
 class CodecError(ValueError):
@@ -103,7 +102,7 @@ def view(message: Image, encoding: Encoding) -> NDArray[Any]:
     if height * width > MAX_PIXELS:
         raise CodecError(f'the image is declared as {width}x{height} pixels, more than the '
                          f'{MAX_PIXELS} that are taken')
-    if encoding.even[0] and height % 2 or encoding.even[1] and width % 2:
+    if (encoding.even[0] and height % 2) or (encoding.even[1] and width % 2):
         raise CodecError(f'{message.encoding} needs even sides, the image is {width}x{height}')
     dtype = np.dtype(('>' if message.is_bigendian else '<') + encoding.dtype)
     row = width * encoding.channels * dtype.itemsize
@@ -117,8 +116,9 @@ def view(message: Image, encoding: Encoding) -> NDArray[Any]:
                          f'{message.encoding} with step {step} takes {rows * step}')
     shape = (rows, width) if encoding.channels == 1 else (rows, width, encoding.channels)
     strides = (step, encoding.channels * dtype.itemsize, dtype.itemsize)[:len(shape)]
-    pixels = np.ndarray(shape, dtype, buffer=message.data, strides=strides)
-    return pixels if dtype.isnative else pixels.astype(dtype.newbyteorder('='))
+    pixels: NDArray[Any] = np.ndarray(shape, dtype, buffer=message.data, strides=strides)
+    sound = dtype.isnative and pixels.flags.aligned
+    return pixels if sound else pixels.astype(dtype.newbyteorder('='))
 
 
 def decompress(message: CompressedImage) -> NDArray[np.uint8]:
@@ -128,13 +128,18 @@ def decompress(message: CompressedImage) -> NDArray[np.uint8]:
     :return: uint8 RGB, H×W×3, in the file's own orientation.
     :raises CodecError: when the data are not such a file, or too large a picture.
     """
-    data = np.frombuffer(message.data, np.uint8)
+    data = message.data.tobytes()
+    if not data:
+        raise CodecError(f"format '{message.format}': no data")
+    if data.startswith(JPEG) and data.rfind(END) < data.rfind(SCAN):
+        raise CodecError(f"format '{message.format}': the JPEG breaks off after {len(data)} bytes")
     try:
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8),
+                              cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise CodecError(f"format '{message.format}': {error.err or error}") from error
     if pixels is None:
-        raise CodecError(f"format '{message.format}': its {data.size} bytes are not a picture "
+        raise CodecError(f"format '{message.format}': its {len(data)} bytes are not a picture "
                          'that OpenCV can read')
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
@@ -147,9 +152,9 @@ def encode(pixels: NDArray[Any], encoding: str, header: Any) -> Image:
     :param encoding: a name from sensor_msgs/image_encodings.hpp that fits the array.
     :param header: the std_msgs/Header to carry.
     """
-    pixels = np.ascontiguousarray(pixels)
-    message = Image(header=header, height=pixels.shape[0], width=pixels.shape[1],
-                    encoding=encoding, step=pixels.strides[0],
+    whole = np.ascontiguousarray(pixels)
+    message = Image(header=header, height=whole.shape[0], width=whole.shape[1],
+                    encoding=encoding, step=whole.strides[0],
                     is_bigendian=sys.byteorder == 'big')
-    message.data.frombytes(memoryview(pixels).cast('B'))
+    message.data.frombytes(whole.data.cast('B'))
     return message

@@ -1,4 +1,4 @@
-"""Choose who decodes images: cv_bridge where it is installed and sound, else the built-in codec."""
+"""Who decodes images: cv_bridge where it is installed and sound, else the built-in codec."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

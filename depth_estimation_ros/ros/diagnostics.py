@@ -7,7 +7,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from .tally import UNWANTED, Summary
+from .tally import DEACTIVATED, REPLACED, UNWANTED, Summary
 
 SILENT_AFTER = 2.0
 """Seconds without a frame after which a camera is called silent."""
@@ -15,7 +15,7 @@ SILENT_AFTER = 2.0
 MANY_DROPS = 0.5
 """The share of frames dropped for a fault, within a second, that is worth a WARN."""
 
-BENIGN = ('replaced', UNWANTED, 'deactivated')
+BENIGN = (REPLACED, UNWANTED, DEACTIVATED)
 """Reasons to drop a frame that are the node's ordinary work."""
 
 

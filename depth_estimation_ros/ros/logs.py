@@ -11,7 +11,7 @@ QUIET = 5.0
 
 
 class Throttle:
-    """Logs a warning of each kind at most once in QUIET seconds, and says how many it held back."""
+    """Logs a warning of each kind once in QUIET seconds at most, and how many it held back."""
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from threading import Condition
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 class Frame:
     """A message as it was received."""
 
-    camera: Hashable
+    camera: Any
+    """Whose frame it is; hashable."""
     message: Any
     """The Image or CompressedImage."""
     stamp: float
@@ -26,7 +26,7 @@ class Mailboxes:
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self._frames: dict[Hashable, Frame] = {}
+        self._frames: dict[Any, Frame] = {}
         self._closed = False
 
     def put(self, frame: Frame) -> Frame | None:

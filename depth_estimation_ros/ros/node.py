@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -25,6 +26,7 @@ from .converter import Converter, choose_converter
 from .diagnostics import CameraWatch, model_status
 from .logs import CoreLog, Throttle
 from .mailbox import Frame
+from .parameters import Settings
 from .worker import Worker
 
 DEMO_FRAME = 'demo_camera_optical_frame'
@@ -70,7 +72,7 @@ class DepthEstimationNode(LifecycleNode):
         self._converter = choose_converter()
         self._cameras = [
             Camera(self, name, transport=self._settings.image_transport, deliver=self._deliver,
-                   report=lambda sentence, name=name: self._report_peer(name, sentence))
+                   report=partial(self._report_peer, name))
             for name in self._settings.cameras]
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._watches = [
@@ -141,8 +143,8 @@ class DepthEstimationNode(LifecycleNode):
                 and not self._foreign_camera_named):
             self._foreign_camera_named = True
             self.get_logger().warning(
-                f"the demo model knows only the demo's rendered rooms, not the camera '{frame_id}':"
-                " do not trust its metres; set 'model' to Intel/zoedepth-nyu-kitti")
+                f"the demo model knows only the demo's rendered rooms, not the camera in frame "
+                f"'{frame_id}': do not trust its metres; set 'model' to {Settings().model}")
 
     def _now(self) -> float:
         return float(self.get_clock().now().nanoseconds) * SECOND

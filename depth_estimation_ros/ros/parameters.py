@@ -1,4 +1,4 @@
-"""The node's parameters: each declared once, with its description, range and whether it is live."""
+"""The node's parameters, each declared once: default, description, range, whether it is live."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Settings:
     revision: str = _parameter(
         'main', "The hub's branch, tag or commit of the model", live=False)
     local_files_only: bool = _parameter(
-        False, "Never ask the hub, only its cache on this machine", live=False)
+        False, 'Never ask the hub, only its cache on this machine', live=False)
     device: str = _parameter(
-        'auto', "auto, cpu, cuda or cuda:N; auto takes CUDA where it is there", live=False)
+        'auto', 'auto, cpu, cuda or cuda:N; auto takes CUDA where it is there', live=False)
     precision: str = _parameter(
         'auto', 'Precision of backbone and neck; auto takes a low one on CUDA where its depth is '
         'within 1 % of fp32', live=False, choices=('auto', *PRECISIONS))

@@ -50,7 +50,7 @@ def seeded_model(config: ZoeDepthConfig, seed: int = 0) -> nn.Module:
     transformers' own initialisation leaves every pixel of every image at nearly one depth.
     """
     torch.manual_seed(seed)
-    model = ZoeDepthForDepthEstimation(config).eval().requires_grad_(False)
+    model: nn.Module = ZoeDepthForDepthEstimation(config).eval().requires_grad_(False)
     for name, weight in model.named_parameters():
         if 'relative_position_bias_table' in name or 'position_embeddings' in name:
             nn.init.normal_(weight, std=0.5)

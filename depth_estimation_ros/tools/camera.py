@@ -1,4 +1,4 @@
-"""Play a folder, a video or a bag as a camera would: at a rate, each image stamped as it is sent."""
+"""Play a folder, a video or a bag as a camera would: at a rate, each image stamped when sent."""
 
 from __future__ import annotations
 

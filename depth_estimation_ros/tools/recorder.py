@@ -107,14 +107,18 @@ def metres(message: Image) -> NDArray[np.float32]:
     :return: float32, H×W; NaN where a 16UC1 pixel is 0.
     """
     if message.encoding == '32FC1':
-        return _pixels(message, np.float32)
+        depth: NDArray[np.float32] = _pixels(message, np.float32)
+        return depth
     millimetres = _pixels(message, np.uint16)
-    return np.where(millimetres > 0, millimetres / np.float32(1000), np.float32(np.nan))
+    depth = millimetres.astype(np.float32) / 1000
+    depth[millimetres == 0] = np.nan
+    return depth
 
 
 def _pixels(message: Image, kind: Any) -> NDArray[Any]:
     dtype = np.dtype(kind).newbyteorder('>' if message.is_bigendian else '<')
-    return np.frombuffer(message.data, dtype).reshape(message.height, message.width)
+    flat: NDArray[Any] = np.frombuffer(message.data, dtype)
+    return flat.reshape(message.height, message.width)
 
 
 def nanoseconds(message: Any) -> int:

@@ -141,6 +141,8 @@ def _as_depth(message: Image | CompressedImage) -> Image:
     if isinstance(message, Image):
         return message
     pixels = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise SourceError(f"a ground-truth message of format '{message.format}' is not a PNG")
     return codec.encode(pixels, '16UC1', message.header)
 
 

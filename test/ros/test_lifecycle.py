@@ -1,0 +1,131 @@
+"""Starting, managing and ending the node, in every state and by every way that robots use."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from sensor_msgs.msg import Image
+
+from .conftest import image
+
+PATIENCE = 2.0
+"""Seconds in which the process must be gone."""
+
+
+def call(peer, kind, service: str, request):
+    client = peer.create_client(kind, service)
+    peer.until(client.service_is_ready)
+    future = client.call_async(request)
+    peer.until(future.done)
+    return future.result()
+
+
+def change(peer, transition: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return call(peer, ChangeState, '/depth_estimation/change_state', request).success
+
+
+def state(peer) -> int:
+    return call(peer, GetState, '/depth_estimation/get_state',
+                GetState.Request()).current_state.id
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('busy', [False, True], ids=['idle', 'with a frame in hand'])
+def test_a_signal_ends_the_active_node_quietly(start, checkpoint, peer, number, busy):
+    node = start(model=checkpoint, device='cpu')
+    node.wait_for('configured')
+    if busy:
+        peer.depth_of(image())
+        for _ in range(3):
+            peer.send('image', image(480, 640))
+    code, took = node.end(number)
+    assert (code, took < PATIENCE) == (0, True), (took, node.text())
+    assert 'Traceback' not in node.text() and 'Error' not in node.text(), node.text()
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('after', [0.3, 1.5, 3.0])
+def test_a_signal_while_it_starts_ends_it_quietly(start, checkpoint, number, after):
+    import time
+    node = start(model=checkpoint, device='cpu')
+    time.sleep(after)
+    code, took = node.end(number)
+    assert (code, took < PATIENCE) == (0, True), (took, node.text())
+    assert 'Traceback' not in node.text(), node.text()
+
+
+def test_a_lifecycle_manager_drives_it_through_every_state(start, checkpoint, peer):
+    node = start(model=checkpoint, device='cpu', autostart=False)
+    assert state(peer) == State.PRIMARY_STATE_UNCONFIGURED
+    for _ in range(2):
+        assert change(peer, Transition.TRANSITION_CONFIGURE)
+        assert state(peer) == State.PRIMARY_STATE_INACTIVE
+        for _ in range(2):
+            assert change(peer, Transition.TRANSITION_ACTIVATE)
+            peer.depth_of(image())
+            assert change(peer, Transition.TRANSITION_DEACTIVATE)
+        assert change(peer, Transition.TRANSITION_CLEANUP)
+        assert state(peer) == State.PRIMARY_STATE_UNCONFIGURED
+    code, took = node.end(signal.SIGTERM)
+    assert (code, took < PATIENCE) == (0, True), (took, node.text())
+    assert 'Traceback' not in node.text()
+
+
+def test_an_inactive_node_publishes_nothing_and_ends_quietly(start, checkpoint, peer):
+    node = start(model=checkpoint, device='cpu', autostart=False)
+    assert change(peer, Transition.TRANSITION_CONFIGURE)
+    depths = peer.listen('depth/image_rect', Image)
+    publisher = peer.create_publisher(Image, 'image', 1)
+    publisher.publish(image())
+    peer.spin_for(0.5)
+    assert not depths
+    code, took = node.end()
+    assert (code, took < PATIENCE) == (0, True), node.text()
+
+
+@pytest.mark.parametrize(('parameters', 'named'), [
+    ({'model': '/nowhere/model'}, ['/nowhere/model', 'no such folder']),
+    ({'model': 'Intel/zoedepth-nyu-kitti', 'local_files_only': True},
+     ['Intel/zoedepth-nyu-kitti', 'cache', 'hf download Intel/zoedepth-nyu-kitti']),
+    ({'device': 'cuda:7'}, ['cuda:7']),
+], ids=['folder', 'hub id', 'device'])
+def test_what_cannot_be_configured_is_named_in_one_line(start, checkpoint, parameters, named):
+    node = start(**{'model': checkpoint, 'device': 'cpu', **parameters})
+    assert node.process.wait(timeout=60) == 1
+    errors = [line for line in node.text().splitlines() if 'cannot configure' in line]
+    assert len(errors) == 1 and 'Traceback' not in node.text(), node.text()
+    assert all(name in errors[0] for name in named)
+
+
+def test_a_failed_configure_may_be_tried_again(start, checkpoint, tmp_path, peer):
+    folder = tmp_path / 'model'
+    node = start(model=folder, device='cpu', autostart=False)
+    assert not change(peer, Transition.TRANSITION_CONFIGURE)
+    assert state(peer) == State.PRIMARY_STATE_UNCONFIGURED
+    folder.symlink_to(checkpoint)
+    assert change(peer, Transition.TRANSITION_CONFIGURE)
+    assert node.end()[0] == 0
+
+
+@pytest.mark.parametrize(('parameters', 'named'), [
+    ({'near': '5.0', 'far': '2.0'}, ['far', 'near']),
+    ({'preview__colormap': 'plaid'}, ['preview.colormap', 'plaid', 'turbo']),
+    ({'near': 'close'}, ['near']),
+    ({'near': '-1.0'}, ['near']),
+], ids=['near beyond far', 'colormap', 'type', 'range'])
+def test_bad_parameters_are_named_at_start(start, checkpoint, parameters, named):
+    node = start(model=checkpoint, device='cpu', **parameters)
+    assert node.process.wait(timeout=60) == 1
+    assert 'Traceback' not in node.text(), node.text()
+    assert all(name in node.text() for name in named), node.text()
+
+
+def test_a_misspelt_parameter_is_named(start, checkpoint):
+    node = start(model=checkpoint, device='cpu', **{'preview__colourmap': 'turbo'})
+    node.wait_for('configured')
+    assert "'preview.colourmap'" in node.text()
+    assert node.end()[0] == 0

@@ -1,0 +1,65 @@
+"""The package as a whole: one version, complete documents, clean code."""
+
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+import depth_estimation_ros
+from depth_estimation_ros.ros.parameters import Settings
+
+
+def parameters() -> dict[str, object]:
+    """Return every parameter's ROS name and default."""
+    default = Settings()
+    return {item.metadata['name'] or item.name: getattr(default, item.name)
+            for item in fields(Settings)}
+
+
+def flattened(tree: dict, prefix: str = '') -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in tree.items():
+        flat |= flattened(value, f'{prefix}{name}.') if isinstance(value, dict) else {
+            prefix + name: value}
+    return flat
+
+
+def test_one_version_everywhere(root):
+    manifest = ElementTree.parse(root / 'package.xml').getroot()
+    assert manifest.get('format') == '3'
+    newest = re.search(r'^(\d+\.\d+\.\d+) ', (root / 'CHANGELOG.rst').read_text(), re.MULTILINE)
+    assert newest is not None
+    assert manifest.findtext('version') == depth_estimation_ros.__version__ == newest.group(1)
+
+
+def test_the_parameters_file_holds_every_parameter_with_its_default(root):
+    text = (root / 'config' / 'zoedepth.yaml').read_text()
+    given = flattened(yaml.safe_load(text)['/**']['ros__parameters'])
+    defaults = {name: list(value) if isinstance(value, tuple) else value
+                for name, value in parameters().items()}
+    assert given == defaults
+    lines = [line for line in text.splitlines() if re.match(r' {4,}\w+: \S', line)]
+    assert len(lines) == len(defaults) and all('#' in line for line in lines)
+
+
+def test_the_readme_lists_every_parameter_with_its_default(root):
+    rows = dict(re.findall(r'^\| `([\w.]+)` \| `([^`]*)` \|', (root / 'README.md').read_text(),
+                           re.MULTILINE))
+    shown = {name: rows.get(name) for name in parameters()}
+    assert shown == {name: str(list(value) if isinstance(value, tuple) else value).lower()
+                     if isinstance(value, bool) else
+                     str(list(value) if isinstance(value, tuple) else value)
+                     for name, value in parameters().items()}
+
+
+@pytest.mark.parametrize('command', [
+    ['ruff', 'check', '.'], ['mypy'],
+], ids=['ruff', 'mypy'])
+def test_the_code_is_clean(root, command):
+    checked = subprocess.run([sys.executable, '-m', *command], cwd=root, capture_output=True,
+                             text=True, timeout=300)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
