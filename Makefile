@@ -1,36 +1,53 @@
 # Two commands on a fresh x86-64 Linux machine with Python 3.10 to 3.13: make demo, make test.
 PYTHON ?= python3
-VENV := .venv
+DISTRO ?= jazzy
+VENV := .venv$(patsubst %,-%,$(filter-out jazzy,$(DISTRO)))
+REQUIREMENTS := requirements.txt requirements-$(DISTRO).txt
 READY := $(VENV)/.ready
+
 export PYTHONPATH := $(CURDIR)
 export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
-export FASTRTPS_DEFAULT_PROFILES_FILE ?= $(CURDIR)/config/fastdds.xml
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
-unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+# Fast DDS looks for its profile under the first name before version 3, under the second since.
+export FASTRTPS_DEFAULT_PROFILES_FILE ?= $(CURDIR)/config/fastdds.xml
+export FASTDDS_DEFAULT_PROFILES_FILE ?= $(CURDIR)/config/fastdds.xml
+# What one environment's ROS wheels leave for its children is wrong for another's.
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
+
 RUN := $(VENV)/bin/python -m
 
-.PHONY: help setup demo test clean
+.PHONY: help setup demo test test-checked-fields test-cv-bridge test-colcon clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
-setup: $(READY)  ## make .venv with everything below (the other targets call it)
+setup: $(READY)  ## install everything below into .venv (the other targets call it)
 
-$(READY): requirements.txt
+$(READY): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo '$(PYTHON) is not Python 3.10 to 3.13: name one, as in: make $(MAKECMDGOALS) PYTHON=python3.12'; exit 1; }
+	  { echo '$(PYTHON) is not Python 3.10 to 3.13: name one: make $(MAKECMDGOALS) PYTHON=python3.12'; exit 1; }
 	@echo 'Setting up $(VENV), once; this takes a minute or two.'
-	@$(PYTHON) -m venv $(VENV) && $(VENV)/bin/pip install -q --retries 2 -r requirements.txt \
-	  >$(VENV)/setup.log 2>&1 || { echo 'Cannot install requirements.txt: is the package index' \
-	  'reachable? pip says in $(VENV)/setup.log:' "$$(grep -m1 ERROR $(VENV)/setup.log)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install -q --retries 2 $(addprefix -r ,$(REQUIREMENTS)) >$(VENV)/setup.log 2>&1 || \
+	  { echo "Cannot install $(REQUIREMENTS); is the package index within reach? $(VENV)/setup.log says:" \
+	         "$$(grep -m1 ERROR $(VENV)/setup.log)"; exit 1; }
 	@touch $@
 
-demo: $(READY)  ## run the node on a camera (INPUT=folder, video or rosbag2 directory)
+demo: $(READY)  ## run the node on a camera; INPUT=folder, video or rosbag2 directory
 	@$(RUN) depth_estimation_ros.tools.demo $(if $(INPUT),--input $(INPUT)) $(ARGS)
 
-test: $(READY)  ## run all tests
+test: $(READY)  ## run all tests; DISTRO=kilted for ROS 2 Kilted
 	@$(RUN) pytest $(ARGS)
 
-clean:  ## remove .venv and what the targets wrote
-	rm -rf $(VENV) .venv-* *_output build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis
+test-checked-fields: $(READY)  ## the node's tests as older distributions run: message fields checked
+	@ROS_PYTHON_CHECK_FIELDS=1 $(RUN) pytest test/ros $(ARGS)
+
+test-cv-bridge:  ## compare with the system's cv_bridge (apt install python3-cv-bridge python3-pytest)
+	@env -u AMENT_PREFIX_PATH /usr/bin/python3 -m pytest test/cv_bridge $(ARGS)
+
+test-colcon: $(READY)  ## build and test the package with colcon, then run it as installed
+	@. $(VENV)/bin/activate && test/colcon/run
+
+clean:  ## remove the environments and what the targets wrote
+	rm -rf .venv .venv-* *_output build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .checkpoint import Checkpoint, load_checkpoint
-from .errors import DeviceError, ImageError
+from .errors import CheckpointError, DeviceError, ImageError
 from .patches import patch
 from .plan import Planner
 from .transforms import to_depth, to_network
@@ -143,6 +143,9 @@ class DepthEstimator:
     def _choose_precision(self, wanted: str) -> None:
         """Take the first precision whose depth stays near that of fp32; warm the model."""
         reference = self._warm()
+        if not np.isfinite(reference).any():
+            raise CheckpointError(f"model '{self.name}' gives no finite depth at fp32: its weights "
+                                  'are damaged')
         for precision in self._candidates(wanted):
             self._lower(PRECISIONS[precision])
             error = relative_error(self._warm(), reference)

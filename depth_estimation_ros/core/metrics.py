@@ -25,7 +25,8 @@ def valid_pixels(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     :param truth: metres, the same shape; 0, negative, NaN and Inf mean unknown.
     :return: bool, the same shape.
     """
-    return np.isfinite(truth) & (truth > 0) & np.isfinite(prediction) & (prediction > 0)
+    known = np.isfinite(truth) & (truth > 0)
+    return np.asarray(known & np.isfinite(prediction) & (prediction > 0))
 
 
 def depth_metrics(prediction: ArrayLike, truth: ArrayLike) -> DepthMetrics:

@@ -183,7 +183,7 @@ def run(args: list[str] | None = None) -> int:
     node: DepthEstimationNode | None = None
     code = 0
     try:
-        rclpy.init(args=args)
+        _init(args)
         node = DepthEstimationNode()
         code = _serve(node)
     except (ParameterException, ValueError) as error:
@@ -193,6 +193,13 @@ def run(args: list[str] | None = None) -> int:
         pass
     _leave(node, code)
     return code
+
+
+def _init(args: list[str] | None) -> None:
+    try:
+        rclpy.init(args=args)
+    except RuntimeError as error:  # rclpy's RCLError, which it does not export
+        raise ValueError(str(error).splitlines()[0]) from error
 
 
 def _serve(node: DepthEstimationNode) -> int:

@@ -107,10 +107,10 @@ def metres(message: Image) -> NDArray[np.float32]:
     :return: float32, H×W; NaN where a 16UC1 pixel is 0.
     """
     if message.encoding == '32FC1':
-        depth: NDArray[np.float32] = _pixels(message, np.float32)
-        return depth
+        return _pixels(message, np.float32)
     millimetres = _pixels(message, np.uint16)
-    depth = millimetres.astype(np.float32) / 1000
+    depth = millimetres.astype(np.float32)
+    depth /= 1000
     depth[millimetres == 0] = np.nan
     return depth
 

@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
+from sensor_msgs.msg import Image
+
+from .conftest import RunningNode, image
 
 
 class Recorded(SimpleNamespace):
@@ -58,7 +61,7 @@ def entities(launch_file: ModuleType, kind: str) -> list[Any]:
             if type(entity).__name__ == kind]
 
 
-def node(launch_file: ModuleType, **arguments: str) -> Any:
+def launched_node(launch_file: ModuleType, **arguments: str) -> Any:
     """Return the node that launch would start with these arguments."""
     defaults = {argument.args[0]: argument.default_value
                 for argument in entities(launch_file, 'DeclareLaunchArgument')}
@@ -71,7 +74,7 @@ def node(launch_file: ModuleType, **arguments: str) -> Any:
 def command_line(started: Any, folder: Any) -> list[str]:
     """Return the arguments that launch_ros would pass to the executable."""
     flags = ['--ros-args', '-r', f'__node:={started.name}']
-    flags += ['-r', f'__ns:={started.namespace}'] if started.namespace else []
+    flags += ['-r', f'__ns:=/{started.namespace}'] if started.namespace else []
     for number, parameters in enumerate(started.parameters):
         path = parameters
         if isinstance(parameters, dict):
@@ -91,7 +94,7 @@ def test_every_argument_is_described_and_has_a_default(launch_file):
 
 
 def test_it_starts_the_packages_executable_with_files_that_exist(launch_file, root):
-    started = node(launch_file)
+    started = launched_node(launch_file)
     assert started.package == 'depth_estimation_ros'
     setup = (root / 'setup.py').read_text()
     assert re.search(rf"'{started.executable} = depth_estimation_ros\.ros\.main:main'", setup)
@@ -100,8 +103,8 @@ def test_it_starts_the_packages_executable_with_files_that_exist(launch_file, ro
 
 
 def test_the_params_file_rules_unless_an_argument_overrides(launch_file):
-    assert node(launch_file).parameters[1] == {}
-    assert node(launch_file, model='demo', device='cpu').parameters[1] == {
+    assert launched_node(launch_file).parameters[1] == {}
+    assert launched_node(launch_file, model='demo', device='cpu').parameters[1] == {
         'model': 'demo', 'device': 'cpu'}
 
 
@@ -115,24 +118,16 @@ def test_the_users_own_fast_dds_profile_stays(launch_file, root):
         assert value.default_value == str(root / 'config' / 'fastdds.xml')
 
 
-def test_the_command_line_serves_the_remapped_camera(launch_file, root, checkpoint, tmp_path,
-                                                     request):
+def test_the_command_line_serves_the_remapped_camera(launch_file, checkpoint, tmp_path, peer):
     """Start the node as launch would, in a namespace, on a camera's own topic names."""
-    ros = pytest.importorskip('test.ros.conftest', reason='no rclpy')
-    started = node(launch_file, namespace='robot', image='/cam/image_color',
+    started = launched_node(launch_file, namespace='robot', image='/cam/image_color',
                    camera_info='/cam/camera_info', model=str(checkpoint), device='cpu')
-    process = ros.RunningNode(tmp_path / 'log.txt', *command_line(started, tmp_path))
-    peer = ros.Peer()
-    try:
-        process.wait_for('configured')
-        depths = peer.listen('/robot/depth/image_rect', ros.Image)
-        peer.send('/cam/image_color', ros.image())
-        peer.until(lambda: bool(depths))
-        assert process.end()[0] == 0
-    finally:
-        peer.destroy_node()
-        if process.process.poll() is None:
-            process.process.kill()
+    node = RunningNode(tmp_path / 'log.txt', *command_line(started, tmp_path)[1:])
+    node.wait_for('configured')
+    depths = peer.listen('/robot/depth/image_rect', Image)
+    peer.send('/cam/image_color', image())
+    peer.until(lambda: bool(depths))
+    assert node.end()[0] == 0
 
 
 @pytest.mark.skipif(shutil.which('ros2') is None, reason='ros2 launch is not installed')
