@@ -116,9 +116,9 @@ def _ask_hub(name: str, revision: str) -> None:
 
 
 def _not_found(name: str, revision: str, reason: str) -> str:
-    return (f"model '{name}' (revision '{revision}') is not in the cache {constants.HF_HUB_CACHE}, "
-            f'and {reason}. Fetch it on a machine with network: hf download {name} '
-            f'--revision {revision}')
+    return (f"model '{name}' (revision '{revision}') is not in the cache "
+            f'{constants.HF_HUB_CACHE}, and {reason}. Fetch it on a machine with network: '
+            f'hf download {name} --revision {revision}')
 
 
 def _complete(folder: Path) -> Path:
@@ -171,9 +171,9 @@ def _load_model(name: str, folder: Path) -> nn.Module:
                               f'again, or check the disk') from error
     lost = sorted([*report['missing_keys'], *map(_key, report['mismatched_keys'])])
     if lost:
-        raise CheckpointError(f"model '{name}': {folder} lacks {len(lost)} of the weights that its "
-                              f'config.json asks for, or holds them in another shape (the first '
-                              f'is {lost[0]}): the checkpoint is incomplete')
+        raise CheckpointError(f"model '{name}': {folder} lacks {len(lost)} of the weights that "
+                              f'its config.json asks for, or holds them in another shape (the '
+                              f'first is {lost[0]}): the checkpoint is incomplete')
     module: nn.Module = model.eval().requires_grad_(False)
     return module
 

@@ -3,7 +3,7 @@
 import gc
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -42,6 +42,12 @@ class EstimatorOptions:
     """'auto', 'cpu', 'cuda' or 'cuda:N'."""
     precision: str = 'auto'
     """'auto', 'fp32', 'bf16' or 'fp16'."""
+    height: int = 0
+    """Rows that the network sees; 0 takes the checkpoint's own."""
+    width: int = 0
+    """Columns that the network sees; 0 takes the checkpoint's own."""
+    compile: bool = False
+    """Compile the network in the background and use it where it is faster."""
 
 
 class DepthEstimator:
@@ -59,7 +65,9 @@ class DepthEstimator:
         checkpoint = load_checkpoint(options.model, revision=options.revision,
                                      local_files_only=options.local_files_only)
         self.name = checkpoint.name
-        self.preprocessing = checkpoint.preprocessing
+        own = checkpoint.preprocessing
+        self.preprocessing = replace(
+            own, height=options.height or own.height, width=options.width or own.width)
         self.parameters = checkpoint.parameters
         self.range = checkpoint.range
         """The nearest and farthest depth in metres that the model was trained for."""
@@ -138,14 +146,14 @@ class DepthEstimator:
         except torch.OutOfMemoryError as error:
             raise DeviceError(f'{self.device_name} has no room for {self.name} '
                               f'({self.parameters / 1e6:.0f} M parameters): {error}') from error
-        self._planner = Planner(model)
+        self._planner = Planner(model, compiles=self.options.compile)
 
     def _choose_precision(self, wanted: str) -> None:
         """Take the first precision whose depth stays near that of fp32; warm the model."""
         reference = self._warm()
         if not np.isfinite(reference).any():
-            raise CheckpointError(f"model '{self.name}' gives no finite depth at fp32: its weights "
-                                  'are damaged')
+            raise CheckpointError(f"model '{self.name}' gives no finite depth at fp32: its "
+                                  'weights are damaged')
         for precision in self._candidates(wanted):
             self._lower(PRECISIONS[precision])
             error = relative_error(self._warm(), reference)
@@ -169,7 +177,7 @@ class DepthEstimator:
         for name, module in model.named_children():
             if name != 'metric_head':
                 module.to(dtype)
-        self._planner = Planner(model)
+        self._planner = Planner(model, compiles=self.options.compile)
 
     def _restore(self) -> None:
         """Load the weights again, at the full precision that lowering them has lost."""

@@ -10,7 +10,7 @@ and 5.23, which agree on the classes named here.
 * :class:`MetricHead`: one or two metric heads with the weights of all heads stacked. Each image
   picks its head's weights by its own domain logits, on the device, without a sync. A 1x1
   convolution is applied before bilinear upsampling rather than after (both are linear, so they
-  commute), and the log-binomial's softmax leaves out the term that is the same for every bin.
+  commute).
 """
 
 from collections.abc import Callable
@@ -59,7 +59,8 @@ class Embeddings(BeitEmbeddings):
     def interpolate_pos_encoding(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the positions, 1×tokens×channels."""
         if self.code is None:
-            self.code = super().interpolate_pos_encoding(*args, **kwargs).contiguous()
+            code = super().interpolate_pos_encoding(*args, **kwargs)
+            self.code = code.detach().contiguous()
         return self.code
 
 
@@ -257,6 +258,7 @@ class LogBinomial(nn.Module):
     """Depth as the mean of the bin centres, weighed by a log-binomial conditioned on the pixel."""
 
     order: Tensor
+    rest: Tensor
     constant: Tensor
 
     def __init__(self, stocks: list[Any], condition: int) -> None:
@@ -272,6 +274,7 @@ class LogBinomial(nn.Module):
         transform = stocks[0].log_binomial_transform
         bins = torch.arange(transform.k, dtype=torch.float32)
         self.register_buffer('order', bins)
+        self.register_buffer('rest', bins.flip(0))
         self.register_buffer('constant', log_binom(torch.tensor([transform.k - 1]), bins))
 
     def forward(self, features: Tensor, embedding: Tensor, centres: Tensor, domain: Tensor,
@@ -292,9 +295,9 @@ class LogBinomial(nn.Module):
 
     def _mean(self, centres: Tensor, share: Tensor) -> Tensor:
         probability, warmth = share.split(1, dim=-1)
-        logit = (probability.clamp(EPSILON, 1).log() - (1 - probability).clamp(EPSILON, 1).log())
         temperature = (self.high - self.low) * warmth + self.low
-        scores = torch.addcmul(self.constant, self.order, logit).div_(temperature)
+        scores = torch.addcmul(self.constant, self.order, probability.clamp(EPSILON, 1.0).log())
+        scores.addcmul_(self.rest, (1 - probability).clamp(EPSILON, 1.0).log()).div_(temperature)
         return (scores.softmax(dim=-1) * centres).sum(dim=-1, keepdim=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from ..core.geometry import scale_intrinsics
 from . import codec
 from .mailbox import Frame
 from .qos import CAMERA_INFO_INPUT, IMAGE_INPUT, OUTPUT, OVERRIDABLE, incompatible
-from .tally import UNWANTED, Tally
+from .stamps import RateLimit, StampWatch
+from .tally import PAUSED, RATE_LIMITED, UNWANTED, Tally
 
 SECOND = 1e-9
 
@@ -28,19 +30,24 @@ class Camera:
     """Receives a camera's images for the worker and publishes their depth."""
 
     def __init__(self, node: LifecycleNode, name: str, *, transport: str,
-                 deliver: Callable[[Frame], None], report: Callable[[str], None]) -> None:
+                 deliver: Callable[[Frame], None], warn: Callable[[str], None]) -> None:
         """
         Create the publishers; the subscriptions come with :meth:`subscribe`.
 
         :param name: the prefix of the topics; '' for none.
         :param transport: 'raw' or 'compressed', which image topic to subscribe to.
         :param deliver: called with every frame that somebody wants.
-        :param report: called with one sentence about a peer that cannot be connected.
+        :param warn: called with one sentence about a peer that cannot be connected.
         """
         self.name = name
         self.tally = Tally()
+        self.rate = RateLimit()
+        self.paused = False
+        self._stamps = StampWatch()
+        self._unconnected: dict[str, str] = {}
         self._node, self._transport = node, transport
-        self._deliver, self._report = deliver, report
+        self._image = 'image/compressed' if transport == 'compressed' else 'image'
+        self._deliver, self._warn = deliver, warn
         self._subscriptions: list[Subscription] = []
         self._info: CameraInfo | None = None
         self._depth = self._publisher(Image, 'depth/image_rect')
@@ -53,10 +60,9 @@ class Camera:
 
     def subscribe(self) -> None:
         """Start to receive."""
-        kind, topic = ((CompressedImage, 'image/compressed') if self._transport == 'compressed'
-                       else (Image, 'image'))
+        kind = CompressedImage if self._transport == 'compressed' else Image
         self._subscriptions = [
-            self._subscription(kind, topic, self._receive, IMAGE_INPUT),
+            self._subscription(kind, self._image, self._receive, IMAGE_INPUT),
             self._subscription(CameraInfo, 'camera_info', self._receive_info, CAMERA_INFO_INPUT)]
 
     def unsubscribe(self) -> None:
@@ -64,12 +70,31 @@ class Camera:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions, self._info = [], None
+        self._stamps, self.rate.due = StampWatch(), None
+        self._unconnected.clear()
 
     def close(self) -> None:
         """Destroy the topics."""
         self.unsubscribe()
         for publisher in (self._depth, self._depth_info, self._preview):
             self._node.destroy_publisher(publisher)
+
+    @property
+    def image_topic(self) -> str:
+        """The full name of the topic that images are received on."""
+        return str(self._node.resolve_topic_name(self.topic(self._image)))
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with the camera's topics at this moment, each in a sentence."""
+        faults = [*self._unconnected.values(), self._stamps.fault]
+        if self._info is None and self._depth_info.get_subscription_count():
+            faults.append(f'{self.topic("depth/camera_info")} is subscribed to, but no '
+                          "camera_info has come: remap it to the camera's")
+        publishers = self._node.count_publishers(self.image_topic)
+        if publishers > 1:
+            faults.append(f'{publishers} publishers send to {self.image_topic}: is one a bag?')
+        return [fault for fault in faults if fault]
 
     @property
     def wanted(self) -> bool:
@@ -91,20 +116,30 @@ class Camera:
 
     def _receive(self, message: Image | CompressedImage) -> None:
         self.tally.receive()
+        frame = Frame(self, message, seconds(message.header.stamp),
+                      self._node.get_clock().now().nanoseconds * SECOND)
+        self._stamps.see(frame.stamp, frame.received)
+        refusal = self._refusal(frame.stamp)
+        if refusal:
+            self.tally.drop(refusal)
+        else:
+            self._deliver(frame)
+
+    def _refusal(self, stamp: float) -> str:
+        """Return the reason not to serve a frame captured at ``stamp``, or ''."""
+        if self.paused:
+            return PAUSED
         if not self.wanted:
-            self.tally.drop(UNWANTED)
-            return
-        self._deliver(Frame(
-            self, message, seconds(message.header.stamp),
-            self._node.get_clock().now().nanoseconds * SECOND))
+            return UNWANTED
+        return '' if self.rate.admits(stamp) else RATE_LIMITED
 
     def _receive_info(self, message: CameraInfo) -> None:
         self._info = message
 
     def _publisher(self, kind: Any, topic: str) -> Any:
         resolved = self._node.resolve_topic_name(self.topic(topic))
-        events = PublisherEventCallbacks(
-            incompatible_qos=incompatible(resolved, 'subscriber', self._report))
+        events = PublisherEventCallbacks(incompatible_qos=incompatible(
+            resolved, 'subscriber', partial(self._note_unconnected, topic)))
         return self._node.create_lifecycle_publisher(
             kind, self.topic(topic), OUTPUT, event_callbacks=events,
             qos_overriding_options=OVERRIDABLE)
@@ -112,11 +147,15 @@ class Camera:
     def _subscription(self, kind: Any, topic: str, callback: Callable[[Any], None],
                       qos: Any) -> Subscription:
         resolved = self._node.resolve_topic_name(self.topic(topic))
-        events = SubscriptionEventCallbacks(
-            incompatible_qos=incompatible(resolved, 'publisher', self._report))
+        events = SubscriptionEventCallbacks(incompatible_qos=incompatible(
+            resolved, 'publisher', partial(self._note_unconnected, topic)))
         return self._node.create_subscription(
             kind, self.topic(topic), callback, qos, event_callbacks=events,
             qos_overriding_options=OVERRIDABLE)
+
+    def _note_unconnected(self, topic: str, sentence: str) -> None:
+        self._unconnected[topic] = sentence
+        self._warn(sentence)
 
 
 def seconds(stamp: Any) -> float:

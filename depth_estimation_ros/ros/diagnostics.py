@@ -7,7 +7,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from .tally import DEACTIVATED, REPLACED, UNWANTED, Summary
+from .tally import DEACTIVATED, PAUSED, RATE_LIMITED, REPLACED, UNWANTED, Summary
 
 SILENT_AFTER = 2.0
 """Seconds without a frame after which a camera is called silent."""
@@ -15,7 +15,10 @@ SILENT_AFTER = 2.0
 MANY_DROPS = 0.5
 """The share of frames dropped for a fault, within a second, that is worth a WARN."""
 
-BENIGN = (REPLACED, UNWANTED, DEACTIVATED)
+RESTING = {UNWANTED: 'resting: nobody subscribes', PAUSED: 'paused by the enable service'}
+"""What a camera does whose frames are dropped for these reasons."""
+
+BENIGN = (REPLACED, DEACTIVATED, RATE_LIMITED, *RESTING)
 """Reasons to drop a frame that are the node's ordinary work."""
 
 
@@ -29,19 +32,22 @@ class CameraWatch:
     heard: float | None = None
     """Seconds on the node's clock when a frame was last seen to have arrived."""
 
-    def status(self, account: Summary, now: float, period: float, fault: str) -> DiagnosticStatus:
+    def status(self, account: Summary, now: float, period: float,
+               faults: list[str]) -> DiagnosticStatus:
         """
         Return the camera's status.
 
         :param now: seconds on the node's clock.
         :param period: seconds since the last call.
-        :param fault: a peer that cannot be connected, in a sentence, or ''.
+        :param faults: what is wrong with the camera's topics, each in a sentence.
         """
         before = self.before or account
         if self.heard is None or account.received > before.received or now < self.heard:
             self.heard = now
         self.before = account
-        level, message = self._judge(account, before, now, fault)
+        problems = [*faults, *self._problems(account, before, now)]
+        level = DiagnosticStatus.WARN if problems else DiagnosticStatus.OK
+        message = '; '.join(problems) or _calm(account, before)
         return DiagnosticStatus(
             level=level, name=self.name, message=message, hardware_id=self.topic,
             values=_values({
@@ -54,25 +60,27 @@ class CameraWatch:
                    for stage, pair in account.stages.items()
                    for quantile, value in zip(('p50', 'p99'), pair, strict=True)}}))
 
-    def _judge(self, account: Summary, before: Summary, now: float,
-               fault: str) -> tuple[bytes, str]:
-        if fault:
-            return DiagnosticStatus.WARN, fault
-        if self.heard is not None and now - self.heard > SILENT_AFTER:
-            return DiagnosticStatus.WARN, (
-                f'no image on {self.topic} for {now - self.heard:.0f} s: is the camera running, '
-                'and the topic remapped to it?')
+    def _problems(self, account: Summary, before: Summary, now: float) -> list[str]:
+        silence = now - self.heard if self.heard is not None else 0.0
+        if silence > SILENT_AFTER:
+            return [f'no image on {self.topic} for {silence:.0f} s: is the camera running, and '
+                    'the topic remapped to it?']
         arrived = account.received - before.received
         faults = {reason: count - before.dropped.get(reason, 0)
                   for reason, count in account.dropped.items() if reason not in BENIGN}
-        if arrived and sum(faults.values()) > MANY_DROPS * arrived:
-            worst = max(faults, key=lambda reason: faults[reason])
-            return DiagnosticStatus.WARN, (
-                f'{sum(faults.values())} of {arrived} frames dropped, most as {worst}: the log '
-                'names the reason')
-        if account.dropped.get(UNWANTED, 0) > before.dropped.get(UNWANTED, 0):
-            return DiagnosticStatus.OK, 'resting: nobody subscribes'
-        return DiagnosticStatus.OK, 'depth is published'
+        lost = sum(faults.values())
+        if not arrived or lost <= MANY_DROPS * arrived:
+            return []
+        worst = max(faults, key=lambda reason: faults[reason])
+        return [f'{lost} of {arrived} frames dropped, most as {worst}: the log names the reason']
+
+
+def _calm(account: Summary, before: Summary) -> str:
+    """Say what a camera without a problem is doing."""
+    for reason, words in RESTING.items():
+        if account.dropped.get(reason, 0) > before.dropped.get(reason, 0):
+            return words
+    return 'depth is published'
 
 
 def model_status(name: str, facts: dict[str, Any], warning: str) -> DiagnosticStatus:

@@ -7,18 +7,21 @@ import os
 import signal
 import sys
 import time
-from functools import partial
+from queue import SimpleQueue
+from threading import Lock, Thread
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool
 
 from ..core.errors import DepthError
-from ..core.estimator import DepthEstimator
+from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..resources import DEMO_MODEL, model_folder
 from . import parameters
 from .camera import SECOND, Camera
@@ -53,33 +56,39 @@ class DepthEstimationNode(LifecycleNode):
         self.add_post_set_parameters_callback(self._take_parameters)
         self._log = CoreLog(self.get_logger())
         logging.getLogger('depth_estimation_ros').addHandler(self._log)
-        self._unconnected: dict[str, str] = {}
         self._estimator: DepthEstimator | None = None
         self._converter: Converter | None = None
         self._worker: Worker | None = None
         self._cameras: list[Camera] = []
         self._foreign_camera_named = False
+        self._loading = Lock()
+        self._successors: SimpleQueue[DepthEstimator] = SimpleQueue()
+        self._rebuilt = self.create_guard_condition(self._succeed)
+        self.create_service(SetBool, '~/enable', self._enable)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm the model, create the outputs."""
         started = time.monotonic()
         try:
-            self._estimator = DepthEstimator(
-                self._settings.estimator_options(model_folder(self._settings.model)))
-        except (DepthError, LookupError) as error:
+            estimator = DepthEstimator(self._wanted)
+            self._settings.range(estimator.range[1])
+        except (DepthError, LookupError, ValueError) as error:
             self.get_logger().error(f'cannot configure: {error}')
             return TransitionCallbackReturn.FAILURE
+        self._estimator = estimator
         self._converter = choose_converter()
         self._cameras = [
             Camera(self, name, transport=self._settings.image_transport, deliver=self._deliver,
-                   report=partial(self._report_peer, name))
+                   warn=self.get_logger().warning)
             for name in self._settings.cameras]
+        self._apply_settings()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._watches = [
             CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
-                        self.resolve_topic_name(camera.topic('image')))
+                        camera.image_topic)
             for camera in self._cameras]
-        self._timer = self.create_timer(DIAGNOSTICS_PERIOD, self._diagnose)
+        self._timer = self.create_timer(
+            DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(
             f'configured {self._estimator.describe()}, images decoded by {self._converter.name}, '
             f'in {time.monotonic() - started:.1f} s')
@@ -150,16 +159,58 @@ class DepthEstimationNode(LifecycleNode):
         return float(self.get_clock().now().nanoseconds) * SECOND
 
     def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        return parameters.check(self._settings, changes)
+        model_far = None if self._estimator is None else self._estimator.range[1]
+        return parameters.check(self._settings, changes, model_far)
 
     def _take_parameters(self, _: list[Parameter]) -> None:
         self._settings = parameters.read(self)
+        self._apply_settings()
+
+    def _apply_settings(self) -> None:
+        for camera, rate in zip(self._cameras, self._settings.rates(), strict=False):
+            camera.rate.max_rate = rate
         if self._worker is not None:
             self._worker.configure(self._settings)
+        if self._estimator is not None and self._estimator.options != self._wanted:
+            Thread(target=self._rebuild, args=(self._wanted,), daemon=True).start()
 
-    def _report_peer(self, camera: str, sentence: str) -> None:
-        self._unconnected[camera] = sentence
-        self.get_logger().warning(sentence)
+    @property
+    def _wanted(self) -> EstimatorOptions:
+        return self._settings.estimator_options(model_folder(self._settings.model))
+
+    def _rebuild(self, options: EstimatorOptions) -> None:
+        """Load a model beside the one in use, in a thread of its own; hand it to the executor."""
+        with self._loading:
+            if options != self._wanted:
+                return
+            try:
+                self._successors.put(DepthEstimator(options))
+            except DepthError as error:
+                self.get_logger().error(f'the network stays as it is: {error}')
+            self._rebuilt.trigger()
+
+    def _succeed(self) -> None:
+        """Put a model that was loaded beside the old one in its place."""
+        while not self._successors.empty():
+            successor = self._successors.get()
+            if self._estimator is None or successor.options != self._wanted:
+                successor.close()
+                continue
+            old, self._estimator = self._estimator, successor
+            self.get_logger().info(f'changed over to {successor.describe()}')
+            if self._worker is not None:
+                self._worker.replace(successor)
+            else:
+                old.close()
+
+    def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """Pause or resume; a service callback."""
+        for camera in self._cameras:
+            camera.paused = not request.data
+        response.success = bool(self._cameras)
+        response.message = ('the node is not configured' if not self._cameras else
+                            'depth is published' if request.data else 'paused')
+        return response
 
     def _diagnose(self) -> None:
         assert self._estimator is not None and self._converter is not None
@@ -173,7 +224,7 @@ class DepthEstimationNode(LifecycleNode):
         if self._worker is not None:
             message.status += [
                 watch.status(camera.tally.summary(), self._now(), DIAGNOSTICS_PERIOD,
-                             self._unconnected.get(camera.name, ''))
+                             camera.faults)
                 for watch, camera in zip(self._watches, self._cameras, strict=True)]
         self._diagnostics.publish(message)
 

@@ -41,7 +41,14 @@ class Settings:
         'auto', 'auto, cpu, cuda or cuda:N; auto takes CUDA where it is there', live=False)
     precision: str = _parameter(
         'auto', 'Precision of backbone and neck; auto takes a low one on CUDA where its depth is '
-        'within 1 % of fp32', live=False, choices=('auto', *PRECISIONS))
+        'within 1 % of fp32', choices=('auto', *PRECISIONS))
+    network_height: int = _parameter(
+        0, "Rows that the network sees, rounded to the checkpoint's multiple; 0 takes its own",
+        name='network.height', low=0, high=2048)
+    network_width: int = _parameter(
+        0, 'Columns that the network sees, likewise', name='network.width', low=0, high=2048)
+    compile: bool = _parameter(
+        False, 'Compile the network in the background and use it where it is faster')
     cameras: tuple[str, ...] = _parameter(
         ('',), "Names of the cameras, each the prefix of its topics; [''] is one camera without "
         'prefix', live=False)
@@ -60,6 +67,9 @@ class Settings:
     max_age: float = _parameter(
         0.0, 'Seconds; depth of an image captured longer ago is dropped; 0 is off',
         low=0.0, high=3600.0)
+    max_rate: tuple[float, ...] = _parameter(
+        (0.0,), 'Hz at which a camera is served at most, one for all cameras or one each; 0 is '
+        'off')
     max_batch: int = _parameter(
         8, 'The most images that run through the network at once', low=1, high=64)
     preview_colormap: str = _parameter(
@@ -84,11 +94,34 @@ class Settings:
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise ValueError(f'cameras must be distinct names, not {list(self.cameras)}')
 
+        if len(self.max_rate) not in (1, len(self.cameras)) or min(self.max_rate) < 0:
+            raise ValueError(f'max_rate must be one number of Hz, or one for each of the '
+                             f'{len(self.cameras)} cameras, none negative, not '
+                             f'{list(self.max_rate)}')
+
+    def range(self, model_far: float) -> tuple[float, float]:
+        """
+        Return near and far in metres, far the model's own where it is left open.
+
+        :param model_far: metres, the far end of the model's range.
+        :raises ValueError: when no depth would be left between them.
+        """
+        far = self.far or model_far
+        if far <= self.near:
+            raise ValueError(f"near ({self.near} m) lies beyond the model's own range, which ends "
+                             f'at {far} m')
+        return self.near, far
+
     def estimator_options(self, model: str) -> EstimatorOptions:
         """Return what the core needs to load ``model``, a folder or hub id."""
         return EstimatorOptions(
             model=model, revision=self.revision, local_files_only=self.local_files_only,
-            device=self.device, precision=self.precision)
+            device=self.device, precision=self.precision, compile=self.compile,
+            height=self.network_height, width=self.network_width)
+
+    def rates(self) -> list[float]:
+        """Return the highest rate of each camera in Hz."""
+        return [*self.max_rate] * (len(self.cameras) if len(self.max_rate) == 1 else 1)
 
 
 def declare(node: Node) -> Settings:
@@ -118,12 +151,19 @@ def unknown_overrides(node: Node) -> list[str]:
                   if not node.has_parameter(name) and not name.startswith('qos_overrides.'))
 
 
-def check(settings: Settings, changes: list[Parameter]) -> SetParametersResult:
-    """Say whether the changes would leave sensible settings; a parameter callback."""
+def check(settings: Settings, changes: list[Parameter],
+          model_far: float | None = None) -> SetParametersResult:
+    """
+    Say whether the changes would leave sensible settings.
+
+    :param model_far: metres, the far end of the model's range where a model is loaded.
+    """
     by_name = {_name(item): item.name for item in fields(Settings)}
     try:
-        replace(settings, **{by_name[change.name]: _value(change.value)
-                             for change in changes if change.name in by_name})
+        changed = replace(settings, **{by_name[change.name]: _value(change.value)
+                                       for change in changes if change.name in by_name})
+        if model_far is not None:
+            changed.range(model_far)
     except ValueError as error:
         return SetParametersResult(successful=False, reason=str(error))
     return SetParametersResult(successful=True)

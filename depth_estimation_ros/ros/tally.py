@@ -12,6 +12,10 @@ REPLACED = 'replaced'
 """A newer frame of the same camera came before the network was free."""
 UNWANTED = 'unwanted'
 """Nobody subscribes to an output."""
+PAUSED = 'paused'
+"""The enable service has switched the node off."""
+RATE_LIMITED = 'rate_limited'
+"""The camera is faster than max_rate."""
 UNDECODABLE = 'undecodable'
 """The message does not hold the image that it declares."""
 UNSUITABLE = 'unsuitable'

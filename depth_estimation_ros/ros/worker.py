@@ -38,6 +38,9 @@ class Estimator(Protocol):
     def network_size(self, image: Pixels) -> tuple[int, int]:
         """Raise ImageError when the network cannot take the image."""
 
+    def close(self) -> None:
+        """Give the device's memory back."""
+
 
 class Worker:
     """Takes the newest frames of all cameras, runs them as one batch, publishes each."""
@@ -51,6 +54,7 @@ class Worker:
         :param warn: called with a camera's topic prefix and a sentence about a dropped frame.
         """
         self._estimator, self._decode = estimator, decode
+        self._successor: Estimator | None = None
         self._now, self._warn = now, warn
         self._mailboxes = Mailboxes()
         self.configure(settings)
@@ -60,8 +64,12 @@ class Worker:
     def configure(self, settings: Settings) -> None:
         """Use new settings from the next frame on; a frame in hand keeps the old ones."""
         self._shaping = Shaping(
-            settings, settings.far or self._estimator.range[1],
+            settings, *settings.range(self._estimator.range[1]),
             Colouriser(settings.preview_colormap, settings.preview_near, settings.preview_far))
+
+    def replace(self, estimator: Estimator) -> None:
+        """Use another estimator from the next batch on; the old one is closed then."""
+        self._successor = estimator
 
     def deliver(self, frame: Frame) -> None:
         """Leave a frame for the network, in place of an older one of the same camera."""
@@ -84,9 +92,17 @@ class Worker:
     def _run(self) -> None:
         while frames := self._mailboxes.take(self._shaping.settings.max_batch):
             try:
+                self._succeed()
                 self._serve(frames, self._shaping)
             except Exception:  # the thread's boundary: it must outlive any one batch
                 LOGGER.exception('a batch of %d frames was lost', len(frames))
+        self._succeed()
+
+    def _succeed(self) -> None:
+        successor, self._successor = self._successor, None
+        if successor is not None:
+            self._estimator.close()
+            self._estimator = successor
 
     def _serve(self, frames: list[Frame], shaping: Shaping) -> None:
         taken = self._now()
@@ -137,7 +153,7 @@ class Worker:
             self._drop(frame, TOO_OLD, f'captured {age:.3f} s ago, more than max_age '
                                        f'({shaping.settings.max_age} s)')
             return
-        apply_range(depth, shaping.settings.near, shaping.far)
+        apply_range(depth, shaping.near, shaping.far)
         try:
             frame.camera.publish(frame.message.header, depth, shaping.colourise)
         except RuntimeError as error:
@@ -156,6 +172,8 @@ class Shaping:
     """What the settings make of depth on its way out."""
 
     settings: Settings
+    near: float
+    """Metres."""
     far: float
     """Metres, the model's own limit where the settings leave it open."""
     colourise: Colouriser
