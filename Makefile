@@ -16,7 +16,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: help setup demo test test-checked-fields test-cv-bridge test-colcon clean
+.PHONY: help setup demo test test-checked-fields test-cv-bridge test-colcon soak clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -48,6 +48,9 @@ test-cv-bridge:  ## compare with the system's cv_bridge (apt install python3-cv-
 
 test-colcon: $(READY)  ## build and test the package with colcon, then run it as installed
 	@. $(VENV)/bin/activate && test/colcon/run
+
+soak: $(READY)  ## four cameras, bad frames and changing parameters for SECONDS (600)
+	@$(RUN) depth_estimation_ros.tools.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 clean:  ## remove the environments and what the targets wrote
 	rm -rf .venv .venv-* *_output build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis

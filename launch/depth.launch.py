@@ -1,7 +1,8 @@
-"""Start the depth node on a camera's topics."""
+"""Start the depth node on one camera's topics, or on several cameras'."""
 
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
@@ -16,6 +17,8 @@ ARGUMENTS = {
     'image': ('image', "The camera's image topic (sensor_msgs/Image); with image_transport: "
               'compressed, without its ending /compressed'),
     'camera_info': ('camera_info', "The camera's calibration topic (sensor_msgs/CameraInfo)"),
+    'cameras': ('', 'Names of several cameras as a YAML list, such as [front, rear]; {camera} in '
+                'image and camera_info stands for each; empty takes the one in params_file'),
     'model': ('', "A hub id, a folder, or 'demo'; empty takes the one in params_file"),
     'device': ('', 'auto, cpu, cuda or cuda:N; empty takes the one in params_file'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
@@ -28,14 +31,22 @@ PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES
 def depth_node(context: LaunchContext) -> list[Node]:
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     overrides = {name: value[name] for name in ('model', 'device') if value[name]}
+    cameras = yaml.safe_load(value['cameras']) or []
+    overrides |= {'cameras': cameras} if cameras else {}
     return [Node(
         package='depth_estimation_ros', executable='depth_estimation_node',
         name='depth_estimation', namespace=value['namespace'], output='screen',
         parameters=[value['params_file'], overrides],
-        remappings=[('image', value['image']),
-                    ('image/compressed', f'{value["image"]}/compressed'),
-                    ('camera_info', value['camera_info'])],
+        remappings=[remapping for camera in cameras or ['']
+                    for remapping in topics(camera, value['image'], value['camera_info'])],
         arguments=['--ros-args', '--log-level', value['log_level']])]
+
+
+def topics(camera: str, image: str, camera_info: str) -> list[tuple[str, str]]:
+    prefix = f'{camera}/' if camera else ''
+    image, camera_info = (name.replace('{camera}', camera) for name in (image, camera_info))
+    return [(f'{prefix}image', image), (f'{prefix}image/compressed', f'{image}/compressed'),
+            (f'{prefix}camera_info', camera_info)]
 
 
 def generate_launch_description() -> LaunchDescription:

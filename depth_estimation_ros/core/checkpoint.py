@@ -82,7 +82,7 @@ def find_checkpoint(name: str, *, revision: str = 'main', local_files_only: bool
     try:
         _ask_hub(name, revision)
         return _complete(Path(snapshot_download(**wanted, etag_timeout=HUB_TIMEOUT)))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of the hub's library or the HTTP library below it; many kinds
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise CheckpointError(_not_found(
             name, revision, f'{constants.ENDPOINT} does not give it: {reason}')) from error
@@ -141,9 +141,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_preprocessing(path: Path) -> Preprocessing:
+    content = _read_json(path)
     try:
-        return Preprocessing.from_config(_read_json(path))
-    except (KeyError, TypeError, ValueError) as error:
+        return Preprocessing.from_config(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"'{path.parent}' cannot be used: {error}") from error
+    except (LookupError, TypeError, ValueError) as error:
         raise CheckpointError(f'{path} cannot be used: {error!r}') from error
 
 

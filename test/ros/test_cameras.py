@@ -7,7 +7,6 @@ import copy
 import pytest
 
 from .conftest import image
-from .test_node import counts
 
 CAMERAS = {
     'front': image(48, 64), 'rear': image(60, 48, 'bgr8'), 'left': image(48, 64, 'mono8', 1),
@@ -98,11 +97,3 @@ def test_bad_camera_names_are_refused(start, checkpoint):
     node = start(model=checkpoint, device='cpu', cameras="['front', 'front']")
     assert node.process.wait(timeout=60) == 1
     assert 'distinct' in node.text()
-
-
-def test_counts_exist_for_a_single_camera_too(start, checkpoint, peer):
-    node = start('-r', '__ns:=/one', model=checkpoint, device='cpu')
-    node.wait_for('configured')
-    peer.depth_of(image(), '/one/')
-    assert counts(peer)['published'] >= 1
-    node.end()

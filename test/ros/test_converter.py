@@ -1,4 +1,4 @@
-"""Who decodes: cv_bridge where a probe finds it sound, else the built-in codec, and the log says."""
+"""Who decodes: cv_bridge where a probe finds it sound, else the built-in codec; the log says."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from depth_estimation_ros.ros import codec, converter
 
 from .conftest import image
 
-SOUND = '''
+SOUND = """
 import numpy as np
 class CvBridge:
     def imgmsg_to_cv2(self, m, encoding):
@@ -14,7 +14,7 @@ class CvBridge:
             return np.frombuffer(m.data, np.uint16).reshape(m.height, m.width)
         pixels = np.frombuffer(bytes(m.data), np.uint8).reshape(m.height, m.width, 3)
         return pixels[:, :, ::-1] if encoding == 'bgr8' else pixels
-'''
+"""
 
 UNSOUND = {
     'dies': ('import os, signal\nclass CvBridge:\n    def imgmsg_to_cv2(self, m, encoding):\n'

@@ -108,6 +108,14 @@ def test_the_params_file_rules_unless_an_argument_overrides(launch_file):
         'model': 'demo', 'device': 'cpu'}
 
 
+def test_several_cameras_are_remapped_by_a_pattern(launch_file):
+    started = launched_node(launch_file, cameras='[front, rear]', image='{camera}/image_raw')
+    assert started.parameters[1] == {'cameras': ['front', 'rear']}
+    assert ('rear/image', 'rear/image_raw') in started.remappings
+    assert ('front/image/compressed', 'front/image_raw/compressed') in started.remappings
+    assert len(started.remappings) == 6
+
+
 def test_the_users_own_fast_dds_profile_stays(launch_file, root):
     variables = entities(launch_file, 'SetEnvironmentVariable')
     assert {variable.args[0] for variable in variables} == {
@@ -125,8 +133,8 @@ def test_the_command_line_serves_the_remapped_camera(launch_file, checkpoint, tm
     node = RunningNode(tmp_path / 'log.txt', *command_line(started, tmp_path)[1:])
     node.wait_for('configured')
     depths = peer.listen('/robot/depth/image_rect', Image)
-    peer.send('/cam/image_color', image())
-    peer.until(lambda: bool(depths))
+    peer.until(lambda: peer.send('/cam/image_color', image()) and peer.spin_for(0.2) is None
+               and bool(depths))
     assert node.end()[0] == 0
 
 

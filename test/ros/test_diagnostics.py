@@ -1,0 +1,131 @@
+"""Diagnostics: what is said about a camera's account, second by second."""
+
+from __future__ import annotations
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from depth_estimation_ros.ros import tally
+from depth_estimation_ros.ros.diagnostics import CameraWatch, model_status
+from depth_estimation_ros.ros.tally import Tally
+
+OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
+
+
+class Second:
+    """A camera's account and its watch, moved on a second at a time."""
+
+    def __init__(self) -> None:
+        self.tally, self.watch = Tally(), CameraWatch('node: front', '/front/image')
+        self.now = 1000.0
+        self.status()
+
+    def frames(self, *, published: int = 0, **dropped: int) -> Second:
+        """Let frames arrive."""
+        for _ in range(published):
+            self.tally.receive()
+            self.tally.publish({'network': 0.02, 'total': 0.05})
+        for reason, count in dropped.items():
+            for _ in range(count):
+                self.tally.receive()
+                self.tally.drop(reason)
+        return self
+
+    def status(self, *faults: str, seconds: float = 1.0) -> DiagnosticStatus:
+        """Let time pass and ask."""
+        self.now += seconds
+        return self.watch.status(self.tally.summary(), self.now, seconds, list(faults))
+
+
+@pytest.fixture
+def second() -> Second:
+    return Second()
+
+
+def facts(status: DiagnosticStatus) -> dict[str, str]:
+    return {pair.key: pair.value for pair in status.values}
+
+
+def test_a_camera_that_is_served_is_ok(second: Second) -> None:
+    status = second.frames(published=30).status()
+    assert (status.level, status.message) == (OK, 'depth is published')
+    assert (status.name, status.hardware_id) == ('node: front', '/front/image')
+
+
+def test_rates_and_counts_are_told(second: Second) -> None:
+    second.frames(published=30, replaced=10).status()
+    told = facts(second.frames(published=10, replaced=5).status(seconds=2.0))
+    assert (told['input_hz'], told['output_hz']) == ('7.5', '5.0')
+    assert (told['received'], told['published'], told['dropped_replaced']) == ('55', '40', '15')
+    assert told['seconds_since_last_frame'] == '0.0'
+    assert (told['network_ms_p50'], told['total_ms_p99']) == ('20.0', '50.0')
+
+
+def test_a_silent_camera_is_a_warning_until_it_returns(second: Second) -> None:
+    second.frames(published=1).status()
+    assert [second.status().level for _ in range(4)] == [OK, OK, WARN, WARN]
+    status = second.status()
+    assert 'no image on /front/image for 5 s' in status.message
+    assert facts(status)['seconds_since_last_frame'] == '5.0'
+    assert second.frames(published=1).status().level == OK
+
+
+def test_a_camera_that_never_spoke_is_a_warning_too(second: Second) -> None:
+    assert second.status(seconds=1.5).level == OK
+    assert second.status(seconds=1.5).level == WARN
+
+
+def test_a_clock_that_jumps_back_is_not_silence(second: Second) -> None:
+    second.frames(published=1).status()
+    second.now -= 500.0
+    assert second.status().level == OK
+    assert [second.status().level for _ in range(3)] == [OK, OK, WARN]
+
+
+@pytest.mark.parametrize('reason', [
+    tally.UNDECODABLE, tally.UNSUITABLE, tally.TOO_OLD, tally.FAILED])
+def test_many_faulty_frames_are_a_warning_that_names_the_worst(
+        second: Second, reason: str) -> None:
+    status = second.frames(published=4, **{reason: 6}).status()
+    assert status.level == WARN
+    assert '6 of 10 frames dropped' in status.message and reason in status.message
+    assert second.frames(published=4).status().level == OK
+
+
+def test_few_faulty_frames_are_no_warning(second: Second) -> None:
+    assert second.frames(published=5, undecodable=5).status().level == OK
+
+
+def test_faults_of_several_kinds_add_up(second: Second) -> None:
+    status = second.frames(published=3, undecodable=3, failed=2).status()
+    assert status.level == WARN and 'most as undecodable' in status.message
+
+
+@pytest.mark.parametrize('reason', [
+    tally.REPLACED, tally.UNWANTED, tally.DEACTIVATED, tally.PAUSED, tally.RATE_LIMITED])
+def test_ordinary_drops_are_no_warning(second: Second, reason: str) -> None:
+    assert second.frames(published=1, **{reason: 29}).status().level == OK
+
+
+@pytest.mark.parametrize(('reason', 'words'), [
+    (tally.UNWANTED, 'resting'), (tally.PAUSED, 'paused')])
+def test_a_camera_that_rests_says_why_while_it_does(
+        second: Second, reason: str, words: str) -> None:
+    assert words in second.frames(**{reason: 30}).status().message
+    assert 'published' in second.frames(published=30).status().message
+
+
+def test_faults_of_the_topics_come_first(second: Second) -> None:
+    status = second.frames(published=1, failed=9).status('no peer', 'two publishers')
+    assert status.level == WARN
+    assert status.message.startswith('no peer; two publishers; 9 of 10')
+
+
+def test_the_model_is_ok_until_the_core_warns() -> None:
+    known = {'model': 'demo', 'device': 'cpu (2 threads)', 'device_mb': 12}
+    status = model_status('node: model', known, '')
+    assert (status.level, status.name, status.message) == (OK, 'node: model', 'loaded')
+    assert status.hardware_id == 'cpu (2 threads)'
+    assert facts(status) == {name: str(value) for name, value in known.items()}
+    warned = model_status('node: model', known, 'out of memory')
+    assert (warned.level, warned.message) == (WARN, 'out of memory')

@@ -1,0 +1,167 @@
+"""The parameters: described, bounded, and refused with a reason where they make no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from depth_estimation_ros.ros import parameters
+from depth_estimation_ros.ros.parameters import Settings
+
+DEFAULT = Settings()
+NAMES = {item.metadata['name'] or item.name: item for item in fields(Settings)}
+LIVE = {name for name, item in NAMES.items() if item.metadata['live']}
+
+
+@pytest.fixture
+def node() -> Iterator[Callable[..., Node]]:
+    """A function from parameter overrides to a node that has declared everything."""
+    made: list[Node] = []
+
+    def make(**overrides: Any) -> Node:
+        made.append(Node('settings', parameter_overrides=[
+            Parameter(name.replace('__', '.'), value=value) for name, value in overrides.items()]))
+        parameters.declare(made[-1])
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.destroy_node()
+
+
+def changes(**values: Any) -> list[Parameter]:
+    return [Parameter(name.replace('__', '.'), value=value) for name, value in values.items()]
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_parameter_is_described(node: Callable[..., Node], name: str) -> None:
+    descriptor, item = node().describe_parameter(name), NAMES[name]
+    assert len(descriptor.description) > 15 and not descriptor.description.endswith('.')
+    assert descriptor.read_only == (not item.metadata['live'])
+    assert not descriptor.dynamic_typing
+    for choice in item.metadata['choices']:
+        assert choice in descriptor.additional_constraints
+
+
+@pytest.mark.parametrize('name', [name for name, item in NAMES.items()
+                                  if type(item.default) in (int, float)])
+def test_every_number_has_a_range_that_holds_its_default(
+        node: Callable[..., Node], name: str) -> None:
+    descriptor = node().describe_parameter(name)
+    bounds, = descriptor.floating_point_range or descriptor.integer_range
+    assert bounds.from_value <= NAMES[name].default <= bounds.to_value
+
+
+def test_defaults_are_read_back(node: Callable[..., Node]) -> None:
+    assert parameters.read(node()) == DEFAULT
+
+
+def test_overrides_are_read(node: Callable[..., Node]) -> None:
+    settings = parameters.read(node(
+        model='some/model', cameras=['front', 'rear'], far=20.0, preview__colormap='magma',
+        max_batch=2, flip_augmentation=True))
+    assert settings == replace(
+        DEFAULT, model='some/model', cameras=('front', 'rear'), far=20.0, max_batch=2,
+        preview_colormap='magma', flip_augmentation=True)
+
+
+@pytest.mark.parametrize('overrides', [
+    {'near': -1.0}, {'max_batch': 0}, {'max_batch': 65}, {'preview__far': 1e6},
+    {'near': float('nan')}, {'far': float('inf')}], ids=str)
+def test_a_start_beyond_a_range_is_refused(
+        node: Callable[..., Node], overrides: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParameterValueException, match=r'(?s).*out of range'):
+        node(**overrides)
+
+
+def test_a_start_with_another_type_is_refused(node: Callable[..., Node]) -> None:
+    with pytest.raises(InvalidParameterTypeException, match='near'):
+        node(near='close')
+
+
+@pytest.mark.parametrize(('overrides', 'reason'), [
+    ({'near': 5.0, 'far': 5.0}, 'far'), ({'precision': 'int8'}, 'int8'),
+    ({'preview__near': 10.0}, 'preview.far'), ({'cameras': ['front', 'front']}, 'distinct'),
+    ({'image_transport': 'theora'}, 'theora'), ({'preview__colormap': 'grey'}, 'grey')], ids=str)
+def test_a_start_that_makes_no_sense_is_refused(
+        node: Callable[..., Node], overrides: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        node(**overrides)
+
+
+@pytest.mark.parametrize('name', sorted(set(NAMES) - LIVE))
+def test_what_needs_a_restart_cannot_be_set(node: Callable[..., Node], name: str) -> None:
+    value = NAMES[name].default
+    result, = node().set_parameters([Parameter(
+        name, value=list(value) if isinstance(value, tuple) else value)])
+    assert not result.successful and 'read-only' in result.reason
+
+
+@pytest.mark.parametrize('values', [
+    {'near': 0.5}, {'far': 0.0}, {'far': 30.0, 'near': 20.0}, {'preview__colormap': 'bone'},
+    {'preview__near': 20.0, 'preview__far': 30.0}, {'max_age': 0.5}, {'flip_augmentation': True}],
+    ids=str)
+def test_sensible_changes_are_taken(values: dict[str, Any]) -> None:
+    result = parameters.check(DEFAULT, changes(**values))
+    assert result.successful and not result.reason
+
+
+@pytest.mark.parametrize(('values', 'reason'), [
+    ({'far': 0.05}, 'far (0.05 m) must lie beyond near (0.1 m)'),
+    ({'near': 5.0, 'far': 5.0}, 'far (5.0 m) must lie beyond near (5.0 m)'),
+    ({'preview__colormap': 'rainbow'}, "preview.colormap is 'rainbow', which is none of turbo"),
+    ({'preview__near': 10.0}, 'preview.far (10.0 m) must lie beyond preview.near (10.0 m)'),
+    ({'max_rate': [1.0, 2.0]}, 'max_rate'), ({'max_rate': [-1.0]}, 'max_rate'),
+    ({'max_rate': []}, 'max_rate')], ids=str)
+def test_changes_that_make_no_sense_are_refused_with_the_reason(
+        values: dict[str, Any], reason: str) -> None:
+    result = parameters.check(DEFAULT, changes(**values))
+    assert not result.successful and reason in result.reason
+
+
+def test_changes_are_judged_with_the_values_that_stay() -> None:
+    settings = replace(DEFAULT, near=5.0, far=20.0)
+    assert not parameters.check(settings, changes(far=4.0)).successful
+    assert parameters.check(settings, changes(far=4.0, near=1.0)).successful
+
+
+def test_near_beyond_the_models_range_is_refused_where_a_model_is_loaded() -> None:
+    assert parameters.check(DEFAULT, changes(near=50.0)).successful
+    result = parameters.check(DEFAULT, changes(near=50.0), 10.0)
+    assert not result.successful and '50.0 m' in result.reason and '10.0 m' in result.reason
+    assert parameters.check(DEFAULT, changes(near=50.0, far=60.0), 10.0).successful
+
+
+def test_parameters_of_others_are_none_of_our_business() -> None:
+    assert parameters.check(DEFAULT, changes(use_sim_time=True)).successful
+
+
+def test_far_is_the_models_own_where_it_is_left_open() -> None:
+    assert DEFAULT.range(80.0) == (0.1, 80.0)
+    assert replace(DEFAULT, far=7.0).range(80.0) == (0.1, 7.0)
+
+
+def test_misspelt_overrides_are_found(node: Callable[..., Node]) -> None:
+    made = node(presicion='fp32', preview__colourmap='turbo', near=0.2)
+    assert parameters.unknown_overrides(made) == ['presicion', 'preview.colourmap']
+
+
+def test_qos_overrides_are_no_misspelling(node: Callable[..., Node]) -> None:
+    made = node(**{'qos_overrides./image.subscription.depth': 5})
+    assert parameters.unknown_overrides(made) == []
+
+
+def test_the_core_gets_what_it_needs() -> None:
+    settings = replace(DEFAULT, device='cpu', precision='bf16', revision='v2', network_height=192,
+                       network_width=256, compile=True, local_files_only=True)
+    options = settings.estimator_options('/a/folder')
+    assert options.model == '/a/folder'
+    assert (options.device, options.precision, options.revision) == ('cpu', 'bf16', 'v2')
+    assert (options.height, options.width) == (192, 256)
+    assert options.compile and options.local_files_only
