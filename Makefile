@@ -16,7 +16,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: help setup demo test test-checked-fields test-cv-bridge test-colcon soak clean
+.PHONY: help setup demo test test-checked-fields test-cv-bridge test-colcon benchmark soak clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -48,6 +48,15 @@ test-cv-bridge:  ## compare with the system's cv_bridge (apt install python3-cv-
 
 test-colcon: $(READY)  ## build and test the package with colcon, then run it as installed
 	@. $(VENV)/bin/activate && test/colcon/run
+
+benchmark: $(READY) .venv-rival/.ready  ## measure beside transformers; ARGS=--ros for the node, ARGS=--help
+	@$(RUN) depth_estimation_ros.tools.benchmark $(ARGS)
+
+# transformers 5 cannot run its own depth pipeline without torchvision; 4.57 can.
+.venv-rival/.ready:
+	@$(PYTHON) -m venv .venv-rival
+	@.venv-rival/bin/pip install -q torch==2.13.0 transformers==4.57.6 numpy pillow
+	@touch $@
 
 soak: $(READY)  ## four cameras, bad frames and changing parameters for SECONDS (600)
 	@$(RUN) depth_estimation_ros.tools.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)

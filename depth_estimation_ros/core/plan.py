@@ -139,7 +139,7 @@ class _Graph:
                 network(self._input)
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        with torch.cuda.graph(self._graph, capture_error_mode='thread_local'):
             self._output = network(self._input)
 
     def __call__(self, pixels: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
@@ -17,6 +18,9 @@ from rclpy.parameter import Parameter
 
 from ..core.colour import COLORMAPS
 from ..core.estimator import PRECISIONS, EstimatorOptions
+
+CAMERA_NAME = re.compile(r'([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?', re.ASCII)
+"""What can be the prefix of a topic; '' is none."""
 
 
 def _parameter(default: Any, description: str, *, name: str = '', live: bool = True,
@@ -93,7 +97,10 @@ class Settings:
                              f'({self.preview_near} m)')
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise ValueError(f'cameras must be distinct names, not {list(self.cameras)}')
-
+        for name in self.cameras:
+            if not CAMERA_NAME.fullmatch(name):
+                raise ValueError(f"cameras holds '{name}', which no topic can start with: take "
+                                 "letters, digits and '_', and no digit first")
         if len(self.max_rate) not in (1, len(self.cameras)) or min(self.max_rate) < 0:
             raise ValueError(f'max_rate must be one number of Hz, or one for each of the '
                              f'{len(self.cameras)} cameras, none negative, not '

@@ -10,6 +10,7 @@ import pytest
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.validate_topic_name import validate_topic_name
 
 from depth_estimation_ros.ros import parameters
 from depth_estimation_ros.ros.parameters import Settings
@@ -145,6 +146,19 @@ def test_parameters_of_others_are_none_of_our_business() -> None:
 def test_far_is_the_models_own_where_it_is_left_open() -> None:
     assert DEFAULT.range(80.0) == (0.1, 80.0)
     assert replace(DEFAULT, far=7.0).range(80.0) == (0.1, 7.0)
+
+
+@pytest.mark.parametrize('name', [
+    'front-left', 'front left', '1st', '/front', 'front/', 'a//b', 'ä'])
+def test_a_camera_that_no_topic_can_start_with_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"cameras holds '{name}'"):
+        Settings(cameras=('rear', name))
+
+
+@pytest.mark.parametrize('name', ['', 'front', 'front_2', '_x', 'robot1/front'])
+def test_a_camera_that_a_topic_can_start_with_is_taken(name: str) -> None:
+    validate_topic_name(f'{name}/image' if name else 'image')
+    assert Settings(cameras=(name,)).cameras == (name,)
 
 
 def test_misspelt_overrides_are_found(node: Callable[..., Node]) -> None:

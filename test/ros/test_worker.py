@@ -1,0 +1,347 @@
+"""The worker, with a network that does as it is told: nothing waits, nothing is lost unnamed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
+
+from depth_estimation_ros.core.colour import Colouriser
+from depth_estimation_ros.core.errors import DeviceError, ImageError
+from depth_estimation_ros.ros import codec, tally
+from depth_estimation_ros.ros.mailbox import Frame
+from depth_estimation_ros.ros.parameters import Settings
+from depth_estimation_ros.ros.tally import Tally
+from depth_estimation_ros.ros.worker import Worker
+
+PATIENCE = 20.0
+"""Seconds for anything that must happen."""
+
+DEPTH = [0.05, 0.1, 5.0, 80.0, 90.0, np.nan]
+"""Metres that the network gives for every image, 1x6."""
+
+Pixels = NDArray[np.uint8]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, 'nothing happened'
+        time.sleep(0.001)
+
+
+class Camera:
+    """Keeps what is published instead of publishing it."""
+
+    def __init__(self, name: str = '') -> None:
+        self.name, self.tally = name, Tally()
+        self.published: list[tuple[Any, NDArray[np.float32], Colouriser]] = []
+        self.error: Exception | None = None
+
+    def publish(self, header: Any, depth: NDArray[np.float32], colourise: Colouriser) -> None:
+        if self.error is not None:
+            raise self.error
+        self.published.append((header, depth, colourise))
+
+    @property
+    def stamps(self) -> list[int]:
+        return [header.stamp.sec for header, _, _ in self.published]
+
+    def settled(self) -> dict[str, int]:
+        """Wait until no frame is pending; return how many were dropped for which reason."""
+        until(lambda: self.tally.summary().pending == 0)
+        return self.tally.summary().dropped
+
+
+class Network:
+    """An estimator whose next batches wait, fail or succeed as a test says."""
+
+    range = (0.001, 80.0)
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.flips: list[bool] = []
+        self.failing: dict[int, Exception] = {}
+        self.entered, self.free = Event(), Event()
+        self.free.set()
+        self.closed = False
+
+    def network_size(self, image: Pixels) -> tuple[int, int]:
+        if image.shape[0] == 3:
+            raise ImageError('image of 1x3 pixels is too small')
+        return 96, 128
+
+    def estimate(self, images: list[Pixels], *, flip: bool) -> list[NDArray[np.float32]]:
+        """Return the same depth for each; an image's first value is its mark."""
+        marks = [int(image[0, 0, 0]) for image in images]
+        self.batches.append(marks)
+        self.flips.append(flip)
+        self.entered.set()
+        assert self.free.wait(PATIENCE)
+        for mark in marks:
+            if mark in self.failing:
+                raise self.failing[mark]
+        return [np.array([DEPTH], np.float32) for _ in images]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Bench:
+    """A worker with everything around it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.network, self.settings = Network(), replace(Settings(), **settings)
+        self.clock, self.warnings = 1000.0, []
+        self.worker = Worker(
+            self.network, codec.decode, settings=self.settings, now=lambda: self.clock,
+            warn=lambda kind, sentence: self.warnings.append((kind, sentence)))
+
+    def send(self, camera: Camera, mark: int = 0, *, stamp: int = 1000,
+             message: Any = None) -> None:
+        """Deliver an image that holds ``mark``, or another message."""
+        sent = Image(height=1, width=2, step=6, encoding='rgb8', data=bytes([mark] * 6))
+        sent = sent if message is None else message
+        sent.header.stamp.sec, sent.header.frame_id = stamp, f'optical_{mark}'
+        camera.tally.receive()
+        self.worker.deliver(Frame(camera, sent, float(stamp), self.clock))
+
+    def occupy(self) -> Camera:
+        """Keep the network busy with a frame until :meth:`release`."""
+        self.network.free.clear()
+        self.network.entered.clear()
+        camera = Camera('busy')
+        self.send(camera, mark=255)
+        assert self.network.entered.wait(PATIENCE)
+        return camera
+
+    def release(self) -> None:
+        self.network.free.set()
+
+
+@pytest.fixture
+def bench() -> Iterator[Callable[..., Bench]]:
+    """A function from settings to a bench."""
+    benches: list[Bench] = []
+
+    def make(**settings: Any) -> Bench:
+        benches.append(Bench(**settings))
+        return benches[-1]
+
+    yield make
+    for each in benches:
+        each.release()
+        assert each.worker.stop(PATIENCE)
+
+
+def broken() -> Image:
+    return Image(height=9, width=9, step=27, encoding='rgb8', data=bytes(5))
+
+
+def tiny() -> Image:
+    return Image(height=3, width=1, step=3, encoding='rgb8', data=bytes(9))
+
+
+def test_depth_is_published_under_the_images_header(bench: Callable[..., Bench]) -> None:
+    made, camera = bench(), Camera()
+    made.send(camera, mark=7, stamp=123)
+    assert camera.settled() == {}
+    (header, depth, _), = camera.published
+    assert (header.stamp.sec, header.frame_id) == (123, 'optical_7')
+    assert depth.dtype == np.float32
+
+
+@pytest.mark.parametrize(('settings', 'expected'), [
+    ({}, [-np.inf, 0.1, 5.0, 80.0, np.inf, np.nan]),
+    ({'near': 1.0, 'far': 6.0}, [-np.inf, -np.inf, 5.0, np.inf, np.inf, np.nan]),
+    ({'near': 0.0, 'far': 1000.0}, DEPTH)], ids=['model range', 'narrower', 'wider'])
+def test_depth_outside_the_range_is_marked(
+        bench: Callable[..., Bench], settings: dict[str, float], expected: list[float]) -> None:
+    made, camera = bench(**settings), Camera()
+    made.send(camera)
+    camera.settled()
+    np.testing.assert_equal(camera.published[0][1], np.array([expected], np.float32))
+
+
+@pytest.mark.parametrize(('message', 'reason'), [
+    (broken, tally.UNDECODABLE), (tiny, tally.UNSUITABLE),
+    (lambda: CompressedImage(format='jpeg', data=b'\xff\xd8'), tally.UNDECODABLE)],
+    ids=['broken', 'tiny', 'broken jpeg'])
+def test_a_bad_frame_disturbs_no_other_of_its_batch(
+        bench: Callable[..., Bench], message: Callable[[], Any], reason: str) -> None:
+    made, front, bad, rear = bench(), Camera('front'), Camera('bad'), Camera('rear')
+    made.occupy()
+    made.send(front, 1)
+    made.send(bad, message=message())
+    made.send(rear, 2)
+    made.release()
+    assert (front.settled(), bad.settled(), rear.settled()) == ({}, {reason: 1}, {})
+    assert made.network.batches[1:] == [[1, 2]]
+    assert len(front.published) == len(rear.published) == 1 and not bad.published
+    (kind, sentence), = made.warnings
+    assert kind == f'bad {reason}' and len(sentence) > 10
+    made.send(bad, 3)
+    assert bad.settled() == {reason: 1} and len(bad.published) == 1
+
+
+def test_a_compressed_image_is_decompressed(bench: Callable[..., Bench]) -> None:
+    import cv2
+    made, camera = bench(), Camera()
+    data = cv2.imencode('.png', np.full((2, 2, 3), 9, np.uint8))[1].tobytes()
+    made.send(camera, message=CompressedImage(format='png', data=data))
+    assert camera.settled() == {} and made.network.batches == [[9]]
+
+
+@pytest.mark.parametrize('error', [DeviceError('out of memory'), RuntimeError('a bad kernel')])
+def test_an_image_on_which_the_network_fails_harms_no_other(
+        bench: Callable[..., Bench], error: Exception) -> None:
+    made, front, bad, rear = bench(), Camera('front'), Camera('bad'), Camera('rear')
+    made.network.failing[66] = error
+    made.occupy()
+    for stamp, (camera, mark) in enumerate(((front, 1), (bad, 66), (rear, 2))):
+        made.send(camera, mark, stamp=stamp)
+    made.release()
+    assert (front.settled(), bad.settled(), rear.settled()) == ({}, {tally.FAILED: 1}, {})
+    assert made.network.batches[1:] == [[1, 66, 2], [1], [66], [2]]
+    assert made.warnings == [(f'bad {tally.FAILED}', f'the network failed: {error}')]
+
+
+def test_publishing_that_fails_harms_no_other(bench: Callable[..., Bench]) -> None:
+    made, front, bad = bench(), Camera('front'), Camera('bad')
+    bad.error = RuntimeError('the context is gone')
+    made.occupy()
+    made.send(bad, 1)
+    made.send(front, 2)
+    made.release()
+    assert (front.settled(), bad.settled()) == ({}, {tally.FAILED: 1})
+    assert 'the context is gone' in made.warnings[0][1]
+    bad.error = None
+    made.send(bad, 3)
+    assert bad.settled() == {tally.FAILED: 1} and len(bad.published) == 1
+
+
+def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
+        bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture) -> None:
+    made, camera, next_camera = bench(), Camera(), Camera()
+    camera.error = ValueError('unforeseen')
+    made.send(camera)
+    until(lambda: any('was lost' in record.getMessage() for record in caplog.records))
+    assert caplog.records[-1].levelno == logging.ERROR
+    made.send(next_camera)
+    assert next_camera.settled() == {} and len(next_camera.published) == 1
+
+
+def test_only_the_newest_frame_waits_for_the_network(bench: Callable[..., Bench]) -> None:
+    made, camera = bench(), Camera()
+    made.occupy()
+    for stamp in range(1000, 1006):
+        made.send(camera, stamp=stamp)
+    made.release()
+    assert camera.settled() == {tally.REPLACED: 5}
+    assert camera.stamps == [1005]
+
+
+def test_a_batch_is_no_larger_than_max_batch(bench: Callable[..., Bench]) -> None:
+    made, cameras = bench(max_batch=2), [Camera(name) for name in 'abcde']
+    made.occupy()
+    for number, camera in enumerate(cameras):
+        made.send(camera, number, stamp=1000 - number)
+    made.release()
+    assert [camera.settled() for camera in cameras] == [{}] * 5
+    assert made.network.batches[1:] == [[4, 3], [2, 1], [0]]
+
+
+@pytest.mark.parametrize(('age', 'dropped'), [(0.4, {}), (0.6, {tally.TOO_OLD: 1})])
+def test_depth_of_an_image_older_than_max_age_is_dropped(
+        bench: Callable[..., Bench], age: float, dropped: dict[str, int]) -> None:
+    made, camera = bench(max_age=0.5), Camera('front')
+    made.clock += age
+    made.send(camera, stamp=1000)
+    assert camera.settled() == dropped
+    assert len(camera.published) == 1 - len(dropped)
+    assert [kind for kind, _ in made.warnings] == ['front too_old'] * len(dropped)
+
+
+def test_age_counts_the_time_in_the_network(bench: Callable[..., Bench]) -> None:
+    made = bench(max_age=0.5)
+    camera = made.occupy()
+    made.clock += 0.6
+    made.release()
+    assert camera.settled() == {tally.TOO_OLD: 1}
+
+
+def test_age_does_not_matter_without_max_age(bench: Callable[..., Bench]) -> None:
+    made, camera = bench(max_age=0.0), Camera()
+    made.clock += 1e6
+    made.send(camera)
+    assert camera.settled() == {}
+
+
+def test_settings_change_from_the_next_frame_on(bench: Callable[..., Bench]) -> None:
+    made = bench(near=0.0)
+    first, second = made.occupy(), Camera()
+    made.worker.configure(replace(made.settings, near=1.0, flip_augmentation=True))
+    made.release()
+    first.settled()
+    made.send(second)
+    second.settled()
+    assert not np.isneginf(first.published[0][1]).any()
+    assert np.isneginf(second.published[0][1]).sum() == 2
+    assert made.network.flips == [False, True]
+    assert first.published[0][2] is not second.published[0][2]
+
+
+def test_the_preview_has_the_colours_of_the_settings(bench: Callable[..., Bench]) -> None:
+    made, camera = bench(preview_colormap='magma', preview_near=1.0, preview_far=9.0), Camera()
+    made.send(camera)
+    camera.settled()
+    depth = np.array([[0.5, 4.0, 9.0, np.nan]], np.float32)
+    assert np.array_equal(camera.published[0][2](depth), Colouriser('magma', 1.0, 9.0)(depth))
+
+
+def test_another_estimator_takes_over_with_the_next_batch(bench: Callable[..., Bench]) -> None:
+    made, camera = bench(), Camera()
+    busy, successor = made.occupy(), Network()
+    made.worker.replace(successor)
+    assert not made.network.closed
+    made.release()
+    busy.settled()
+    made.send(camera, 5)
+    assert camera.settled() == {}
+    assert successor.batches == [[5]] and made.network.closed and not successor.closed
+
+
+def test_stopping_drops_what_waits_and_lets_the_batch_in_hand_finish(
+        bench: Callable[..., Bench]) -> None:
+    made, waiting = bench(), Camera()
+    busy = made.occupy()
+    made.send(waiting)
+    assert not made.worker.stop(0.01)
+    assert waiting.settled() == {tally.DEACTIVATED: 1}
+    made.release()
+    assert made.worker.stop(PATIENCE)
+    assert busy.settled() == {} and len(busy.published) == 1 and not waiting.published
+
+
+def test_an_idle_worker_stops(bench: Callable[..., Bench]) -> None:
+    assert bench().worker.stop(PATIENCE)
+
+
+def test_every_stage_of_a_frame_is_timed(bench: Callable[..., Bench]) -> None:
+    made = bench()
+    camera = made.occupy()
+    made.clock += 0.25
+    made.release()
+    camera.settled()
+    stages = camera.tally.summary().stages
+    assert set(stages) == {'wait', 'decode', 'network', 'publish', 'total'}
+    assert stages['total'][0] == pytest.approx(250.0) and stages['wait'][0] == 0.0
+    assert all(stage[0] >= 0 for stage in stages.values())
