@@ -41,7 +41,7 @@ test: $(READY)  ## run all tests; DISTRO=kilted for ROS 2 Kilted
 	@$(RUN) pytest $(ARGS)
 
 test-checked-fields: $(READY)  ## the node's tests as older distributions run: message fields checked
-	@ROS_PYTHON_CHECK_FIELDS=1 $(RUN) pytest test/ros $(ARGS)
+	@ROS_PYTHON_CHECK_FIELDS=1 $(RUN) pytest $(or $(ARGS),test/ros)
 
 test-cv-bridge:  ## compare with the system's cv_bridge (apt install python3-cv-bridge python3-pytest)
 	@env -u AMENT_PREFIX_PATH /usr/bin/python3 -m pytest test/cv_bridge $(ARGS)

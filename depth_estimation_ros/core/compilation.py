@@ -46,7 +46,7 @@ def _work(plain: nn.Module, forward: Forward, pixels: Tensor, swap: Swap) -> Non
         compiled(plain, pixels)
     except Exception as error:  # of the compiler or of the machine's C++ tool chain
         LOGGER.warning('compiling the network for %s failed, it runs uncompiled: %s', shape,
-                       str(error).strip().splitlines()[0])
+                       (str(error).strip() or repr(error)).splitlines()[0])
         return
     gain = _gain(lambda: forward(plain, pixels), lambda: compiled(plain, pixels))
     LOGGER.info('compiled the network for %s in %.0f s: %.2f times as fast, %s', shape,

@@ -13,7 +13,7 @@ def main(args: list[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         from .node import run
-        return run(args)
+        run(args)
     except KeyboardInterrupt:
         return 0
 

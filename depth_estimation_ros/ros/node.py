@@ -9,6 +9,7 @@ import sys
 import time
 from queue import SimpleQueue
 from threading import Lock, Thread
+from typing import NoReturn
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -107,7 +108,7 @@ class DepthEstimationNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop receiving, let the batch in hand finish."""
-        self._rest(None)
+        self.rest(None)
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -125,9 +126,9 @@ class DepthEstimationNode(LifecycleNode):
         self.release()
         return TransitionCallbackReturn.SUCCESS
 
-    def release(self) -> bool:
-        """Give everything back; return whether the worker's thread has ended."""
-        ended = self._rest(GRACE)
+    def release(self) -> None:
+        """Give everything back."""
+        ended = self.rest(GRACE)
         for camera in self._cameras:
             camera.close()
         if self._estimator is not None:
@@ -136,9 +137,9 @@ class DepthEstimationNode(LifecycleNode):
             if ended:
                 self._estimator.close()
         self._cameras, self._estimator = [], None
-        return ended
 
-    def _rest(self, timeout: float | None) -> bool:
+    def rest(self, timeout: float | None) -> bool:
+        """Stop receiving and drop what waits; return whether the worker's thread has ended."""
         for camera in self._cameras:
             camera.unsubscribe()
         worker, self._worker = self._worker, None
@@ -229,8 +230,8 @@ class DepthEstimationNode(LifecycleNode):
         self._diagnostics.publish(message)
 
 
-def run(args: list[str] | None = None) -> int:
-    """Run the node until it is told to stop; return the process's exit code."""
+def run(args: list[str] | None = None) -> NoReturn:
+    """Run the node until it is told to stop, then end the process."""
     node: DepthEstimationNode | None = None
     code = 0
     try:
@@ -243,7 +244,6 @@ def run(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     _leave(node, code)
-    return code
 
 
 def _init(args: list[str] | None) -> None:
@@ -263,14 +263,13 @@ def _serve(node: DepthEstimationNode) -> int:
     return 0
 
 
-def _leave(node: DepthEstimationNode | None, code: int) -> None:
-    """Give everything back; a batch that outlasts its grace does not hold up the end."""
+def _leave(node: DepthEstimationNode | None, code: int) -> NoReturn:
+    """Leave the graph and end, without the second or more that Python takes to unwind torch."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    if node is not None and not node.release():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    if node is not None:
+    if node is not None and node.rest(GRACE):
         node.destroy_node()
-    rclpy.try_shutdown()
+        rclpy.try_shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

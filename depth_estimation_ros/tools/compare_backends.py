@@ -37,6 +37,9 @@ from .benchmark.turns import take_turns
 MAX_DIFFERENCE = 1e-3
 """Relative, above which a backend does not give the same metres."""
 
+EXPORTER = ('onnx', 'onnxscript')
+"""What torch needs to write an ONNX graph."""
+
 COLUMNS = {'model': 'model', 'network_size': 'network', 'backend': 'backend',
            'version': 'version', 'ms': 'ms', 'spread': '10 to 90 %', 'speedup': 'x torch',
            'max_rel_diff': 'max diff', 'verdict': 'same metres'}
@@ -59,7 +62,7 @@ class Network(nn.Module):
 
 def onnx_runtime(graph: Path, pixels: NDArray[np.float32]) -> Run:
     """Load a graph into ONNX Runtime."""
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-not-found]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(graph, options, providers=['CPUExecutionProvider'])
@@ -68,7 +71,7 @@ def onnx_runtime(graph: Path, pixels: NDArray[np.float32]) -> Run:
 
 def openvino(graph: Path, pixels: NDArray[np.float32]) -> Run:
     """Load a graph into OpenVINO; on the CPU it would take bf16 where it can, were it not told."""
-    import openvino as ov
+    import openvino as ov  # type: ignore[import-not-found]
     compiled = ov.compile_model(graph, 'CPU', {
         'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': torch.get_num_threads()})
     return lambda: np.array(compiled(pixels)[0])
@@ -91,7 +94,8 @@ def compare(name: str, folder: Path, *, repeats: int, seconds: float) -> list[di
     image = textured(640, 480)
     size = loaded.preprocessing.network_size(*image.shape[:2])
     pixels = to_network(torch.from_numpy(image), size, loaded.preprocessing)[None].contiguous()
-    planner = Planner(patch(loaded.model).to(memory_format=torch.channels_last))
+    model: Any = patch(loaded.model)
+    planner = Planner(model.to(memory_format=torch.channels_last))
     depth = planner(pixels).numpy().copy()
     graph = export(planner.model, pixels, folder / 'network.onnx')
     runs: dict[str, Run] = {'torch': lambda: np.asarray(planner(pixels).numpy())}
@@ -130,7 +134,7 @@ def _figures(times: list[float], torch_times: list[float]) -> dict[str, Any]:
     median = float(np.median(times))
     low, high = np.percentile(times, (10, 90))
     return {'ms': float(f'{median:.4g}'), 'spread': f'{low:.4g} to {high:.4g}',
-            'speedup': round(float(np.median(torch_times)) / median, 2), 'rounds': len(times)}
+            'speedup': round(float(np.median(torch_times)) / median, 2), 'calls': len(times)}
 
 
 def _agreement(depth: NDArray[np.float32], expected: NDArray[np.float32]) -> dict[str, Any]:
@@ -142,6 +146,13 @@ def _agreement(depth: NDArray[np.float32], expected: NDArray[np.float32]) -> dic
 def main(args: list[str] | None = None) -> int:
     """Run from the command line: print a table and write JSON."""
     options = _parser().parse_args(args)
+    missing = [package for package in EXPORTER if find_spec(package) is None]
+    if missing:
+        print(f'compare_backends: nothing can be exported: pip install {" ".join(missing)}',
+              file=sys.stderr)
+        return 1
+    if options.threads:
+        torch.set_num_threads(options.threads)
     transformers_logging.set_verbosity_error()
     rows = []
     for name in options.models.split(','):
@@ -167,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--repeats', type=int, default=20, help='the most rounds a model')
     parser.add_argument('--seconds', type=float, default=180.0,
                         help='for the rounds of a model, but for 3')
+    parser.add_argument('--threads', type=int, default=0, help="0 is torch's default")
     parser.add_argument('--output', type=Path, default=Path('benchmark_output'))
     return parser
 

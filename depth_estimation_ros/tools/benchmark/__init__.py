@@ -1,0 +1,1 @@
+"""Ours beside its rivals: the core, the shell and the node, measured in one run."""

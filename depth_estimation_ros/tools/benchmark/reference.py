@@ -1,0 +1,62 @@
+"""The metres that all contenders must give: transformers in float32, each image by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .device import operations
+from .rivals import ByHand
+
+
+class Reference:
+    """Holds transformers by hand, and what it gave for the images seen so far."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        """Load a checkpoint folder."""
+        self.by_hand = ByHand(str(folder), device.type, 'fp32')
+        self._depths: dict[tuple[int, int, int, bool], NDArray[np.float32]] = {}
+        self._operations: dict[tuple[int, int], int] = {}
+
+    def difference(self, images: list[NDArray[np.uint8]], depths: list[NDArray[np.float32]], *,
+                   flip: bool) -> float:
+        """
+        Return the largest relative difference of a pixel from the reference.
+
+        :param images: of one size; an image's number in the list stands for its content.
+        :param depths: metres that a contender gave for them.
+        """
+        expected = [self._depth(number, image, flip) for number, image in enumerate(images)]
+        return max(float(np.max(np.abs(depth - good) / np.abs(good)))
+                   for depth, good in zip(depths, expected, strict=True))
+
+    def operations(self, image: NDArray[np.uint8]) -> int:
+        """Return the floating-point operations that the network needs for one image."""
+        height, width = image.shape[:2]
+        if (height, width) not in self._operations:
+            self._operations[height, width] = operations(
+                self.by_hand.model, self.by_hand.pixels([image]))
+        return self._operations[height, width]
+
+    def _depth(self, number: int, image: NDArray[np.uint8], flip: bool) -> NDArray[np.float32]:
+        key = (*image.shape[:2], number, flip)
+        if key not in self._depths:
+            with _exact_float32():
+                self._depths[key] = self.by_hand([image], flip=flip)[0]
+        return self._depths[key]
+
+
+@contextmanager
+def _exact_float32() -> Iterator[None]:
+    """Keep cuDNN from rounding float32 to TF32, which it does by default."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

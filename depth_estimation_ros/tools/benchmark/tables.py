@@ -1,0 +1,59 @@
+"""The rows of a measurement as tables for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+WIDTH = 150
+
+CORE = {
+    'model': 'model', 'precision': 'type', 'size': 'image', 'batch': 'batch', 'ours_ms': 'ours',
+    'network_ms': 'network', 'by_hand_ms': 'by hand', 'pipeline_ms': 'pipeline',
+    'ratio_by_hand': 'x by hand', 'ratio_pipeline': 'x pipeline', 'fps': 'fps',
+    'floor_ms': 'floor', 'peak_mb': 'MiB', 'max_rel_diff': 'max diff', 'calls': 'calls',
+}
+STEPS = {
+    'model': 'model', 'size': 'image', 'step': 'step', 'ms': 'ms', 'spread_ms': '10 to 90 %',
+    'calls': 'calls',
+}
+SHELL = {
+    'size': 'image', 'shell_ms': 'shell', 'p99_ms': 'p99', 'wait_ms': 'wait',
+    'decode_ms': 'decode', 'publish_ms': 'publish', 'target_ms': 'target', 'frames': 'frames',
+}
+NODES = {
+    'node': 'node', 'model': 'model', 'size': 'image', 'rate_hz': 'camera Hz', 'fps': 'depth Hz',
+    'latency_p50_ms': 'latency p50', 'latency_p99_ms': 'p99', 'jitter_ms': 'jitter',
+    'sent': 'sent', 'received': 'received', 'drops': 'drops', 'cpu_s': 'CPU s',
+    'cpu_percent': 'CPU %',
+}
+
+
+def print_table(title: str, columns: dict[str, str], rows: list[dict[str, Any]]) -> None:
+    """
+    Print rows.
+
+    :param columns: the heading of each key that is shown.
+    """
+    table = Table(title=title, title_justify='left', box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in columns.values():
+        table.add_column(heading, justify='right', no_wrap=True)
+    for row in rows:
+        table.add_row(*('-' if row.get(key) is None else str(row[key]) for key in columns))
+    console = Console()
+    Console(width=max(console.width, WIDTH)).print(table)
+
+
+def print_core(rows: list[dict[str, Any]]) -> None:
+    """Print the rows of core.json, and which versions they are from."""
+    for device in dict.fromkeys(row['device'] for row in rows):
+        print_table(f'Milliseconds from host array to host array on {device}, medians', CORE,
+                    [row for row in rows if row['device'] == device])
+    versions = {f'{name}: transformers {version}' for row in rows
+                for name, version in row['transformers'].items()}
+    faults = {f'{name} failed: {fault}' for row in rows for name, fault in row['faults'].items()}
+    for line in sorted(versions) + sorted(faults):
+        print(line)

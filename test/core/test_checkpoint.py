@@ -1,0 +1,283 @@
+"""Checkpoints: every weight accounted for, or one line that says what is wrong and where."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
+
+from depth_estimation_ros.core.checkpoint import load_checkpoint
+from depth_estimation_ros.core.errors import CheckpointError
+
+from .conftest import stock_model
+
+COMMIT = '0123456789abcdef0123456789abcdef01234567'
+
+CLIENT = """
+import json, sys, time
+from depth_estimation_ros.core.checkpoint import load_checkpoint
+from depth_estimation_ros.core.errors import CheckpointError
+
+answers = {}
+for name in sys.argv[1:]:
+    started = time.monotonic()
+    try:
+        load_checkpoint(name)
+        answers[name] = '', time.monotonic() - started
+    except CheckpointError as error:
+        answers[name] = str(error), time.monotonic() - started
+print('\\n' + json.dumps(answers))
+"""
+
+
+@pytest.fixture
+def folder(checkpoint_of: Callable[..., Path], tmp_path: Path) -> Path:
+    """A sound checkpoint that a test may damage."""
+    return Path(shutil.copytree(checkpoint_of(), tmp_path / 'checkpoint'))
+
+
+def configure(folder: Path, file: str = 'config.json', **changes: Any) -> None:
+    path = folder / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
+    weights = load_file(folder / 'model.safetensors')
+    change(weights)
+    save_file(weights, folder / 'model.safetensors', {'format': 'pt'})
+
+
+def refusal(name: Path | str, **options: Any) -> str:
+    """Return what load_checkpoint says, which must be one line that names the model."""
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(str(name), **options)
+    text = str(error.value)
+    assert '\n' not in text and str(name) in text
+    return text
+
+
+def test_a_checkpoint_holds_its_model_in_fp32(folder: Path) -> None:
+    checkpoint = load_checkpoint(str(folder))
+    stock = stock_model()
+    assert checkpoint.parameters == sum(weight.numel() for weight in stock.parameters())
+    assert (checkpoint.name, checkpoint.folder) == (str(folder), folder)
+    assert checkpoint.range == (0.001, 80.0)
+    assert (checkpoint.preprocessing.height, checkpoint.preprocessing.width) == (96, 128)
+    assert not checkpoint.model.training
+    expected = stock.state_dict()
+    for name, weight in checkpoint.model.state_dict().items():
+        assert torch.equal(weight, expected[name])
+
+
+def test_half_precision_weights_become_fp32(folder: Path) -> None:
+    rewrite(folder, lambda weights: weights.update(
+        {name: weight.half() for name, weight in weights.items() if weight.is_floating_point()}))
+    configure(folder, dtype='float16', torch_dtype='float16')
+    model = load_checkpoint(str(folder)).model
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+
+
+def test_weights_beyond_the_model_do_no_harm(folder: Path) -> None:
+    rewrite(folder, lambda weights: weights.update(more=torch.zeros(3)))
+    load_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize('name', ['/nowhere/at/all', './nowhere', '~nobody-of-this-name/model',
+                                  'a/b/c'])
+def test_a_missing_folder_is_named_as_looked_for(name: str) -> None:
+    assert 'no such folder' in refusal(name)
+
+
+@pytest.mark.parametrize('file', ['config.json', 'preprocessor_config.json'])
+def test_a_missing_file_is_named(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    assert re.search(rf"'{folder}' is not a checkpoint: {file} .*No such file", refusal(folder))
+
+
+@pytest.mark.parametrize('file', ['config.json', 'preprocessor_config.json'])
+@pytest.mark.parametrize(('content', 'fault'), [
+    (b'{"model_type": ', 'not valid JSON'), (b'\xff\xfe\x00', 'not valid JSON'),
+    (b'', 'not valid JSON'), (b'[]', 'JSON object')])
+def test_broken_json_is_named(folder: Path, file: str, content: bytes, fault: str) -> None:
+    (folder / file).write_bytes(content)
+    text = refusal(folder)
+    assert str(folder / file) in text and fault in text
+
+
+@pytest.mark.parametrize('kind', ['depth_anything', 'dpt', None])
+def test_another_kind_of_model_is_refused(folder: Path, kind: str | None) -> None:
+    configure(folder, model_type=kind)
+    assert f"of type '{kind}', not 'zoedepth'" in refusal(folder)
+
+
+@pytest.mark.parametrize('change', [
+    {'size': {'shortest_edge': 384}}, {'size': 384}, {'image_mean': None}, {'image_std': [0.5]},
+    {'rescale_factor': 'x'}, {'ensure_multiple_of': None}, {'resample': 0}, {'do_resize': False}],
+    ids=str)
+def test_unusable_preprocessing_is_refused(folder: Path, change: dict[str, Any]) -> None:
+    configure(folder, 'preprocessor_config.json', **change)
+    assert 'preprocessor_config.json' in refusal(folder)
+
+
+def test_pickled_weights_are_not_loaded(folder: Path) -> None:
+    torch.save(load_file(folder / 'model.safetensors'), folder / 'pytorch_model.bin')
+    (folder / 'model.safetensors').unlink()
+    text = refusal(folder)
+    assert 'no *.safetensors' in text and '*.bin' in text
+
+
+@pytest.mark.parametrize('damage', [
+    lambda content: content[:-50], lambda content: content[:5000], lambda content: b'',
+    lambda content: bytes(1000)], ids=['end cut off', 'most cut off', 'empty', 'zeros'])
+def test_a_corrupt_file_is_named(folder: Path, damage: Callable[[bytes], bytes]) -> None:
+    weights = folder / 'model.safetensors'
+    weights.write_bytes(damage(weights.read_bytes()))
+    assert 'cannot be loaded: ' in refusal(folder)
+
+
+def test_a_missing_weight_is_named(folder: Path) -> None:
+    rewrite(folder, lambda weights: weights.pop('neck.convs.0.weight'))
+    assert 'lacks 1 of the weights' in (text := refusal(folder))
+    assert 'the first is neck.convs.0.weight' in text
+
+
+def test_a_weight_of_another_shape_is_named(folder: Path) -> None:
+    rewrite(folder, lambda weights: weights.update({'neck.convs.0.weight': torch.zeros(2, 2)}))
+    assert 'the first is neck.convs.0.weight' in refusal(folder)
+
+
+@pytest.mark.parametrize('change', [
+    {'bottleneck_features': 'many'}, {'bin_configurations': []}, {'bin_centers_type': 'odd'},
+    {'backbone_config': {'model_type': 'odd'}}, {'neck_hidden_sizes': [1, 2]}], ids=str)
+def test_a_config_that_makes_no_sense_is_refused(folder: Path, change: dict[str, Any]) -> None:
+    configure(folder, **change)
+    refusal(folder)
+
+
+def test_code_in_a_checkpoint_is_never_run(folder: Path) -> None:
+    marker = folder / 'ran'
+    (folder / 'custom.py').write_text(f'open({str(marker)!r}, "w")\n')
+    names = ('AutoConfig', 'AutoModel', 'AutoModelForDepthEstimation', 'AutoImageProcessor')
+    configure(folder, auto_map=dict.fromkeys(names, 'custom.Custom'))
+    load_checkpoint(str(folder))
+    configure(folder, model_type='custom')
+    refusal(folder)
+    assert not marker.exists()
+
+
+def test_a_hub_id_that_is_not_cached_is_refused_without_asking(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(*args: Any) -> None:
+        pytest.fail('the network was used')
+
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path))
+    monkeypatch.setattr(socket.socket, 'connect', ask)
+    text = refusal('nobody/nothing', revision='v2', local_files_only=True)
+    assert str(constants.HF_HUB_CACHE) in text and 'local_files_only' in text
+    assert 'hf download nobody/nothing --revision v2' in text
+    assert constants.ENDPOINT not in text
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A Hugging Face hub on this machine; what it does depends on the repository's name."""
+
+    folder: Path
+    requests: list[str]
+
+    def do_HEAD(self) -> None:
+        self._file(with_body=False)
+
+    def do_GET(self) -> None:
+        self.requests.append(self.path)
+        if '/resolve/' in self.path:
+            self._file(with_body=True)
+        elif '/absent' in self.path:
+            self._answer(b'{"error": "Repository not found"}', status=404)
+        elif '/tree/' in self.path:
+            self._json([{'type': 'file', 'path': file.name, 'oid': '0',
+                         'size': file.stat().st_size} for file in self.folder.iterdir()])
+        else:
+            self._json({'id': 'x/y', 'sha': COMMIT, 'siblings': [
+                {'rfilename': file.name} for file in self.folder.iterdir()]})
+
+    def _file(self, *, with_body: bool) -> None:
+        content = (self.folder / self.path.rsplit('/', 1)[-1]).read_bytes()
+        broken = with_body and '/broken/' in self.path
+        self._answer(content[:1000] if broken else content, size=len(content), body=with_body)
+        if broken:
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _json(self, content: Any) -> None:
+        self._answer(json.dumps(content).encode())
+
+    def _answer(self, content: bytes, *, status: int = 200, size: int | None = None,
+                body: bool = True) -> None:
+        self.send_response(status)
+        self.send_header('Content-Length', str(len(content) if size is None else size))
+        self.send_header('Content-Type', 'application/json')
+        self.send_header('ETag', f'"{self.path.rsplit("/", 1)[-1]}"')
+        self.send_header('X-Repo-Commit', COMMIT)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope='module')
+def hub(checkpoint_of: Callable[..., Path]) -> Iterator[ThreadingHTTPServer]:
+    Hub.folder, Hub.requests = checkpoint_of(), []
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+def ask(endpoint: str, home: Path, *names: str) -> dict[str, tuple[str, float]]:
+    """Load checkpoints in a process of its own; return each one's refusal and seconds."""
+    environment = {**os.environ, 'HF_ENDPOINT': endpoint, 'HF_HOME': str(home),
+                   'HF_HUB_DISABLE_XET': '1', 'HF_HUB_DISABLE_PROGRESS_BARS': '1',
+                   'NO_PROXY': '127.0.0.1'}
+    environment.pop('HF_HUB_OFFLINE', None)
+    done = subprocess.run([sys.executable, '-c', CLIENT, *names], env=environment, timeout=120,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answers: dict[str, tuple[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    return answers
+
+
+def test_a_hub_that_never_answers_is_given_up_within_20_seconds(tmp_path: Path) -> None:
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        endpoint = f'http://127.0.0.1:{silent.getsockname()[1]}'
+        text, seconds = ask(endpoint, tmp_path, 'lab/silent')['lab/silent']
+    assert seconds < 20
+    for part in ("'lab/silent'", str(tmp_path / 'hub'), endpoint, 'hf download lab/silent'):
+        assert part in text
+
+
+def test_a_hub_gives_a_checkpoint_once_or_says_why_not(
+        hub: ThreadingHTTPServer, tmp_path: Path) -> None:
+    endpoint = f'http://127.0.0.1:{hub.server_port}'
+    answers = ask(endpoint, tmp_path, 'lab/whole', 'lab/absent', 'lab/broken', 'lab/whole')
+    assert answers['lab/whole'][0] == ''
+    asked = ['lab/whole' in path for path in Hub.requests]
+    assert any(asked) and asked == sorted(asked, reverse=True)
+    for name in ('lab/absent', 'lab/broken'):
+        text, seconds = answers[name]
+        assert seconds < 20 and '\n' not in text
+        assert f"'{name}'" in text and f'hf download {name}' in text

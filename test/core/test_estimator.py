@@ -1,0 +1,336 @@
+"""The estimator: transformers' metres for any image, and a clear answer when there are none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from depth_estimation_ros.core import estimator as module
+from depth_estimation_ros.core.errors import CheckpointError, DeviceError, ImageError
+from depth_estimation_ros.core.estimator import (
+    DepthEstimator,
+    EstimatorOptions,
+    relative_error,
+    resolve_device,
+)
+
+from .conftest import SIZES, smooth_image, stock_depth, stock_model, stock_pixels, stock_processor
+
+Factory = Callable[..., DepthEstimator]
+Depth = NDArray[np.float32]
+
+
+@pytest.fixture
+def own(checkpoint_of: Callable[..., Path]) -> Factory:
+    """A function from options to an estimator that a test may change."""
+    def make(**options: Any) -> DepthEstimator:
+        return DepthEstimator(
+            EstimatorOptions(**{'model': str(checkpoint_of()), 'device': 'cpu', **options}))
+    return make
+
+
+def worst(depth: Depth, reference: Depth) -> float:
+    assert depth.dtype == np.float32 and depth.shape == reference.shape
+    return float(np.max(np.abs(depth - reference) / np.abs(reference)))
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records
+            if record.levelno == logging.WARNING and 'depth_estimation_ros' in record.name]
+
+
+class Instead:
+    """Takes a planner's place: changes what it is given or returns."""
+
+    def __init__(self, planner: Callable[[Tensor], Tensor],
+                 change: Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]) -> None:
+        self.planner, self.change = planner, change
+        self.batches: list[int] = []
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        self.batches.append(len(pixels))
+        return self.change(self.planner, pixels)
+
+
+@pytest.fixture
+def instead(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Instead]:
+    """A function that puts a function of (planner, pixels) in the planner's place."""
+    def put(estimator: DepthEstimator, change: Callable[..., Tensor]) -> Instead:
+        stand_in = Instead(estimator._planner, change)
+        monkeypatch.setattr(estimator, '_planner', stand_in)
+        return stand_in
+    return put
+
+
+@pytest.mark.parametrize(('width', 'height'), SIZES)
+@pytest.mark.parametrize(('heads', 'bins', 'side'), [
+    (2, 'softplus', 384), (1, 'softplus', 192), (2, 'normed', 192), (1, 'normed', 192)])
+def test_metres_are_those_of_transformers(
+        estimator_of: Factory, heads: int, bins: str, side: int, width: int, height: int) -> None:
+    estimator = estimator_of(heads, bins, side, side * 4 // 3)
+    image = smooth_image(width, height)
+    processor = stock_processor(size={'height': side, 'width': side * 4 // 3})
+    pixels = stock_pixels(processor, image)
+    with torch.no_grad():
+        metres, flipped = (stock_model(heads, bins)(half).predicted_depth
+                           for half in (pixels, pixels.flip(-1)))
+    assert worst(estimator.estimate([image])[0], stock_depth(processor, metres, image)) <= 1e-5
+    averaged = stock_depth(processor, metres, image, flipped)
+    assert worst(estimator.estimate([image], flip=True)[0], averaged) <= 1e-5
+
+
+@pytest.mark.parametrize('flip', [False, True])
+def test_a_batch_equals_its_images_one_by_one(estimator_of: Factory, flip: bool) -> None:
+    estimator = estimator_of(2, 'normed')
+    sizes = [(64, 48), (48, 64), (64, 48), (128, 96), (40, 47), (64, 48)]
+    images = [smooth_image(*size, seed) for seed, size in enumerate(sizes)]
+    batch = estimator.estimate(images, flip=flip)
+    for image, depth in zip(images, batch, strict=True):
+        assert worst(depth, estimator.estimate([image], flip=flip)[0]) <= 1e-5
+
+
+def test_images_of_one_network_size_run_as_one_batch(
+        estimator_of: Factory, instead: Callable[..., Instead]) -> None:
+    estimator = estimator_of()
+    planner = instead(estimator, lambda planner, pixels: planner(pixels))
+    estimator.estimate([smooth_image(*size) for size in ((64, 48), (48, 64), (128, 96))])
+    assert sorted(planner.batches) == [1, 2]
+
+
+def test_a_flip_is_one_batch(estimator_of: Factory, instead: Callable[..., Instead]) -> None:
+    estimator = estimator_of()
+    planner = instead(estimator, lambda planner, pixels: planner(pixels))
+    estimator.estimate([smooth_image(64, 48)], flip=True)
+    assert planner.batches == [2]
+
+
+def test_no_image_gives_no_depth(estimator_of: Factory) -> None:
+    assert estimator_of().estimate([]) == []
+
+
+@pytest.mark.parametrize('view', [
+    lambda image: image[:, :, ::-1], lambda image: image[:, ::-1], lambda image: image[::2, 1::2],
+    np.asfortranarray], ids=['channels reversed', 'mirrored', 'strided', 'fortran'])
+def test_any_layout_in_memory_is_taken(
+        estimator_of: Factory, view: Callable[[Any], Any]) -> None:
+    image = view(smooth_image(100, 80))
+    expected = estimator_of().estimate([np.ascontiguousarray(image)])[0]
+    assert np.array_equal(estimator_of().estimate([image])[0], expected)
+
+
+@pytest.mark.filterwarnings('error')
+def test_a_read_only_image_is_taken_and_left_as_it_is(estimator_of: Factory) -> None:
+    image = smooth_image(64, 48)
+    before = image.copy()
+    image.flags.writeable = False
+    estimator_of().estimate([image])
+    assert np.array_equal(image, before)
+
+
+@pytest.mark.parametrize('image', [
+    np.zeros((48, 64), np.uint8), np.zeros((48, 64, 4), np.uint8),
+    np.zeros((1, 48, 64, 3), np.uint8), np.zeros((48, 64, 3), np.float32),
+    np.zeros((48, 64, 3), np.uint16)], ids=lambda image: f'{image.dtype}{image.shape}')
+def test_another_shape_or_dtype_is_refused(estimator_of: Factory, image: Any) -> None:
+    with pytest.raises(ImageError) as error:
+        estimator_of().estimate([smooth_image(64, 48), image])
+    assert str(image.dtype) in str(error.value)
+    assert 'x'.join(map(str, image.shape)) in str(error.value)
+
+
+@pytest.mark.parametrize(('width', 'height', 'fault'), [
+    (100, 3, 'too small'), (2, 2, 'too small'), (0, 5, 'too small'), (9000, 20, 'too elongated')])
+def test_a_size_that_the_network_cannot_take_is_refused(
+        estimator_of: Factory, width: int, height: int, fault: str) -> None:
+    with pytest.raises(ImageError, match=f'{width}x{height} pixels is {fault}'):
+        estimator_of().estimate([np.zeros((height, width, 3), np.uint8)])
+
+
+def test_depth_that_is_not_finite_is_nan_there_and_nowhere_else(
+        estimator_of: Factory, instead: Callable[..., Instead]) -> None:
+    estimator, image = estimator_of(), smooth_image(128, 96)
+    sound = estimator.estimate([image])[0]
+
+    def spoil(planner: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
+        metres = planner(pixels).clone()
+        metres[0, 40, 60], metres[0, 60, 30] = torch.inf, torch.nan
+        return metres
+
+    instead(estimator, spoil)
+    depth = estimator.estimate([image])[0]
+    lost = np.isnan(depth)
+    assert np.array_equal(depth[~lost], sound[~lost])
+    assert 2 <= lost.sum() <= 2 * 7 * 7
+    assert not np.isinf(depth).any()
+
+
+def test_a_batch_too_large_for_the_memory_is_halved(
+        estimator_of: Factory, instead: Callable[..., Instead],
+        caplog: pytest.LogCaptureFixture) -> None:
+    estimator = estimator_of()
+    images = [smooth_image(64, 48, seed) for seed in range(5)]
+    expected = [estimator.estimate([image])[0] for image in images]
+
+    def tight(planner: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
+        if len(pixels) > 1:
+            raise torch.OutOfMemoryError('injected')
+        return planner(pixels)
+
+    planner = instead(estimator, tight)
+    depths = estimator.estimate(images)
+    assert planner.batches[0] == 5 and planner.batches.count(1) == 5
+    assert all(map(np.array_equal, depths, expected))
+    assert 'batch of 5' in warnings_of(caplog)[0]
+
+
+def test_one_image_too_large_for_the_memory_is_an_error(
+        estimator_of: Factory, instead: Callable[..., Instead]) -> None:
+    def full(planner: Any, pixels: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError('injected')
+
+    estimator = estimator_of()
+    instead(estimator, full)
+    with pytest.raises(DeviceError, match=r'out of memory on cpu .* 128x96: injected'):
+        estimator.estimate([smooth_image(64, 48), smooth_image(64, 48)])
+
+
+@pytest.mark.parametrize('precision', ['bf16', 'fp16'])
+def test_a_low_precision_stays_near_fp32(
+        estimator_of: Factory, own: Factory, precision: str) -> None:
+    low, images = own(precision=precision), [smooth_image(64, 48), smooth_image(128, 96)]
+    assert low.precision == precision
+    assert low.precision_error is not None and 0 < low.precision_error < 0.01
+    for depth, reference in zip(
+            low.estimate(images), estimator_of().estimate(images), strict=True):
+        assert depth.dtype == np.float32 and 0 < relative_error(depth, reference) < 0.01
+    assert f'{precision} ({low.precision_error:.2%} from fp32)' in low.describe()
+
+
+def test_the_metric_head_stays_in_fp32(own: Factory) -> None:
+    model = own(precision='bf16')._planner.model
+    assert {weight.dtype for weight in model.metric_head.state_dict().values()
+            if weight.is_floating_point()} == {torch.float32}
+    assert model.backbone.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize('error', [0.02, float('inf')])
+def test_a_precision_too_far_from_fp32_is_not_used(
+        estimator_of: Factory, own: Factory, monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture, error: float) -> None:
+    monkeypatch.setattr(module, 'relative_error', lambda depth, reference: error)
+    estimator = own(precision='bf16')
+    assert (estimator.precision, estimator.precision_error) == ('fp32', None)
+    warning, = warnings_of(caplog)
+    assert 'bf16' in warning and 'not used' in warning
+    image = smooth_image(64, 48)
+    assert np.array_equal(estimator.estimate([image])[0], estimator_of().estimate([image])[0])
+
+
+def test_auto_takes_fp32_on_the_cpu(own: Factory) -> None:
+    assert own(precision='auto').precision == 'fp32'
+
+
+def test_an_unknown_precision_is_refused(own: Factory) -> None:
+    with pytest.raises(DeviceError, match="'int8' is not one of auto, fp32, bf16, fp16"):
+        own(precision='int8')
+
+
+def test_a_whole_bad_frame_at_low_precision_falls_back_to_fp32_once(
+        estimator_of: Factory, own: Factory, instead: Callable[..., Instead],
+        caplog: pytest.LogCaptureFixture) -> None:
+    estimator, image = own(precision='bf16'), smooth_image(64, 48)
+    instead(estimator, lambda planner, pixels: planner(pixels) * torch.nan)
+    caplog.clear()
+    for _ in range(2):
+        depth = estimator.estimate([image])[0]
+        assert np.array_equal(depth, estimator_of().estimate([image])[0])
+    assert estimator.precision == 'fp32'
+    warning, = warnings_of(caplog)
+    assert 'bf16' in warning and 'falling back to fp32' in warning
+
+
+def test_a_bad_frame_at_fp32_is_nan_and_the_next_is_served(
+        estimator_of: Factory, instead: Callable[..., Instead],
+        caplog: pytest.LogCaptureFixture) -> None:
+    estimator, image = estimator_of(), smooth_image(64, 48)
+    factors = iter([torch.nan, 1.0])
+    instead(estimator, lambda planner, pixels: planner(pixels) * next(factors))
+    assert np.isnan(estimator.estimate([image])[0]).all()
+    assert np.isfinite(estimator.estimate([image])[0]).all()
+    assert not warnings_of(caplog)
+
+
+def test_damaged_weights_are_named_at_start(
+        checkpoint_of: Callable[..., Path], tmp_path: Path) -> None:
+    for file in checkpoint_of().iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights, = tmp_path.glob('*.safetensors')
+    damaged = {name: weight * torch.nan if weight.is_floating_point() else weight
+               for name, weight in load_file(weights).items()}
+    save_file(damaged, weights, {'format': 'pt'})
+    with pytest.raises(CheckpointError, match='weights are damaged'):
+        DepthEstimator(EstimatorOptions(str(tmp_path), device='cpu'))
+
+
+def test_auto_without_cuda_warns_once(
+        own: Factory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    estimator = own(device='auto')
+    estimator.estimate([smooth_image(64, 48)])
+    assert estimator.device == torch.device('cpu')
+    warning, = warnings_of(caplog)
+    assert 'no CUDA device' in warning
+
+
+def test_cpu_is_taken_without_a_warning(own: Factory, caplog: pytest.LogCaptureFixture) -> None:
+    own(device='cpu')
+    assert not warnings_of(caplog)
+
+
+@pytest.mark.parametrize('device', ['cuda', 'cuda:0', 'cuda:7'])
+def test_cuda_that_is_not_there_is_refused(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
+    with pytest.raises(DeviceError, match=f"'{device}' is not on this machine.* 0 CUDA"):
+        resolve_device(device)
+
+
+@pytest.mark.parametrize('device', ['', 'gpu', 'cuda:x', 'meta', 'mps'])
+def test_another_device_is_refused(device: str) -> None:
+    with pytest.raises(DeviceError, match=f"'{device}' is not one of auto, cpu, cuda, cuda:N"):
+        resolve_device(device)
+
+
+def test_the_description_names_what_runs_where(estimator_of: Factory) -> None:
+    text = estimator_of().describe()
+    for fact in (estimator_of().name, f'{estimator_of().parameters / 1e6:.1f} M parameters', 'cpu',
+                 'fp32', 'network 128x96'):
+        assert fact in text
+
+
+def test_the_network_size_may_be_set(own: Factory) -> None:
+    image = smooth_image(128, 96)
+    assert own().network_size(image) == (96, 128)
+    assert own(height=64, width=96).network_size(image) == (64, 96)
+    assert own(height=64, width=96).estimate([image])[0].shape == (96, 128)
+
+
+def test_the_range_is_that_of_the_heads(estimator_of: Factory) -> None:
+    assert estimator_of(2).range == (0.001, 80.0)
+    assert estimator_of(1).range == (0.001, 10.0)
+
+
+@pytest.mark.parametrize(('depth', 'expected'), [
+    ([1.0, 2.0], 0.0), ([1.1, 2.0], 0.05), ([1.0, np.nan], np.inf), ([np.inf, 2.0], np.inf)])
+def test_the_relative_error_is_the_mean_over_the_image(
+        depth: list[float], expected: float) -> None:
+    error = relative_error(np.array(depth, np.float32), np.array([1.0, 2.0], np.float32))
+    assert error == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,30 @@
+"""REP 117: what lies outside the range says on which side, and unknown stays unknown."""
+
+import numpy as np
+
+from depth_estimation_ros.core.validity import apply_range
+
+INF, NAN = np.inf, np.nan
+
+
+def shaped(values: list[float], near: float = 0.5, far: float = 10.0) -> list[float]:
+    depth = np.array(values, np.float32)
+    result = apply_range(depth, near, far)
+    assert result is depth and result.dtype == np.float32
+    return [float(value) for value in result]
+
+
+def test_depth_within_the_range_is_kept_with_both_ends() -> None:
+    assert shaped([0.5, 0.75, 9.5, 10.0]) == [0.5, 0.75, 9.5, 10.0]
+
+
+def test_nearer_is_minus_inf_and_farther_is_plus_inf() -> None:
+    assert shaped([0.49, 0.0, -1.0, 10.01, 1000.0]) == [-INF, -INF, -INF, INF, INF]
+
+
+def test_nan_stays_nan_and_infinities_keep_their_side() -> None:
+    np.testing.assert_equal(shaped([NAN, INF, -INF]), [NAN, INF, -INF])
+
+
+def test_zero_never_means_unknown() -> None:
+    assert 0.0 not in shaped([0.0, 0.2, 5.0], near=0.1)

@@ -1,0 +1,159 @@
+"""The demo end to end: what was received over ROS is the model's own depth, in metres."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rclpy.serialization import deserialize_message
+from rosbags.rosbag2 import Reader
+from sensor_msgs.msg import Image
+
+from depth_estimation_ros.core import estimator as estimator_module
+from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
+from depth_estimation_ros.core.metrics import depth_metrics
+from depth_estimation_ros.resources import model_folder, share_folder
+from depth_estimation_ros.ros import codec
+from depth_estimation_ros.tools.demo_report import matched
+from depth_estimation_ros.tools.recorder import metres, nanoseconds
+from depth_estimation_ros.tools.sources import Shot, open_source
+
+FRAMES = 30
+TOLERANCE = 0.01
+"""By how much AbsRel and delta1 may differ between the messages and the model alone."""
+
+Depths = dict[bytes, NDArray[np.float32]]
+"""Depth in metres of each frame, by the bytes of its ground truth, which travels with it."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The mean over frames of two errors against ground truth."""
+
+    abs_rel: float
+    delta1: float
+
+    def near(self, other: Accuracy) -> bool:
+        return (abs(self.abs_rel - other.abs_rel) <= TOLERANCE
+                and abs(self.delta1 - other.delta1) <= TOLERANCE)
+
+
+@pytest.fixture(scope='module')
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the demo left of the first frames of its drive."""
+    folder = tmp_path_factory.mktemp('demo') / 'output'
+    ran = subprocess.run(
+        [sys.executable, '-m', 'depth_estimation_ros.tools.demo', '--frames', str(FRAMES),
+         '--rate', '4', '--output', str(folder)], capture_output=True, text=True, timeout=180)
+    assert ran.returncode == 0, ran.stderr
+    return folder
+
+
+@pytest.fixture(scope='module')
+def shots() -> list[Shot]:
+    clip = open_source(share_folder() / 'clips' / 'demo_room')
+    return [next(clip) for _ in range(FRAMES)]
+
+
+@pytest.fixture(scope='module')
+def received(output: Path) -> Depths:
+    """The depth messages of the recorded bag, matched with their ground truth by stamp."""
+    topics: dict[str, dict[int, Image]] = {}
+    with Reader(output / 'bag') as reader:
+        for connection, _, data in reader.messages():
+            if connection.topic in ('/depth/image_rect', '/ground_truth/depth'):
+                message = deserialize_message(bytes(data), Image)
+                topics.setdefault(connection.topic, {})[nanoseconds(message)] = message
+    truths = topics['/ground_truth/depth']
+    return {bytes(truths[stamp].data): metres(depth)
+            for stamp, depth in topics['/depth/image_rect'].items()}
+
+
+@pytest.fixture(scope='module')
+def offline(shots: list[Shot]) -> Depths:
+    return estimated(shots)
+
+
+def estimated(shots: list[Shot], change: Callable[[np.ndarray], np.ndarray] = lambda x: x,
+              ) -> Depths:
+    """The depth of the core alone, of images changed by ``change``."""
+    model = DepthEstimator(EstimatorOptions(model=model_folder('demo'), device='cpu'))
+    return {bytes(shot.truth.data): model.estimate([change(codec.decode(shot.raw()))])[0]
+            for shot in shots if shot.truth is not None}
+
+
+def accuracy(depths: Depths, shots: list[Shot]) -> Accuracy:
+    errors = [depth_metrics(*matched(depths[bytes(shot.truth.data)], metres(shot.truth)))
+              for shot in shots if shot.truth is not None and bytes(shot.truth.data) in depths]
+    return Accuracy(float(np.mean([error.abs_rel for error in errors])),
+                    float(np.mean([error.delta1 for error in errors])))
+
+
+def difference(depths: Depths, offline: Depths) -> float:
+    """The largest mean relative difference of a frame's depth from the core's own."""
+    return max(float(np.mean(np.abs(depth - offline[truth]) / offline[truth]))
+               for truth, depth in depths.items())
+
+
+def holds(depths: Depths, offline: Depths, shots: list[Shot]) -> bool:
+    """Say whether depth is the model's own, in metres: the criterion of these tests."""
+    return (accuracy(depths, shots).near(accuracy(offline, shots))
+            and difference(depths, offline) < 1e-3)
+
+
+def test_the_received_depth_is_the_models_own(received, offline, shots):
+    assert len(received) > FRAMES / 2
+    assert holds(received, offline, shots), (accuracy(received, shots), accuracy(offline, shots),
+                                             difference(received, offline))
+
+
+def test_the_report_says_what_was_received(output, received, shots):
+    report = json.loads((output / 'report.json').read_text())
+    assert report['frames_in'] == FRAMES
+    assert report['frames_out'] + sum(report['dropped'].values()) == FRAMES
+    assert report['node_exit_code'] == 0
+    stated = Accuracy(report['abs_rel'], report['delta1'])
+    assert stated.near(accuracy(received, shots))
+    assert 0.1 < report['depth_m']['min'] < report['depth_m']['max'] < 20
+    assert (output / 'preview.png').stat().st_size > 10_000
+
+
+def broken_crop(monkeypatch: pytest.MonkeyPatch, shots: list[Shot]) -> Depths:
+    """Depth of the padded image, squeezed into the image's size instead of cropped."""
+    def uncropped(depth, height, width, settings):
+        return torch_resize(depth[None, None], (height, width), mode='bicubic')[0, 0]
+
+    from torch.nn.functional import interpolate as torch_resize
+    monkeypatch.setattr(estimator_module, 'to_depth', uncropped)
+    return estimated(shots)
+
+
+MISTAKES: dict[str, Callable[[pytest.MonkeyPatch, list[Shot]], Depths]] = {
+    'swapped channels': lambda _, shots: estimated(
+        shots, lambda rgb: np.ascontiguousarray(rgb[:, :, ::-1])),
+    'un-cropped padding': broken_crop,
+    'millimetres for metres': lambda _, shots: {
+        truth: depth * 1000 for truth, depth in estimated(shots).items()},
+    'wrong encoding': lambda _, shots: estimated(
+        shots, lambda rgb: np.ascontiguousarray(rgb.reshape(3, *rgb.shape[:2]).transpose(1, 2, 0))),
+}
+
+
+@pytest.mark.parametrize('mistake', MISTAKES)
+def test_each_mistake_of_the_chain_would_be_found(mistake, monkeypatch, offline, shots):
+    assert not holds(MISTAKES[mistake](monkeypatch, shots), offline, shots)
+
+
+def test_a_source_that_is_none_is_named(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, '-m', 'depth_estimation_ros.tools.demo', '--input', str(tmp_path)],
+        capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert str(tmp_path) in ran.stderr and 'Traceback' not in ran.stderr

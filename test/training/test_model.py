@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip('torch')
+transformers = pytest.importorskip('transformers')
+
+from training.export import export
+from training.losses import depth_loss
+from training.model import HEADS, Thinning, forward, make_model
+
+
+@pytest.fixture(scope='module')
+def model() -> 'transformers.ZoeDepthForDepthEstimation':
+    return make_model(0).eval()
+
+
+@torch.no_grad()
+def test_training_forward_is_the_models_own(
+    model: 'transformers.ZoeDepthForDepthEstimation',
+) -> None:
+    pixels = torch.rand(2, 3, 96, 128) * 2 - 1
+    own = model(pixels)
+    head = HEADS[int(own.domain_logits.sum(0).argmax())]
+    depth, logits = forward(model, pixels, head)
+    torch.testing.assert_close(depth, own.predicted_depth, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logits, own.domain_logits)
+
+
+@torch.no_grad()
+def test_thinned_pixels_are_the_pixels_of_the_whole(
+    model: 'transformers.ZoeDepthForDepthEstimation',
+) -> None:
+    pixels = torch.rand(1, 3, 96, 128) * 2 - 1
+    whole, _ = forward(model, pixels, 'kitti')
+    thinning = Thinning((1, 0), 2)
+    part, _ = forward(model, pixels, 'kitti', thinning=thinning)
+    torch.testing.assert_close(part, thinning.apply(whole), rtol=1e-4, atol=1e-4)
+
+
+def test_loss_ignores_unknown_depth_and_sees_scale() -> None:
+    truth = torch.rand(1, 8, 8) + 1
+    truth[0, 0] = 0
+    wrong_where_unknown = truth.clone()
+    wrong_where_unknown[0, 0] = 99.0
+    assert depth_loss(wrong_where_unknown, truth) < 1e-3
+    assert depth_loss(truth * 1.3, truth) > 0.3
+
+
+def test_export_is_a_transformers_checkpoint(
+    model: 'transformers.ZoeDepthForDepthEstimation', tmp_path: Path
+) -> None:
+    export(model, tmp_path)
+    assert (tmp_path / 'model.safetensors').stat().st_size < 16e6
+    loaded = transformers.AutoModelForDepthEstimation.from_pretrained(tmp_path)
+    assert sorted(c['name'] for c in loaded.config.bin_configurations) == sorted(HEADS)
+    assert 3e6 < sum(p.numel() for p in loaded.parameters()) < 8e6
+    text = (tmp_path / 'preprocessor_config.json').read_text()
+    assert '"image_processor_type": "ZoeDepthImageProcessor"' in text

@@ -1,0 +1,1 @@
+"""The rendered world, and the small ZoeDepth that is trained on it (not installed)."""
