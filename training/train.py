@@ -67,7 +67,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument('--out', type=Path, default=Path('build/training'))
     parser.add_argument('--export', type=Path, default=None)
     parser.add_argument('--low-steps', type=int, default=1200)
-    parser.add_argument('--full-steps', type=int, default=2100)
+    parser.add_argument('--full-steps', type=int, default=2450)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--learning-rate', type=float, default=1e-3)
     parser.add_argument('--evaluate-every', type=int, default=200)

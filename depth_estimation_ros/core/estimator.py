@@ -76,6 +76,7 @@ class DepthEstimator:
         """The mean relative error of the chosen low precision against fp32, where measured."""
         self._place(checkpoint)
         self._choose_precision(options.precision)
+        self._planner.compiles = options.compile
 
     def estimate(self, images: Sequence[Image], *, flip: bool = False) -> list[Depth]:
         """
@@ -146,7 +147,7 @@ class DepthEstimator:
         except torch.OutOfMemoryError as error:
             raise DeviceError(f'{self.device_name} has no room for {self.name} '
                               f'({self.parameters / 1e6:.0f} M parameters): {error}') from error
-        self._planner = Planner(model, compiles=self.options.compile)
+        self._planner = Planner(model)
 
     def _choose_precision(self, wanted: str) -> None:
         """Take the first precision whose depth stays near that of fp32; warm the model."""
@@ -177,7 +178,7 @@ class DepthEstimator:
         for name, module in model.named_children():
             if name != 'metric_head':
                 module.to(dtype)
-        self._planner = Planner(model, compiles=self.options.compile)
+        self._planner = Planner(model)
 
     def _restore(self) -> None:
         """Load the weights again, at the full precision that lowering them has lost."""
@@ -217,6 +218,8 @@ class DepthEstimator:
 
     @torch.inference_mode()
     def _run(self, images: list[Image], size: tuple[int, int], flip: bool) -> list[Depth]:
+        if self.device.type == 'cuda':
+            torch.cuda.set_device(self.device)
         pixels = torch.stack([to_network(self._upload(image), size, self.preprocessing)
                               for image in images])
         if flip:

@@ -43,14 +43,12 @@ class Planner:
     longer used makes room.
     """
 
-    def __init__(self, model: nn.Module, *, budget_mb: int = BUDGET_MB,
-                 compiles: bool = False) -> None:
+    def __init__(self, model: nn.Module, *, budget_mb: int = BUDGET_MB) -> None:
         """
         Take over a model.
 
         :param model: patched by :func:`.patches.patch`, on its device, in its precision.
         :param budget_mb: the memory in MiB for position codes; the newest size always stays.
-        :param compiles: compile each plan in the background when it is first used.
         """
         self.model = model
         self.built = 0
@@ -59,7 +57,8 @@ class Planner:
         self._codes: OrderedDict[tuple[int, int], list[Tensor | None]] = OrderedDict()
         self._installed: tuple[int, int] | None = None
         self._graphs: dict[Key, _Graph] = {}
-        self._compiles = compiles
+        self.compiles = False
+        """Whether to compile each plan in the background when it is first used."""
         self._compiled: dict[Key, Network | None] = {}
 
     @torch.inference_mode()
@@ -73,7 +72,7 @@ class Planner:
         batch, _, height, width = pixels.shape
         key = (batch, height, width)
         self._install(pixels[:1], (height, width))
-        if self._compiles and key not in self._compiled:
+        if self.compiles and key not in self._compiled:
             self._compile(key, pixels)
         network = self._compiled.get(key) or self._forward
         if pixels.device.type != 'cuda':

@@ -80,7 +80,7 @@ def _calm(account: Summary, before: Summary) -> str:
     for reason, words in RESTING.items():
         if account.dropped.get(reason, 0) > before.dropped.get(reason, 0):
             return words
-    return 'depth is published'
+    return 'depth is published' if account.published else 'waiting for the first image'
 
 
 def model_status(name: str, facts: dict[str, Any], warning: str) -> DiagnosticStatus:

@@ -55,6 +55,7 @@ class Worker:
         """
         self._estimator, self._decode = estimator, decode
         self._successor: Estimator | None = None
+        self._in_hand: list[Frame] = []
         self._now, self._warn = now, warn
         self._mailboxes = Mailboxes()
         self.configure(settings)
@@ -91,11 +92,14 @@ class Worker:
 
     def _run(self) -> None:
         while frames := self._mailboxes.take(self._shaping.settings.max_batch):
+            self._in_hand = frames
             try:
                 self._succeed()
                 self._serve(frames, self._shaping)
-            except Exception:  # the thread's boundary: it must outlive any one batch
+            except Exception as error:  # the thread's boundary: it must outlive any one batch
                 LOGGER.exception('a batch of %d frames was lost', len(frames))
+                for frame in self._in_hand:
+                    self._drop(frame, FAILED, f'unforeseen: {error!r}')
         self._succeed()
 
     def _succeed(self) -> None:
@@ -159,10 +163,12 @@ class Worker:
         except RuntimeError as error:
             self._drop(frame, FAILED, f'publishing failed: {error}')
             return
+        self._in_hand = [other for other in self._in_hand if other is not frame]
         frame.camera.tally.publish({**stages, 'publish': perf_counter() - started,
                                     'total': self._now() - frame.stamp})
 
     def _drop(self, frame: Frame, reason: str, explanation: str) -> None:
+        self._in_hand = [other for other in self._in_hand if other is not frame]
         frame.camera.tally.drop(reason)
         self._warn(f'{frame.camera.name} {reason}'.strip(), explanation)
 

@@ -74,7 +74,8 @@ def test_frames_are_served_while_it_compiles(monkeypatch: pytest.MonkeyPatch) ->
     jobs: list[tuple[Any, ...]] = []
     monkeypatch.setattr('depth_estimation_ros.core.plan.compile_beside',
                         lambda *job: jobs.append(job))
-    planner, pixels = Planner(patched_model(), compiles=True), noise(1, 64, 96)
+    planner, pixels = Planner(patched_model()), noise(1, 64, 96)
+    planner.compiles = True
     plain = planner(pixels).clone()
     assert torch.equal(planner(pixels), plain) and len(jobs) == 1
     jobs[0][-1](lambda frame: plain + 1)

@@ -235,6 +235,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
     made.send(camera)
     until(lambda: any('was lost' in record.getMessage() for record in caplog.records))
     assert caplog.records[-1].levelno == logging.ERROR
+    assert camera.settled() == {tally.FAILED: 1}
     made.send(next_camera)
     assert next_camera.settled() == {} and len(next_camera.published) == 1
 

@@ -135,14 +135,18 @@ def broken_crop(monkeypatch: pytest.MonkeyPatch, shots: list[Shot]) -> Depths:
     return estimated(shots)
 
 
+def planes_for_pixels(rgb: np.ndarray) -> np.ndarray:
+    """Read interleaved colours as if they were one plane a colour."""
+    return np.ascontiguousarray(rgb.reshape(3, *rgb.shape[:2]).transpose(1, 2, 0))
+
+
 MISTAKES: dict[str, Callable[[pytest.MonkeyPatch, list[Shot]], Depths]] = {
     'swapped channels': lambda _, shots: estimated(
         shots, lambda rgb: np.ascontiguousarray(rgb[:, :, ::-1])),
     'un-cropped padding': broken_crop,
     'millimetres for metres': lambda _, shots: {
         truth: depth * 1000 for truth, depth in estimated(shots).items()},
-    'wrong encoding': lambda _, shots: estimated(
-        shots, lambda rgb: np.ascontiguousarray(rgb.reshape(3, *rgb.shape[:2]).transpose(1, 2, 0))),
+    'wrong encoding': lambda _, shots: estimated(shots, planes_for_pixels),
 }
 
 
