@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from types import FrameType
+from typing import NoReturn
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> NoReturn:
     """Run the node; SIGINT and SIGTERM end it with code 0 at any time, also while it loads."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    os.environ.setdefault('OMP_WAIT_POLICY', 'passive')  # or a busy core costs others tenfold
     try:
         from .node import run
         run(args)
     except KeyboardInterrupt:
-        return 0
+        os._exit(0)  # an interrupt within an import would else end Python by the signal
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -23,4 +25,4 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

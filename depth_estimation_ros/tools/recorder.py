@@ -44,7 +44,7 @@ class Received:
 class Recorder(Node):
     """Subscribes to a node's outputs and writes each message as it came."""
 
-    def __init__(self, folder: Path, *, step: int = 4, keep_every: int = 30) -> None:
+    def __init__(self, folder: Path, *, step: int = 4, keep_every: int = 5) -> None:
         """
         Open the bag and subscribe.
 
