@@ -17,6 +17,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from .sources import Shot, SourceError, open_source
 
+SETTLE = 3.2
+"""Seconds between the camera's seeing its subscribers and theirs of it: a discovery period."""
+
 
 class PlaybackCamera(Node):
     """Publishes image or image/compressed, camera_info, and ground truth where there is any."""
@@ -46,6 +49,9 @@ class PlaybackCamera(Node):
         """Return whether ``count`` subscribers of the image came within ``timeout`` seconds."""
         end = time.monotonic() + timeout
         while self.image.get_subscription_count() < count and time.monotonic() < end:
+            rclpy.spin_once(self, timeout_sec=0.05)
+        settled = time.monotonic() + SETTLE
+        while time.monotonic() < settled:
             rclpy.spin_once(self, timeout_sec=0.05)
         return bool(self.image.get_subscription_count() >= count)
 

@@ -135,7 +135,7 @@ def _print(result: dict[str, Any], output: Path) -> None:
             value, dict) else str(value)
         table.add_row(name, text or 'none')
     Console(width=100).print(table)
-    print(f'Written: {output / "preview.png"}, {output / "report.json"}, {output / "bag"}')
+    print(f'Written: {", ".join(str(path) for path in sorted(output.iterdir()))}')
 
 
 def _parser() -> argparse.ArgumentParser:
