@@ -20,6 +20,7 @@ SPLITS = ('train', 'validation', 'test', 'clip')
 ROLES = ('floor', 'wall', 'object')
 CPU = torch.device('cpu')
 CORRIDOR_EVERY = 4  # one scene, or one training batch, in four is a corridor
+STEPS_A_SEED, SCENES_A_STEP = 100_000, 1000  # the scenes' numbers that a training leaves free
 
 
 @dataclass(frozen=True)
@@ -153,32 +154,28 @@ class Batch:
 
 
 class Batches(IterableDataset[Batch]):
-    """Endless training batches, each either of rooms or of corridors, each twice: mirrored too."""
+    """Endless training batches, each either of rooms or of corridors, no scene twice."""
 
-    def __init__(self, first: int, size: int, height: int, width: int) -> None:
+    def __init__(self, first: int, size: int, height: int, width: int, seed: int = 0) -> None:
         """
         Start at a training step, as a resumed training does.
 
         :param first: the first step.
         :param size: samples a batch.
         :param height: of the network's input; width alike.
+        :param seed: of the training; another one sees other scenes.
         """
         self._first, self._size, self._shape = first, size, (height, width)
+        self._seed = seed
 
     def __iter__(self) -> Iterator[Batch]:
-        for number in count(self._first // 2):
-            batch = self._batch(number)
-            yield batch
-            yield mirrored(batch)
+        for number in count(self._first):
+            yield self._batch(number)
 
     def _batch(self, number: int) -> Batch:
         corridor = is_corridor(number)
-        samples = [network_sample('train', number * 1000 + i, corridor, *self._shape)
+        start = (self._seed * STEPS_A_SEED + number) * SCENES_A_STEP
+        samples = [network_sample('train', start + i, corridor, *self._shape)
                    for i in range(self._size)]
         images = torch.stack([sample.image for sample in samples])
         return Batch(images, torch.stack([sample.depth for sample in samples]), corridor)
-
-
-def mirrored(batch: Batch) -> Batch:
-    """Swap left and right."""
-    return Batch(batch.images.flip(-1), batch.depth.flip(-1), batch.corridor)

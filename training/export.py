@@ -6,6 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
+from torch.optim.swa_utils import AveragedModel
 from transformers import ZoeDepthForDepthEstimation
 
 from training.model import make_model, make_processor
@@ -40,8 +41,9 @@ def main() -> None:
     options = parser.parse_args()
     model = make_model(0)
     state = torch.load(options.checkpoint, map_location='cpu', weights_only=True)
-    model.load_state_dict(state['model'])
-    export(model, options.folder)
+    average = AveragedModel(model)
+    average.load_state_dict(state['average'])
+    export(average.module, options.folder)
 
 
 if __name__ == '__main__':

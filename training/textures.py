@@ -11,7 +11,7 @@ from torch.nn import functional as F
 SIZE = 512  # texels a side
 TILE_M = 2.0  # metres a side; every pattern repeats without a seam
 LEVELS = 5  # mip levels, each half the size of the one before
-VARIANTS = 4  # differently seeded textures of each family
+VARIANTS = {'train': 12, 'held out': 4}  # differently seeded textures of each family
 
 Pattern = Callable[[torch.Generator], Tensor]
 
@@ -23,6 +23,11 @@ class Family:
     pattern: Pattern
     roles: frozenset[str]  # of 'floor', 'wall', 'object'
     held_out: bool
+
+    @property
+    def variants(self) -> int:
+        """How many textures there are of it."""
+        return VARIANTS['held out' if self.held_out else 'train']
 
 
 FAMILIES: dict[str, Family] = {}
@@ -295,14 +300,15 @@ def wrapped(metre: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 @lru_cache(maxsize=1)
 def texture_bank() -> TextureBank:
     """Build all textures on the CPU; the same on every machine."""
-    names = tuple(name for name in FAMILIES for _ in range(VARIANTS))
-    base = torch.stack([draw(name, index % VARIANTS) for index, name in enumerate(names)])
+    textures = [(name, variant) for name, family in FAMILIES.items()
+                for variant in range(family.variants)]
+    base = torch.stack([draw(name, variant) for name, variant in textures])
     levels = [base]
     while len(levels) < LEVELS:
         levels.append(F.avg_pool2d(levels[-1][:, None], 2)[:, 0])
     flat = [(level * 255).round().clamp(0, 255).to(torch.uint8).flatten() for level in levels]
     starts = torch.tensor([0] + [level.numel() for level in flat[:-1]]).cumsum(0)
-    return TextureBank(torch.cat(flat), starts, names)
+    return TextureBank(torch.cat(flat), starts, tuple(name for name, _ in textures))
 
 
 def draw(name: str, variant: int) -> Tensor:

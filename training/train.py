@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import ZoeDepthForDepthEstimation
@@ -21,6 +22,7 @@ from training.export import export
 from training.losses import depth_loss, domain_loss
 from training.textures import texture_bank
 
+AVERAGE_DECAY = 0.998  # of the running average of the weights, which is what is exported
 OTHER_HEAD_SHARE = 0.3  # batches that train the head of the other domain, should routing err
 
 
@@ -40,6 +42,7 @@ class Options:
 
     out: Path  # where checkpoints and the curve go
     export: Path | None  # where the finished model goes
+    start: Path | None  # an exported model to go on from, rather than anew
     low_steps: int  # at half the network's resolution
     full_steps: int
     seed: int
@@ -66,6 +69,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', type=Path, default=Path('build/training'))
     parser.add_argument('--export', type=Path, default=None)
+    parser.add_argument('--start', type=Path, default=None)
     parser.add_argument('--low-steps', type=int, default=1200)
     parser.add_argument('--full-steps', type=int, default=2450)
     parser.add_argument('--seed', type=int, default=0)
@@ -81,20 +85,28 @@ class Trainer:
 
     def __init__(self, options: Options) -> None:
         """
-        Start anew, or from the last checkpoint under `options.out`.
+        Start anew, from an exported model, or from the last checkpoint under `options.out`.
 
         :param options: what the command line decides.
         """
         self.options = options
         self.device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-        self.model = network.make_model(options.seed).to(
-            self.device, memory_format=torch.channels_last).train()
+        model = (network.make_model(options.seed) if options.start is None else
+                 ZoeDepthForDepthEstimation.from_pretrained(options.start, dtype=torch.float32))
+        self.model = model.to(self.device, memory_format=torch.channels_last).train()
+        self._average = AveragedModel(
+            self.model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY))
         self.optimizer = make_optimizer(self.model, options.learning_rate)
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.curve = Curve(options.out / 'curve.csv')
         self._checkpoint = options.out / 'checkpoint.pt'
         if self._checkpoint.exists():
             self._load()
+
+    @property
+    def average(self) -> ZoeDepthForDepthEstimation:
+        """The model with the running average of the weights."""
+        return self._average.module
 
     def run(self) -> None:
         """Train through all stages."""
@@ -108,7 +120,7 @@ class Trainer:
         left = before + stage.steps - self.step
         if left <= 0:
             return
-        source = Batches(self.step, stage.batch, stage.height, stage.width)
+        source = Batches(self.step, stage.batch, stage.height, stage.width, self.options.seed)
         workers = self.options.workers
         loader = DataLoader(source, batch_size=None, num_workers=workers,
                             prefetch_factor=6 if workers else None)
@@ -128,6 +140,7 @@ class Trainer:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
+        self._average.update_parameters(self.model)
         self.step, self.samples = self.step + 1, self.samples + len(batch.images)
         self.seconds += time.perf_counter() - start
         return loss.item()
@@ -145,9 +158,7 @@ class Trainer:
         return depth_loss(depth, truth) + domain_loss(logits, domain)
 
     def _evaluate(self, stage: Stage, loss: float) -> None:
-        self.model.eval()
-        metrics = validation_metrics(self.model, stage.height, stage.width)
-        self.model.train()
+        metrics = validation_metrics(self.average.eval(), stage.height, stage.width)
         self.curve.add(step=self.step, samples=self.samples, seconds=round(self.seconds),
                        height=stage.height, width=stage.width, loss=loss,
                        abs_rel=metrics.abs_rel, delta1=metrics.delta1, rmse_m=metrics.rmse_m)
@@ -155,8 +166,9 @@ class Trainer:
         self._save()
 
     def _save(self) -> None:
-        state = {'model': self.model.state_dict(), 'optimizer': self.optimizer.state_dict(),
-                 'step': self.step, 'samples': self.samples, 'seconds': self.seconds,
+        state = {'model': self.model.state_dict(), 'average': self._average.state_dict(),
+                 'optimizer': self.optimizer.state_dict(), 'step': self.step,
+                 'samples': self.samples, 'seconds': self.seconds,
                  'options': {name: str(value) for name, value in asdict(self.options).items()}}
         partial = self._checkpoint.with_suffix('.partial')
         torch.save(state, partial)
@@ -165,6 +177,7 @@ class Trainer:
     def _load(self) -> None:
         state = torch.load(self._checkpoint, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state['model'])
+        self._average.load_state_dict(state['average'])
         self.optimizer.load_state_dict(state['optimizer'])
         self.step, self.samples = state['step'], state['samples']
         self.seconds = state['seconds']
@@ -196,7 +209,7 @@ def main() -> None:
     trainer.run()
     plot_curve(trainer.curve.path, options.out / 'curve.png')
     if options.export is not None:
-        export(trainer.model, options.export)
+        export(trainer.average, options.export)
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ import gc
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .backends import Backend, choose_backends
 from .checkpoint import Checkpoint, load_checkpoint
 from .errors import CheckpointError, DeviceError, ImageError
 from .patches import patch
@@ -46,8 +48,10 @@ class EstimatorOptions:
     """Rows that the network sees; 0 takes the checkpoint's own."""
     width: int = 0
     """Columns that the network sees; 0 takes the checkpoint's own."""
+    backend: str = 'auto'
+    """'auto', 'torch' or 'openvino'; auto takes OpenVINO on the CPU where it is installed."""
     compile: bool = False
-    """Compile the network in the background and use it where it is faster."""
+    """Build with torch.compile too, and use it where it is faster."""
 
 
 class DepthEstimator:
@@ -62,6 +66,7 @@ class DepthEstimator:
         """
         self.options = options
         self.device = resolve_device(options.device)
+        self._choose_backends('fp32' if options.precision == 'auto' else options.precision)
         checkpoint = load_checkpoint(options.model, revision=options.revision,
                                      local_files_only=options.local_files_only)
         self.name = checkpoint.name
@@ -76,7 +81,7 @@ class DepthEstimator:
         """The mean relative error of the chosen low precision against fp32, where measured."""
         self._place(checkpoint)
         self._choose_precision(options.precision)
-        self._planner.compiles = options.compile
+        self._accelerate()
 
     def estimate(self, images: Sequence[Image], *, flip: bool = False) -> list[Depth]:
         """
@@ -128,8 +133,23 @@ class DepthEstimator:
             return f'{self.device} ({torch.cuda.get_device_name(self.device)})'
         return f'{self.device} ({torch.get_num_threads()} threads)'
 
+    @property
+    def backend(self) -> str:
+        """What runs the network for the newest size: 'torch', 'openvino' or 'torch.compile'."""
+        return self._planner.backend
+
+    @property
+    def building(self) -> bool:
+        """Whether a faster network is being built."""
+        return self._planner.building
+
+    def settle(self, timeout: float | None = None) -> bool:
+        """Wait ``timeout`` s until no faster network is being built; return whether that is so."""
+        return self._planner.settle(timeout)
+
     def close(self) -> None:
         """Give the device's memory back; the estimator is of no use afterwards."""
+        self._planner.close()
         del self._planner
         gc.collect()
         if self.device.type == 'cuda':
@@ -165,6 +185,16 @@ class DepthEstimator:
                            precision, 100 * error, self.device_name, 100 * MAX_PRECISION_ERROR)
             self._restore()
 
+    def _accelerate(self) -> None:
+        """Start to build faster networks beside the work, the usual size's first."""
+        self._planner.backends = self._choose_backends(self.precision)
+        image = _test_image()
+        self._planner.prepare(self._input([image], self.network_size(image), flip=False))
+
+    def _choose_backends(self, precision: str) -> list[Backend]:
+        return choose_backends(self.options.backend, compiles=self.options.compile,
+                               device=self.device, precision=precision)
+
     def _candidates(self, wanted: str) -> list[str]:
         if wanted == 'auto':
             return ['fp16', 'bf16'] if self.device.type == 'cuda' else []
@@ -185,13 +215,11 @@ class DepthEstimator:
         self._place(load_checkpoint(self.options.model, revision=self.options.revision,
                                     local_files_only=True))
         self.precision, self.precision_error = 'fp32', None
+        self._accelerate()
 
     def _warm(self) -> Depth:
-        """Estimate the depth of one image made of smooth noise, the same each time."""
-        coarse = torch.rand(1, 3, 12, 16, generator=torch.Generator().manual_seed(0)) * 255
-        image = torch.nn.functional.interpolate(coarse, (480, 640), mode='bicubic')
-        pixels = image[0].permute(1, 2, 0).clamp(0, 255).byte().numpy()
-        return self.estimate([pixels])[0]
+        """Estimate the depth of the test image."""
+        return self.estimate([_test_image()])[0]
 
     def _estimate_batch(self, images: list[Image], size: tuple[int, int],
                         flip: bool) -> list[Depth]:
@@ -220,17 +248,20 @@ class DepthEstimator:
     def _run(self, images: list[Image], size: tuple[int, int], flip: bool) -> list[Depth]:
         if self.device.type == 'cuda':
             torch.cuda.set_device(self.device)
-        pixels = torch.stack([to_network(self._upload(image), size, self.preprocessing)
-                              for image in images])
-        if flip:
-            pixels = torch.cat((pixels, pixels.flip(-1)))
-        metres = self._planner(pixels)
+        metres = self._planner(self._input(images, size, flip))
         if flip:
             metres = (metres[:len(images)] + metres[len(images):].flip(-1)) / 2
         depths = [to_depth(depth, image.shape[0], image.shape[1], self.preprocessing)
                   for depth, image in zip(metres, images, strict=True)]
         return self._download([torch.where(depth.isfinite(), depth, torch.nan)
                                for depth in depths])
+
+    @torch.inference_mode()
+    def _input(self, images: list[Image], size: tuple[int, int], flip: bool) -> Tensor:
+        """Return the network's input for a batch, with ``flip`` the mirrored images behind."""
+        pixels = torch.stack([to_network(self._upload(image), size, self.preprocessing)
+                              for image in images])
+        return torch.cat((pixels, pixels.flip(-1))) if flip else pixels
 
     def _upload(self, image: Image) -> Tensor:
         pixels = torch.from_numpy(np.require(image, requirements=['C', 'W']))
@@ -270,6 +301,14 @@ def resolve_device(device: str) -> torch.device:
         raise DeviceError(f"device '{device}' is not on this machine: torch {torch.__version__} "
                           f'sees {torch.cuda.device_count()} CUDA devices')
     return resolved
+
+
+@lru_cache
+def _test_image() -> Image:
+    """Return smooth noise, uint8 RGB, 480×640×3, the same each time."""
+    coarse = torch.rand(1, 3, 12, 16, generator=torch.Generator().manual_seed(0)) * 255
+    image = torch.nn.functional.interpolate(coarse, (480, 640), mode='bicubic')
+    return np.asarray(image[0].permute(1, 2, 0).clamp(0, 255).byte().numpy())
 
 
 def relative_error(depth: Depth, reference: Depth) -> float:

@@ -7,6 +7,8 @@ and 5.23, which agree on the classes named here.
 * :class:`RelativePositionBias`, :class:`Embeddings`, :class:`PatchTransformer`: position codes
   depend on the network's size alone. The first pass at a size records what the library computes,
   later passes read it.
+* :class:`Reassemble`: the readout token goes through its half of a projection once an image rather
+  than once a patch, and no stage is copied to be cut off again.
 * :class:`MetricHead`: one or two metric heads with the weights of all heads stacked. Each image
   picks its head's weights by its own domain logits, on the device, without a sync. A 1x1
   convolution is applied before bilinear upsampling rather than after (both are linear, so they
@@ -23,6 +25,7 @@ from transformers.models.beit.modeling_beit import BeitEmbeddings, BeitRelativeP
 from transformers.models.zoedepth.modeling_zoedepth import (
     ZoeDepthMultipleMetricDepthEstimationHeads,
     ZoeDepthPatchTransformerEncoder,
+    ZoeDepthReassembleStage,
     log_binom,
 )
 
@@ -76,11 +79,39 @@ class PatchTransformer(ZoeDepthPatchTransformerEncoder):
         return self.code
 
 
+class Reassemble(ZoeDepthReassembleStage):
+    """
+    The neck's reading of the backbone's tokens, stage by stage.
+
+    The readout is ``project``, the only one that transformers itself can run.
+    """
+
+    def forward(self, hidden_states: list[Tensor], patch_height: int,
+                patch_width: int) -> list[Tensor]:
+        """Return for each stage's N×(1 + patches)×channels its N×channels×height×width."""
+        grid = (patch_height, patch_width)
+        return [layer(self._read(stage, tokens).transpose(1, 2).unflatten(2, grid))
+                for stage, (layer, tokens) in enumerate(
+                    zip(self.layers, hidden_states, strict=True))]
+
+    def _read(self, stage: int, tokens: Tensor) -> Tensor:
+        readout, patches = tokens[:, :1], tokens[:, 1:]
+        linear, activation = self.readout_projects[stage]
+        of_patch, of_readout = linear.weight.chunk(2, dim=1)
+        read: Tensor = activation(functional.linear(patches, of_patch, linear.bias)
+                                  + functional.linear(readout, of_readout))
+        return read
+
+
 RECORDED: dict[type[nn.Module], type[nn.Module]] = {
     BeitRelativePositionBias: RelativePositionBias,
     BeitEmbeddings: Embeddings,
     ZoeDepthPatchTransformerEncoder: PatchTransformer,
 }
+
+
+REPLACED: dict[type[nn.Module], type[nn.Module]] = {
+    **RECORDED, ZoeDepthReassembleStage: Reassemble}
 
 
 def patch(model: nn.Module) -> nn.Module:
@@ -90,7 +121,7 @@ def patch(model: nn.Module) -> nn.Module:
     :param model: transformers' ``ZoeDepthForDepthEstimation`` in float32, in evaluation mode.
     """
     for module in model.modules():
-        module.__class__ = RECORDED.get(type(module), type(module))
+        module.__class__ = REPLACED.get(type(module), type(module))
     model.metric_head = MetricHead(model.metric_head)
     return model
 
@@ -315,7 +346,7 @@ def _resize(rows: Tensor, before: torch.Size, size: torch.Size) -> Tensor:
 def _by_chunks(function: Callable[[Tensor, Tensor], Tensor], bins: Tensor,
                points: Tensor) -> Tensor:
     """Apply a function of each row, on the CPU piece by piece: temporaries stay in its cache."""
-    if bins.is_cuda or torch.compiler.is_compiling():
+    if bins.is_cuda or torch.compiler.is_compiling() or torch.compiler.is_exporting():
         return function(bins, points)
     count = max(CHUNK // bins.shape[-1], 1)
     pieces = zip(bins.flatten(0, 1).split(count), points.flatten(0, 1).split(count), strict=True)

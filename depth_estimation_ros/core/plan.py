@@ -2,64 +2,89 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from .compilation import compile_beside
+from .backends import Backend, Network, forward
+from .compilation import Builder, faster
 from .patches import codes, set_codes
 
 LOGGER = logging.getLogger(__name__)
 
 BUDGET_MB = 4096
-"""The most memory in MiB that the kept constants of all network sizes may take together."""
-
-Network = Callable[[Tensor], Tensor]
-Key = tuple[int, int, int]
-"""Batch, height and width of a network input."""
+"""The most memory in MiB that what is kept for all network sizes may take together."""
 
 
-def forward(model: nn.Module, pixels: Tensor) -> Tensor:
-    """
-    Run a patched model in its own precision.
+class Shape(NamedTuple):
+    """Of a network's input."""
 
-    :param pixels: float32, N×3×height×width, normalised.
-    :return: float32 metres, N×height×width.
-    """
-    dtype = next(model.parameters()).dtype
-    pixels = pixels.to(dtype=dtype, memory_format=torch.channels_last)
-    depth: Tensor = model(pixels).predicted_depth
-    return depth.float()
+    batch: int
+    height: int
+    width: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width
+
+    @property
+    def parts(self) -> 'list[Shape]':
+        """The shapes of 1, 2, 4 … images up to the batch, which add up to any batch."""
+        return [Shape(1 << bit, *self.size) for bit in range(self.batch.bit_length())]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What serves a shape."""
+
+    name: str
+    """Of the backend."""
+    network: Network | None
+    """What it built; None for torch itself."""
+    bytes: int
+    """The memory that it holds beside the model's."""
+
+
+TORCH = Choice('torch', None, 0)
 
 
 class Planner:
     """
     Runs a patched model, with a plan per (batch, height, width) that is built once and reused.
 
-    A plan is the size's position codes, the compiled network where that was asked for and is
-    faster, and on CUDA a graph of the whole forward pass. Sizes are kept, most recent last, while
-    their codes fit the budget; so a size that flips back and forth is not rebuilt, and a size no
-    longer used makes room.
+    A plan is the size's position codes, the fastest network that a backend could build for the
+    shape, and on CUDA a graph of the whole forward pass. Sizes are kept, most recent last, while
+    they fit the budget; so a size that flips back and forth is not rebuilt, and a size no longer
+    used makes room. On the CPU, where batches gain little, networks are built for 1, 2, 4 … images
+    and others put together of these, so that a changing number of cameras costs few of them.
     """
 
-    def __init__(self, model: nn.Module, *, budget_mb: int = BUDGET_MB) -> None:
+    def __init__(self, model: nn.Module, *, budget_mb: float = BUDGET_MB,
+                 backends: Sequence[Backend] = ()) -> None:
         """
         Take over a model.
 
         :param model: patched by :func:`.patches.patch`, on its device, in its precision.
-        :param budget_mb: the memory in MiB for position codes; the newest size always stays.
+        :param budget_mb: the memory in MiB for codes and built networks; the newest size's codes
+            always stay.
+        :param backends: what to build, beside the work, when a shape is first used.
         """
         self.model = model
+        self.backends = backends
         self.built = 0
         """How many times a size's constants were computed."""
         self._budget = budget_mb * 2**20
         self._codes: OrderedDict[tuple[int, int], list[Tensor | None]] = OrderedDict()
         self._installed: tuple[int, int] | None = None
-        self._graphs: dict[Key, _Graph] = {}
-        self.compiles = False
-        """Whether to compile each plan in the background when it is first used."""
-        self._compiled: dict[Key, Network | None] = {}
+        self._graphs: dict[Shape, _Graph] = {}
+        self._builder = Builder()
+        self._chosen: dict[Shape, Choice] = {}
 
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -69,17 +94,22 @@ class Planner:
         :param pixels: float32, N×3×height×width, normalised, on the model's device.
         :return: float32 metres, N×height×width; read it before the next call.
         """
-        batch, _, height, width = pixels.shape
-        key = (batch, height, width)
-        self._install(pixels[:1], (height, width))
-        if self.compiles and key not in self._compiled:
-            self._compile(key, pixels)
-        network = self._compiled.get(key) or self._forward
+        shape = self.prepare(pixels)
+        network = self._faster(shape) or self._forward
         if pixels.device.type != 'cuda':
             return network(pixels)
-        if key not in self._graphs or self._graphs[key].network != network:
-            self._graphs[key] = _Graph(network, pixels)
-        return self._graphs[key](pixels)
+        if shape not in self._graphs or self._graphs[shape].network != network:
+            self._graphs[shape] = _Graph(network, pixels)
+        return self._graphs[shape](pixels)
+
+    @torch.inference_mode()
+    def prepare(self, pixels: Tensor) -> Shape:
+        """Install the codes for an input's shape, have the backends build for it; return it."""
+        shape = Shape(len(pixels), *pixels.shape[2:])
+        self._install(pixels[:1], shape.size)
+        if self.backends:
+            self._build(shape, pixels)
+        return shape
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -88,19 +118,65 @@ class Planner:
 
     @property
     def bytes(self) -> int:
-        """The memory that the kept position codes take."""
-        return sum(code.untyped_storage().nbytes()
-                   for size in self._codes.values() for code in size if code is not None)
+        """The memory that the kept position codes and built networks take."""
+        return sum(map(_code_bytes, list(self._codes.values()))) + sum(
+            choice.bytes for choice in list(self._chosen.values()))
+
+    @property
+    def backend(self) -> str:
+        """What serves the newest size, one image at a time: 'torch', or a backend's name."""
+        if not self._codes:
+            return 'torch'
+        return self._chosen.get(Shape(1, *self.sizes[-1]), TORCH).name
+
+    @property
+    def building(self) -> bool:
+        """Whether a backend is building a network."""
+        return self._builder.busy
+
+    def settle(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is being built; return whether that came within ``timeout`` s."""
+        return self._builder.settle(timeout)
+
+    def close(self) -> None:
+        """Build nothing any more."""
+        self._builder.close()
 
     def _forward(self, pixels: Tensor) -> Tensor:
         return forward(self.model, pixels)
 
-    def _compile(self, key: Key, pixels: Tensor) -> None:
-        def swap(network: Network) -> None:
-            self._compiled[key] = network
+    def _faster(self, shape: Shape) -> Network | None:
+        """Return what was built for a shape, or on the CPU for the parts that add up to it."""
+        own = self._chosen.get(shape, TORCH).network
+        if own is not None or next(self.model.parameters()).is_cuda:
+            return own
+        parts = {part.batch: self._chosen.get(part, TORCH).network for part in shape.parts}
+        built = {batch: network for batch, network in parts.items() if network is not None}
+        return partial(_in_parts, built) if 1 in built else None
 
-        self._compiled[key] = None
-        compile_beside(self.model, forward, pixels, swap)
+    def _build(self, shape: Shape, pixels: Tensor) -> None:
+        """Have the backends build for a shape, on the CPU for its parts."""
+        for part in shape.parts if pixels.device.type == 'cpu' else (shape,):
+            if part not in self._chosen:
+                self._submit(part, pixels[:part.batch])
+
+    def _submit(self, shape: Shape, pixels: Tensor) -> None:
+        self._chosen[shape] = TORCH
+        self._builder.submit(partial(self._choose, shape, _twin(self.model), pixels.clone()))
+
+    def _choose(self, shape: Shape, model: nn.Module, pixels: Tensor) -> None:
+        """Build with every backend and keep the fastest network; in the builder's thread."""
+        size = sum(weight.nbytes for weight in model.parameters()) + _code_bytes(codes(model))
+        for backend in self.backends:
+            held = size if backend.copies else 0
+            if held and held > self._budget - self.bytes:
+                LOGGER.info('%s is not tried for %dx%d, batch %d: its %.0f MiB do not fit the '
+                            'budget', backend.name, *shape.size[::-1], shape.batch, held / 2**20)
+                continue
+            used = self._faster(shape) or partial(forward, model)
+            network = faster(backend, model, pixels, used)
+            if network is not None and shape.size in self._codes:
+                self._chosen[shape] = Choice(backend.name, network, held)
 
     def _install(self, pixels: Tensor, size: tuple[int, int]) -> None:
         if self._installed == size:
@@ -119,10 +195,31 @@ class Planner:
     def _evict(self) -> None:
         while self.bytes > self._budget and len(self._codes) > 1:
             size, _ = self._codes.popitem(last=False)
-            for kept in (self._graphs, self._compiled):
-                for key in [key for key in kept if key[1:] == size]:
-                    kept.pop(key)
+            for kept in (self._graphs, self._chosen):
+                for shape in [shape for shape in kept if shape.size == size]:
+                    kept.pop(shape)
             LOGGER.info('released the plan of network size %dx%d', size[1], size[0])
+
+
+def _code_bytes(values: Iterable[Tensor | None]) -> int:
+    return sum(code.untyped_storage().nbytes() for code in values if code is not None)
+
+
+def _twin(model: nn.Module) -> nn.Module:
+    """Return a copy that shares every tensor, so that other codes may be installed in one."""
+    shared = [*model.parameters(), *model.buffers(),
+              *(code for code in codes(model) if code is not None)]
+    return deepcopy(model, {id(tensor): tensor for tensor in shared})
+
+
+def _in_parts(networks: dict[int, Network], pixels: Tensor) -> Tensor:
+    """Run a batch through networks for smaller ones, by the number of images that they take."""
+    done = []
+    while len(pixels):
+        batch = max(batch for batch in networks if batch <= len(pixels))
+        done.append(networks[batch](pixels[:batch]).clone())
+        pixels = pixels[batch:]
+    return torch.cat(done)
 
 
 class _Graph:

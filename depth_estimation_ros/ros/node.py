@@ -56,7 +56,9 @@ class DepthEstimationNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
         self._log = CoreLog(self.get_logger())
-        logging.getLogger('depth_estimation_ros').addHandler(self._log)
+        core = logging.getLogger('depth_estimation_ros')
+        core.addHandler(self._log)
+        core.setLevel(logging.INFO)
         self._estimator: DepthEstimator | None = None
         self._converter: Converter | None = None
         self._worker: Worker | None = None
@@ -218,7 +220,9 @@ class DepthEstimationNode(LifecycleNode):
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
         facts = {'model': self._estimator.name, 'device': self._estimator.device_name,
-                 'precision': self._estimator.precision, 'converter': self._converter.name,
+                 'precision': self._estimator.precision, 'backend': self._estimator.backend,
+                 'building': self._estimator.building,
+                 'converter': self._converter.name,
                  'device_mb': f'{self._estimator.device_bytes / 2**20:.0f}'}
         message.status = [model_status(
             f'{self.get_fully_qualified_name()}: model', facts, self._log.last_warning)]

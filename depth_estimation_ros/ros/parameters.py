@@ -16,6 +16,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from ..core.backends import BACKENDS
 from ..core.colour import COLORMAPS
 from ..core.estimator import PRECISIONS, EstimatorOptions
 
@@ -51,8 +52,11 @@ class Settings:
         name='network.height', low=0, high=2048)
     network_width: int = _parameter(
         0, 'Columns that the network sees, likewise', name='network.width', low=0, high=2048)
+    backend: str = _parameter(
+        'auto', 'What runs the network on the CPU; auto takes OpenVINO where it is installed, '
+        'where it is faster', choices=BACKENDS)
     compile: bool = _parameter(
-        False, 'Compile the network in the background and use it where it is faster')
+        False, 'Build with torch.compile too, in the background, and use it where it is faster')
     cameras: tuple[str, ...] = _parameter(
         ('',), "Names of the cameras, each the prefix of its topics; [''] is one camera without "
         'prefix', live=False)
@@ -123,8 +127,8 @@ class Settings:
         """Return what the core needs to load ``model``, a folder or hub id."""
         return EstimatorOptions(
             model=model, revision=self.revision, local_files_only=self.local_files_only,
-            device=self.device, precision=self.precision, compile=self.compile,
-            height=self.network_height, width=self.network_width)
+            device=self.device, precision=self.precision, backend=self.backend,
+            compile=self.compile, height=self.network_height, width=self.network_width)
 
     def rates(self) -> list[float]:
         """Return the highest rate of each camera in Hz."""

@@ -58,14 +58,15 @@ def run(source: Path, output: Path, *, model: str, rate: float, frames: int) -> 
     output.mkdir(parents=True)
     rclpy.init()
     recorder = Recorder(output / 'bag')
-    node = _start(NODE, '--ros-args', '-p', f'model:={model}')
-    camera = _start(CAMERA, str(source), '--rate', str(rate), '--frames', str(frames),
-                    '--subscribers', str(SUBSCRIBERS), '--wait', str(STARTUP))
+    processes = [node := _start(NODE, '--ros-args', '-p', f'model:={model}')]
     try:
+        _await(recorder, node)
+        processes.append(camera := _start(
+            CAMERA, str(source), '--rate', str(rate), '--frames', str(frames),
+            '--subscribers', str(SUBSCRIBERS), '--wait', str(STARTUP)))
         published = _follow(recorder, node, camera, frames)
     finally:
-        exit_code = _stop(node)
-        _stop(camera)
+        exit_code, *_ = [_stop(process) for process in processes]
         recorder.close()
         rclpy.try_shutdown()
     result = report(recorder.received, published, frames / rate)
@@ -80,14 +81,29 @@ def _start(module: str, *args: str) -> subprocess.Popen[str]:
                             text=True, start_new_session=True)
 
 
+def _await(recorder: Recorder, node: subprocess.Popen[str]) -> None:
+    """Wait until the node has loaded its model and built the fastest network for it."""
+    print('The node loads its model and builds the fastest network for this machine.')
+    end = time.monotonic() + STARTUP
+    while recorder.received.of('model').get('building') != 'False':
+        _check(node)
+        if time.monotonic() > end:
+            raise DemoError(f'the node was not ready within {STARTUP:.0f} s: its log says why')
+        rclpy.spin_once(recorder, timeout_sec=0.1)
+
+
+def _check(node: subprocess.Popen[str]) -> None:
+    if node.poll() is not None:
+        raise DemoError(f'the node ended with code {node.returncode}: its log says why')
+
+
 def _follow(recorder: Recorder, node: subprocess.Popen[str], camera: subprocess.Popen[str],
             frames: int) -> int:
     """Record until the camera is through; return how many images it published."""
     depths = recorder.received.latency_ms
     with tqdm(total=frames, unit='frame', desc='depth') as progress:
         while camera.poll() is None:
-            if node.poll() is not None:
-                raise DemoError(f'the node ended with code {node.returncode}: its log says why')
+            _check(node)
             rclpy.spin_once(recorder, timeout_sec=0.1)
             if len(depths) > progress.n:
                 progress.update(len(depths) - progress.n)

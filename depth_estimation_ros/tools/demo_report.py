@@ -28,9 +28,7 @@ def report(received: Received, published: int, seconds: float) -> dict[str, Any]
     :return: the figures of report.json, in the order in which they are printed.
     """
     latency = list(received.latency_ms.values()) or [float('nan')]
-    model = next((pairs for name, pairs in received.status.items() if name.endswith('model')), {})
-    camera = next((pairs for name, pairs in received.status.items()
-                   if name.endswith('camera')), {})
+    model, camera = received.of('model'), received.of('camera')
     dropped = {key.removeprefix('dropped_'): int(value) for key, value in camera.items()
                if key.startswith('dropped_')}
     unseen = published - len(received.latency_ms) - sum(dropped.values())
@@ -39,6 +37,7 @@ def report(received: Received, published: int, seconds: float) -> dict[str, Any]
     return {
         'model': model.get('model', 'unknown'), 'device': model.get('device', 'unknown'),
         'precision': model.get('precision', 'unknown'),
+        'backend': model.get('backend', 'unknown'),
         'converter': model.get('converter', 'unknown'),
         'frames_in': published, 'frames_out': len(received.latency_ms), 'dropped': dropped,
         'fps': round(len(received.latency_ms) / seconds, 1),

@@ -40,6 +40,10 @@ class Received:
     status: dict[str, dict[str, str]] = field(default_factory=dict)
     """The last diagnostics by status name."""
 
+    def of(self, name: str) -> dict[str, str]:
+        """Return the last diagnostics of the status that ends by ``name``, if any came."""
+        return next((pairs for full, pairs in self.status.items() if full.endswith(name)), {})
+
 
 class Recorder(Node):
     """Subscribes to a node's outputs and writes each message as it came."""

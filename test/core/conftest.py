@@ -120,5 +120,6 @@ def estimator_of(checkpoint_of: Callable[..., Path]) -> Callable[..., DepthEstim
     """A function from the same to an estimator on the CPU; shared, so not to be changed."""
     @lru_cache
     def estimator(*args: Any, **kwargs: Any) -> DepthEstimator:
-        return DepthEstimator(EstimatorOptions(str(checkpoint_of(*args, **kwargs)), device='cpu'))
+        return DepthEstimator(EstimatorOptions(
+            str(checkpoint_of(*args, **kwargs)), device='cpu', backend='torch'))
     return estimator

@@ -34,7 +34,8 @@ def own(checkpoint_of: Callable[..., Path]) -> Factory:
     """A function from options to an estimator that a test may change."""
     def make(**options: Any) -> DepthEstimator:
         return DepthEstimator(
-            EstimatorOptions(**{'model': str(checkpoint_of()), 'device': 'cpu', **options}))
+            EstimatorOptions(**{
+            'model': str(checkpoint_of()), 'device': 'cpu', 'backend': 'torch', **options}))
     return make
 
 
@@ -314,6 +315,25 @@ def test_the_description_names_what_runs_where(estimator_of: Factory) -> None:
     for fact in (estimator_of().name, f'{estimator_of().parameters / 1e6:.1f} M parameters', 'cpu',
                  'fp32', 'network 128x96'):
         assert fact in text
+
+
+def test_openvino_gives_the_same_depth_once_it_is_built(
+        estimator_of: Factory, own: Factory) -> None:
+    pytest.importorskip('openvino', reason='openvino is not installed')
+    estimator, images = own(backend='openvino'), [smooth_image(128, 96), smooth_image(64, 48)]
+    before = estimator.estimate(images)
+    assert estimator.settle(60.0)
+    for depth, early, expected in zip(
+            estimator.estimate(images), before, estimator_of().estimate(images), strict=True):
+        assert worst(early, expected) <= 1e-5
+        assert worst(depth, expected) <= 1e-3
+    estimator.close()
+
+
+def test_a_backend_that_cannot_serve_is_refused_before_anything_is_loaded() -> None:
+    with pytest.raises(DeviceError, match="backend 'openvino' runs in fp32, not in bf16"):
+        DepthEstimator(EstimatorOptions(
+            'not/looked for', device='cpu', backend='openvino', precision='bf16'))
 
 
 def test_the_network_size_may_be_set(own: Factory) -> None:

@@ -14,8 +14,9 @@ import pytest
 import depth_estimation_ros
 
 PACKAGE = Path(depth_estimation_ros.__file__).parent
-LIBRARIES = {'torch', 'transformers', 'numpy', 'cv2', 'huggingface_hub', 'safetensors'}
-"""All that the core may import besides the standard library."""
+LIBRARIES = {'torch', 'transformers', 'numpy', 'cv2', 'huggingface_hub', 'safetensors',
+             'openvino'}
+"""All that the core may import besides the standard library; openvino only when it is there."""
 
 WITHOUT_ROS = """
 import importlib
@@ -45,7 +46,8 @@ from depth_estimation_ros import core
 for module in pkgutil.iter_modules(core.__path__):
     importlib.import_module(f'depth_estimation_ros.core.{module.name}')
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
-estimator = DepthEstimator(EstimatorOptions(sys.argv[1], device='cpu'))
+estimator = DepthEstimator(EstimatorOptions(sys.argv[1], device='cpu',
+                                            backend='torch'))
 depth, = estimator.estimate([numpy.zeros((48, 64, 3), numpy.uint8)])
 assert depth.shape == (48, 64) and numpy.isfinite(depth).all()
 assert not FORBIDDEN & {name.split('.')[0] for name in sys.modules}

@@ -30,6 +30,7 @@ class RunningNode:
 
     def __init__(self, log: Path, *arguments: str, **parameters: Any) -> None:
         self.log = log
+        parameters.setdefault('backend', 'torch')  # or each start would build a network beside it
         flags = [flag for name, value in parameters.items()
                  for flag in ('-p', f'{name.replace("__", ".")}:={value}')]
         with log.open('w') as stream:

@@ -34,7 +34,8 @@ def put(peer, **values):
     ({'near': 100.0}, 'beyond'), ({'far': -1.0}, 'range'), ({'near': 'close'}, 'type'),
     ({'preview__colormap': 'plaid'}, 'turbo'), ({'preview__far': 0.0}, 'preview.near'),
     ({'max_batch': 0}, 'range'), ({'max_rate': [1.0, 2.0]}, 'one for each'),
-    ({'precision': 'fp8'}, 'fp16'), ({'model': 'demo'}, 'read-only'),
+    ({'precision': 'fp8'}, 'fp16'), ({'backend': 'tpu'}, 'openvino'),
+    ({'model': 'demo'}, 'read-only'),
     ({'device': 'cuda'}, 'read-only')])
 def test_what_makes_no_sense_is_refused_with_the_reason(node, peer, changes, named):
     assert named in put(peer, **changes)

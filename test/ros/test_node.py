@@ -36,7 +36,8 @@ def test_depth_has_the_images_header_and_size(node, peer):
 
 def test_depth_is_the_cores_in_metres_with_rep_117_outside_the_range(node, peer, checkpoint):
     sent = image(seed=3)
-    estimator = DepthEstimator(EstimatorOptions(model=str(checkpoint), device='cpu'))
+    estimator = DepthEstimator(EstimatorOptions(
+        model=str(checkpoint), device='cpu', backend='torch'))
     expected, = estimator.estimate([codec.decode(sent)])
     depth = metres(peer.depth_of(sent))
     assert (expected < 0.7).any() and (expected > 0.705).any()

@@ -27,6 +27,7 @@ def test_the_standard_parameters_override_it_and_a_peer_that_differs_is_named(
                  device='cpu')
     node.wait_for('configured')
     assert 'misspelt' not in node.text()
+    peer.until(lambda: peer.count_publishers(topic) == 1)
     offered, = peer.get_publishers_info_by_topic(topic)
     assert offered.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
     peer.listen(topic, Image, QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE))

@@ -54,8 +54,8 @@ def _one_thread() -> Iterator[None]:
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the command line has written core.json."""
     folder = tmp_path_factory.mktemp('output')
-    assert main(['--core', '--quick', '--device', 'cpu', '--sizes', '96x72', '--output',
-                 str(folder), '--rival-python', sys.executable]) == 0
+    assert main(['--core', '--quick', '--device', 'cpu', '--sizes', '96x72', '--batches', '1,2,3',
+                 '--output', str(folder), '--rival-python', sys.executable]) == 0
     return folder
 
 
@@ -66,7 +66,8 @@ def read_rows(output: Path) -> list[dict[str, Any]]:
 
 def test_a_row_holds_every_figure_and_the_same_metres(output: Path) -> None:
     rows = read_rows(output)
-    assert [row['batch'] for row in rows] == [1, 2]
+    assert [row['batch'] for row in rows] == [1, 2, 3]
+    assert rows[2]['ratio_one_by_one'] > 0 and 'ratio_one_by_one' not in rows[0]
     for row in rows:
         assert row.keys() >= FIELDS
         assert row['max_rel_diff'] < 1e-4
@@ -119,7 +120,8 @@ def test_a_rival_process_gives_the_metres_of_transformers_by_hand(
     finally:
         rival.close()
     np.testing.assert_allclose(np.load(tmp_path / 'depth.npy')[0], here[0], rtol=1e-3)
-    ours = DepthEstimator(EstimatorOptions(model=str(checkpoint), device='cpu'))
+    ours = DepthEstimator(EstimatorOptions(
+        model=str(checkpoint), device='cpu', backend='torch'))
     np.testing.assert_allclose(ours.estimate(images[:1], flip=True)[0], here[0], rtol=1e-3)
 
 

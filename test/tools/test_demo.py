@@ -84,7 +84,8 @@ def offline(shots: list[Shot]) -> Depths:
 def estimated(shots: list[Shot], change: Callable[[np.ndarray], np.ndarray] = lambda x: x,
               ) -> Depths:
     """The depth of the core alone, of images changed by ``change``."""
-    model = DepthEstimator(EstimatorOptions(model=model_folder('demo'), device='cpu'))
+    model = DepthEstimator(EstimatorOptions(
+        model=model_folder('demo'), device='cpu', backend='torch'))
     return {bytes(shot.truth.data): model.estimate([change(codec.decode(shot.raw()))])[0]
             for shot in shots if shot.truth is not None}
 

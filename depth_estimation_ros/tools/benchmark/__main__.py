@@ -11,6 +11,7 @@ from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
+from ...core.backends import BACKENDS
 from ...core.errors import DepthError
 from ...core.estimator import PRECISIONS, resolve_device
 from . import tables
@@ -61,7 +62,7 @@ def _core(options: argparse.Namespace) -> list[dict[str, Any]]:
         sizes=(options.sizes or ('640x480' if quick else SIZES)).split(','),
         batches=_numbers(options.batches or ('1,2' if quick else None)),
         repeats=options.repeats or (2 if quick else 30), seconds=options.seconds,
-        rival_python=options.rival_python, compiles=options.compile)
+        rival_python=options.rival_python, backend=options.backend, compiles=options.compile)
     rows = measure_core(plan, print)
     tables.print_core(rows)
     return rows
@@ -131,8 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--repeats', type=int, help='the most rounds a row (default 30)')
     parser.add_argument('--seconds', type=float, default=720.0, help='for the core, but for 3 '
                         'rounds a row (default 720)')
-    parser.add_argument('--compile', action='store_true', help='ours compiles its network, and '
-                        'uses it where it is faster')
+    parser.add_argument('--backend', default='auto', help=f'of ours, of {", ".join(BACKENDS)}')
+    parser.add_argument('--compile', action='store_true', help='ours builds with torch.compile '
+                        'too, and uses it where it is faster')
     parser.add_argument('--quick', action='store_true', help='a tiny model and few rounds')
     parser.add_argument('--rival-python', type=Path, default=_rival_python(), help='the Python '
                         "for transformers' pipeline (default .venv-rival beside .venv, else this)")

@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import enumerate as threads
 from typing import Any
 
 import numpy as np
@@ -48,19 +47,21 @@ class Case:
 
 @contextmanager
 def open_bench(folder: Path, device: torch.device, precision: str, reference: Reference,
-               rival_python: Path, compiles: bool,
+               rival_python: Path, backend: str, compiles: bool,
                say: Callable[[str], None]) -> Iterator[Bench]:
     """
     Load ours and its rivals, and let them go afterwards.
 
     :param folder: the checkpoint's.
     :param rival_python: the interpreter for transformers' pipeline.
-    :param compiles: whether ours compiles its network, and uses it where it is faster.
+    :param backend: of ours, as the estimator's option.
+    :param compiles: whether ours builds with torch.compile too.
     :param say: called with what was left out, and why.
     """
     with ExitStack() as stack:
         estimator = DepthEstimator(EstimatorOptions(
-            model=str(folder), device=str(device), precision=precision, compile=compiles))
+            model=str(folder), device=str(device), precision=precision, backend=backend,
+            compile=compiles))
         stack.callback(estimator.close)
         by_hand = (reference.by_hand if precision == 'fp32'
                    else ByHand(str(folder), device.type, precision))
@@ -108,7 +109,7 @@ class Bench:
         images = case.images()
         memory = PeakMemory(self.estimator.device, self._foreign)
         memory.over(partial(self.estimator.estimate, images, flip=case.flip))
-        _await_compilation()
+        self.estimator.settle()
         depths = memory.over(partial(self.estimator.estimate, images, flip=case.flip))
         difference = self._reference.difference(images, depths, flip=case.flip)
         contenders = self._contenders(case, images, save_images(scratch, images), memory)
@@ -121,7 +122,7 @@ class Bench:
             **_timings(times, len(images)), 'peak_mb': memory.mb,
             'floor_ms': _rounded(1e3 * work / self._rate),
             'max_rel_diff': float(f'{difference:.3g}'),
-            'flip': case.flip, 'compile': self.estimator.options.compile,
+            'flip': case.flip, 'backend': self.estimator.backend,
             'network_size': f'{network[1]}x{network[0]}', 'gflop': round(work / 1e9, 1),
             'transformers': self._versions(), 'torch': torch.__version__, 'faults': faults}
 
@@ -129,13 +130,19 @@ class Bench:
                     memory: PeakMemory) -> Contenders:
         device = self.estimator.device
         ours = partial(self.estimator.estimate, images, flip=case.flip)
+        singly = {'one_by_one': partial(stopwatch, partial(self._one_by_one, images), device)}
         network = partial(self.estimator._planner, self._network_input(images, case.flip))
         return {
             'ours': partial(memory.over, partial(stopwatch, ours, device)),
             'network': partial(stopwatch, network, device),
+            **(singly if len(images) > 1 else {}),
             'by_hand': partial(stopwatch, partial(self._by_hand, images, flip=case.flip), device),
             **{name: partial(rival.time, file, len(images), case.flip)
                for name, rival in self._pipelines.items()}}
+
+    def _one_by_one(self, images: list[NDArray[np.uint8]]) -> None:
+        for image in images:
+            self.estimator.estimate([image])
 
     def _network_input(self, images: list[NDArray[np.uint8]], flip: bool) -> torch.Tensor:
         size = self.estimator.network_size(images[0])
@@ -150,16 +157,11 @@ class Bench:
             name: rival.versions['transformers'] for name, rival in self._pipelines.items()}}
 
 
-def _await_compilation() -> None:
-    for thread in threads():
-        if thread.name == 'compile':
-            thread.join()
-
-
 def _timings(times: dict[str, list[float]], images: int) -> dict[str, Any]:
     """Return medians, ratios to ours, frames a second, and spreads (10th and 90th percentile)."""
     medians = {name: float(np.median(values)) for name, values in times.items()}
-    rivals = [name for name in ('pipeline', 'by_hand', 'pipeline_fp32') if name in times]
+    rivals = [name for name in ('pipeline', 'by_hand', 'pipeline_fp32', 'one_by_one')
+              if name in times]
     missing = {f'{name}_ms': None for name in ('pipeline', 'by_hand')}
     missing |= {f'ratio_{name}': None for name in ('pipeline', 'by_hand')}
     return {

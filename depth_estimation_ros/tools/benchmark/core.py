@@ -34,8 +34,10 @@ class Plan:
     """The time to keep to, shared by the rows."""
     rival_python: Path
     """The interpreter for transformers' pipeline."""
+    backend: str = 'auto'
+    """Of ours, as the estimator's option."""
     compiles: bool = False
-    """Whether ours compiles its network, and uses it where it is faster."""
+    """Whether ours builds with torch.compile too."""
 
 
 def cases(plan: Plan, model: str) -> list[Case]:
@@ -74,7 +76,7 @@ def _measure_model(plan: Plan, name: str, folder: Path, scratch: Path, seconds: 
     ahead = len(plan.precisions) * len(cases(plan, name))
     for precision in plan.precisions:
         with open_bench(folder, plan.device, precision, reference, plan.rival_python,
-                        plan.compiles, say) as bench:
+                        plan.backend, plan.compiles, say) as bench:
             if bench.estimator.precision != precision:
                 say(f'{name} in {precision} is left out: its depth is too far from fp32')
                 continue

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...core.backends import OPENVINO, Network, forward
 from ...core.checkpoint import load_checkpoint
 from ...core.estimator import PRECISIONS
 from ...core.patches import RECORDED, patch
-from ...core.plan import Planner, forward
+from ...core.plan import Planner
 from ...core.transforms import Preprocessing, to_depth, to_network
 from .device import stopwatch
 from .images import textured
@@ -25,7 +27,6 @@ from .models import NoModelError, checkpoint
 from .rivals import ByHand, restore
 from .turns import Contenders, take_turns
 
-Network = Callable[[Tensor], Tensor]
 Say = Callable[[str], None]
 
 
@@ -67,7 +68,7 @@ def _contenders(folder: Path, image: NDArray[np.uint8], device: torch.device,
     pixels = to_network(uploaded, network_size, loaded.preprocessing)[None].contiguous()
     runs: dict[str, Callable[[], Any]] = {
         f'network: {step}': partial(network, pixels)
-        for step, network in _steps(loaded.model.to(device), precision).items()}
+        for step, network in _steps(loaded.model.to(device), pixels, precision).items()}
     by_hand = ByHand(str(folder), device.type, 'fp32')
     depth = torch.rand(network_size, device=device)
     runs |= {'before: transformers': partial(by_hand.pixels, [image]),
@@ -78,7 +79,7 @@ def _contenders(folder: Path, image: NDArray[np.uint8], device: torch.device,
             for name, run in runs.items()}
 
 
-def _steps(stock: nn.Module, precision: str) -> dict[str, Network]:
+def _steps(stock: nn.Module, pixels: Tensor, precision: str) -> dict[str, Network]:
     """Return the network after each step, every step on top of those before it."""
     recorded = deepcopy(stock)
     for module in recorded.modules():
@@ -89,7 +90,7 @@ def _steps(stock: nn.Module, precision: str) -> dict[str, Network]:
     steps: dict[str, Network] = {
         'transformers': lambda pixels: stock(pixels).predicted_depth,
         '+ position codes kept': lambda pixels: recorded(pixels).predicted_depth,
-        '+ metric head rewritten': lambda pixels: patched(pixels).predicted_depth,
+        '+ neck and metric head rewritten': lambda pixels: patched(pixels).predicted_depth,
         '+ channels last': partial(forward, channels_last)}
     if next(stock.parameters()).device.type == 'cuda':
         low = deepcopy(channels_last)
@@ -98,6 +99,10 @@ def _steps(stock: nn.Module, precision: str) -> dict[str, Network]:
                 module.to(PRECISIONS[precision])
         steps[f'+ {precision} but for the metric head'] = partial(forward, low)
         steps['+ CUDA graph'] = Planner(deepcopy(low))
+    elif find_spec('openvino') is not None:
+        planner = Planner(deepcopy(channels_last))
+        planner.prepare(pixels)
+        steps['OpenVINO instead of torch'] = OPENVINO.build(planner.model, pixels.clone())
     return steps
 
 

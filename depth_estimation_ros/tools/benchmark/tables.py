@@ -13,7 +13,8 @@ WIDTH = 150
 CORE = {
     'model': 'model', 'precision': 'type', 'size': 'image', 'batch': 'batch', 'ours_ms': 'ours',
     'network_ms': 'network', 'by_hand_ms': 'by hand', 'pipeline_ms': 'pipeline',
-    'ratio_by_hand': 'x by hand', 'ratio_pipeline': 'x pipeline', 'fps': 'fps',
+    'ratio_by_hand': 'x by hand', 'ratio_pipeline': 'x pipeline',
+    'ratio_one_by_one': 'x singly', 'fps': 'fps', 'backend': 'backend',
     'floor_ms': 'floor', 'peak_mb': 'MiB', 'max_rel_diff': 'max diff', 'calls': 'calls',
 }
 STEPS = {
