@@ -18,11 +18,25 @@ ARGUMENTS = {
               'compressed, without its ending /compressed'),
     'camera_info': ('camera_info', "The camera's calibration topic (sensor_msgs/CameraInfo)"),
     'cameras': ('', 'Names of several cameras as a YAML list, such as [front, rear]; {camera} in '
-                'image and camera_info stands for each; empty takes the one in params_file'),
+                'image and camera_info stands for each; empty takes those in params_file, on '
+                'topics of their own names'),
     'model': ('', "A hub id, a folder, or 'demo'; empty takes the one in params_file"),
     'device': ('', 'auto, cpu, cuda or cuda:N; empty takes the one in params_file'),
-    'log_level': ('info', 'debug, info, warn, error or fatal'),
+    'precision': ('', 'auto, fp32, bf16 or fp16; empty takes the one in params_file'),
+    'image_transport': ('', 'raw or compressed; empty takes the one in params_file'),
+    'autostart': ('', 'false leaves configure and activate to a lifecycle manager; empty takes '
+                  'the one in params_file'),
+    'log_level': ('info', 'How much the node logs'),
 }
+
+CHOICES = {
+    'precision': ['', 'auto', 'fp32', 'bf16', 'fp16'],
+    'image_transport': ['', 'raw', 'compressed'],
+    'autostart': ['', 'true', 'false'], 'log_level': ['debug', 'info', 'warn', 'error', 'fatal'],
+}
+
+OVERRIDES = ('model', 'device', 'precision', 'image_transport', 'autostart')
+"""The arguments that stand for a parameter."""
 
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Where Fast DDS before and since version 3 looks for its profile."""
@@ -30,16 +44,44 @@ PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES
 
 def depth_node(context: LaunchContext) -> list[Node]:
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    overrides = {name: value[name] for name in ('model', 'device') if value[name]}
-    cameras = yaml.safe_load(value['cameras']) or []
+    if not Path(value['params_file']).is_file():
+        raise ValueError(f"params_file: there is no file '{value['params_file']}'")
+    cameras = camera_names(value['cameras'])
+    image, camera_info = (pattern(name, value[name], cameras) for name in ('image', 'camera_info'))
+    overrides = {name: value[name] for name in OVERRIDES if value[name]}
+    if 'autostart' in overrides:
+        overrides['autostart'] = overrides['autostart'] == 'true'
     overrides |= {'cameras': cameras} if cameras else {}
     return [Node(
         package='depth_estimation_ros', executable='depth_estimation_node',
         name='depth_estimation', namespace=value['namespace'], output='screen',
         parameters=[value['params_file'], overrides],
         remappings=[remapping for camera in cameras or ['']
-                    for remapping in topics(camera, value['image'], value['camera_info'])],
+                    for remapping in topics(camera, image, camera_info)],
         arguments=['--ros-args', '--log-level', value['log_level']])]
+
+
+def camera_names(text: str) -> list[str]:
+    """Read the argument 'cameras'; raises ValueError when it is not a list of names."""
+    try:
+        names = yaml.safe_load(text) or []
+    except yaml.YAMLError:
+        names = text
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"cameras: '{text}' is not a YAML list of names such as [front, rear]")
+    return names
+
+
+def pattern(argument: str, topic: str, cameras: list[str]) -> str:
+    """Return the topic that 'image' or 'camera_info' names, {camera} in it for several cameras."""
+    if '{camera}' in topic and not cameras:
+        raise ValueError(f"{argument}: '{topic}' holds {{camera}}, but cameras names none")
+    if cameras and topic == ARGUMENTS[argument][0]:
+        return f'{{camera}}/{topic}'
+    if len(cameras) > 1 and '{camera}' not in topic:
+        raise ValueError(f"{argument}: '{topic}' would be one topic for {len(cameras)} cameras: "
+                         'write {camera} where it has their name')
+    return topic
 
 
 def topics(camera: str, image: str, camera_info: str) -> list[tuple[str, str]]:
@@ -52,7 +94,8 @@ def topics(camera: str, image: str, camera_info: str) -> list[tuple[str, str]]:
 def generate_launch_description() -> LaunchDescription:
     """Describe the arguments, the Fast DDS profile (unless the user has one), and the node."""
     return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=description)
+        *(DeclareLaunchArgument(name, default_value=default, description=description,
+                                choices=CHOICES.get(name))
           for name, (default, description) in ARGUMENTS.items()),
         *(SetEnvironmentVariable(
             variable, EnvironmentVariable(variable, default_value=str(CONFIG / 'fastdds.xml')))

@@ -109,8 +109,7 @@ class Camera:
         """
         if self._depth.get_subscription_count():
             self._depth.publish(codec.encode(depth, '32FC1', header))
-        if self._info is not None and self._depth_info.get_subscription_count():
-            self._depth_info.publish(info_for(self._info, header, depth.shape))
+        self._publish_info(header, depth.shape)
         if self._preview.get_subscription_count():
             self._preview.publish(codec.encode(colourise(depth), 'bgr8', header))
 
@@ -120,10 +119,16 @@ class Camera:
                       self._node.get_clock().now().nanoseconds * SECOND)
         self._stamps.see(frame.stamp, frame.received)
         refusal = self._refusal(frame.stamp)
-        if refusal:
-            self.tally.drop(refusal)
-        else:
+        if not refusal:
             self._deliver(frame)
+            return
+        self.tally.drop(refusal)
+        if refusal == UNWANTED and self._info is not None:
+            self._publish_info(message.header, (self._info.height, self._info.width))
+
+    def _publish_info(self, header: Header, shape: tuple[int, ...]) -> None:
+        if self._info is not None and self._depth_info.get_subscription_count():
+            self._depth_info.publish(info_for(self._info, header, shape))
 
     def _refusal(self, stamp: float) -> str:
         """Return the reason not to serve a frame captured at ``stamp``, or ''."""

@@ -45,8 +45,10 @@ class CameraWatch:
         if self.heard is None or account.received > before.received or now < self.heard:
             self.heard = now
         self.before = account
-        problems = [*faults, *self._problems(account, before, now)]
-        level = DiagnosticStatus.WARN if problems else DiagnosticStatus.OK
+        level, problem = self._problem(account, before, now)
+        if faults:
+            level = max(level, DiagnosticStatus.WARN)
+        problems = [*faults, *filter(None, [problem])]
         message = '; '.join(problems) or _calm(account, before)
         return DiagnosticStatus(
             level=level, name=self.name, message=message, hardware_id=self.topic,
@@ -60,19 +62,23 @@ class CameraWatch:
                    for stage, pair in account.stages.items()
                    for quantile, value in zip(('p50', 'p99'), pair, strict=True)}}))
 
-    def _problems(self, account: Summary, before: Summary, now: float) -> list[str]:
+    def _problem(self, account: Summary, before: Summary, now: float) -> tuple[bytes, str]:
+        """Return what is wrong with the frames of the last second, and how badly."""
         silence = now - self.heard if self.heard is not None else 0.0
         if silence > SILENT_AFTER:
-            return [f'no image on {self.topic} for {silence:.0f} s: is the camera running, and '
-                    'the topic remapped to it?']
+            return DiagnosticStatus.WARN, (f'no image on {self.topic} for {silence:.0f} s: is the '
+                                           'camera running, and the topic remapped to it?')
         arrived = account.received - before.received
         faults = {reason: count - before.dropped.get(reason, 0)
                   for reason, count in account.dropped.items() if reason not in BENIGN}
         lost = sum(faults.values())
         if not arrived or lost <= MANY_DROPS * arrived:
-            return []
+            return DiagnosticStatus.OK, ''
         worst = max(faults, key=lambda reason: faults[reason])
-        return [f'{lost} of {arrived} frames dropped, most as {worst}: the log names the reason']
+        why = account.explanations.get(worst, 'the log names the reason')
+        served = account.published > before.published
+        return (DiagnosticStatus.WARN if served else DiagnosticStatus.ERROR,
+                f'{lost} of {arrived} frames dropped, most as {worst}: {why}')
 
 
 def _calm(account: Summary, before: Summary) -> str:

@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
@@ -102,7 +102,7 @@ class DepthEstimationNode(LifecycleNode):
         assert self._estimator is not None and self._converter is not None
         self._worker = Worker(
             self._estimator, self._converter.decode, settings=self._settings,
-            now=self._now, warn=self._throttle.warn)
+            now=self._now, warn=self._warn)
         result = super().on_activate(state)
         for camera in self._cameras:
             camera.subscribe()
@@ -147,6 +147,12 @@ class DepthEstimationNode(LifecycleNode):
         worker, self._worker = self._worker, None
         return worker is None or worker.stop(timeout)
 
+    def destroy_node(self) -> None:
+        """Destroy the node and leave the graph at once."""
+        machine = self._state_machine  # rclpy keeps it, and it keeps the node in the graph
+        super().destroy_node()
+        machine.destroy_when_not_in_use()
+
     def _deliver(self, frame: Frame) -> None:
         if self._worker is not None:
             self._worker.deliver(frame)
@@ -157,6 +163,10 @@ class DepthEstimationNode(LifecycleNode):
             self.get_logger().warning(
                 f"the demo model knows only the demo's rendered rooms, not the camera in frame "
                 f"'{frame_id}': do not trust its metres; set 'model' to {Settings().model}")
+
+    def _warn(self, kind: str, message: str) -> None:
+        if self.context.ok():  # after a signal nothing can be published, and nobody need hear of it
+            self._throttle.warn(kind, message)
 
     def _now(self) -> float:
         return float(self.get_clock().now().nanoseconds) * SECOND
@@ -210,9 +220,9 @@ class DepthEstimationNode(LifecycleNode):
         """Pause or resume; a service callback."""
         for camera in self._cameras:
             camera.paused = not request.data
-        response.success = bool(self._cameras)
-        response.message = ('the node is not configured' if not self._cameras else
-                            'depth is published' if request.data else 'paused')
+        response.success = self._worker is not None
+        response.message = ('the node is not active' if self._worker is None else
+                            'resumed' if request.data else 'paused')
         return response
 
     def _diagnose(self) -> None:
@@ -243,7 +253,7 @@ def run(args: list[str] | None = None) -> NoReturn:
         node = DepthEstimationNode()
         code = _serve(node)
     except (ParameterException, ValueError) as error:
-        print(f'depth_estimation: bad parameters: {error}', file=sys.stderr)
+        print(f'depth_estimation: cannot start: {error}', file=sys.stderr)
         code = 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -263,8 +273,18 @@ def _serve(node: DepthEstimationNode) -> int:
         if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
             return 1
         node.trigger_activate()
-    rclpy.spin(node)
+    rclpy.spin(node, _executor())
     return 0
+
+
+def _executor() -> SingleThreadedExecutor:
+    """Make an executor; half made by an interrupt it would complain at the end."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        return SingleThreadedExecutor()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
 def _leave(node: DepthEstimationNode | None, code: int) -> NoReturn:

@@ -144,9 +144,23 @@ def declare(node: Node) -> Settings:
     default = Settings()
     for item in fields(Settings):
         value = getattr(default, item.name)
+        _accept_whole_numbers(node, item)
         node.declare_parameter(
             _name(item), list(value) if isinstance(value, tuple) else value, _descriptor(item))
     return read(node)
+
+
+def _accept_whole_numbers(node: Node, item: Field[Any]) -> None:
+    """Let a file say `far: 10` for a number of metres, which rclpy would refuse as an integer."""
+    number = item.default[0] if isinstance(item.default, tuple) else item.default
+    given = node._parameter_overrides.get(_name(item))
+    if not isinstance(number, float) or given is None:
+        return
+    if given.type_ == Parameter.Type.INTEGER:
+        node._parameter_overrides[given.name] = Parameter(given.name, value=float(given.value))
+    elif given.type_ == Parameter.Type.INTEGER_ARRAY:
+        node._parameter_overrides[given.name] = Parameter(
+            given.name, value=[float(value) for value in given.value])
 
 
 def read(node: Node) -> Settings:

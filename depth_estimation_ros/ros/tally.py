@@ -42,6 +42,8 @@ class Summary:
     """Frames received and neither published nor dropped yet: waiting or in the network."""
     stages: dict[str, tuple[float, float]]
     """For each stage of a frame its p50 and p99 in milliseconds over the last frames."""
+    explanations: dict[str, str]
+    """For each reason to drop that has one, why the last frame was dropped for it."""
 
 
 class Tally:
@@ -51,6 +53,7 @@ class Tally:
         self._lock = Lock()
         self._received = self._published = 0
         self._dropped: Counter[str] = Counter()
+        self._explanations: dict[str, str] = {}
         self._stages: dict[str, deque[float]] = {}
 
     def receive(self) -> None:
@@ -58,10 +61,12 @@ class Tally:
         with self._lock:
             self._received += 1
 
-    def drop(self, reason: str) -> None:
+    def drop(self, reason: str, explanation: str = '') -> None:
         """Count a frame that will not be published, under a reason named above."""
         with self._lock:
             self._dropped[reason] += 1
+            if explanation:
+                self._explanations[reason] = explanation
 
     def publish(self, stages: dict[str, float]) -> None:
         """Count a published frame and the seconds that each of its stages took."""
@@ -76,7 +81,8 @@ class Tally:
             dropped = dict(self._dropped)
             stages = {stage: list(values) for stage, values in self._stages.items()}
             received, published = self._received, self._published
+            explanations = dict(self._explanations)
         return Summary(
             received, published, dropped, received - published - sum(dropped.values()),
             {stage: (float(np.percentile(values, 50)), float(np.percentile(values, 99)))
-             for stage, values in stages.items()})
+             for stage, values in stages.items()}, explanations)

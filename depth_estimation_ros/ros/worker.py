@@ -169,7 +169,7 @@ class Worker:
 
     def _drop(self, frame: Frame, reason: str, explanation: str) -> None:
         self._in_hand = [other for other in self._in_hand if other is not frame]
-        frame.camera.tally.drop(reason)
+        frame.camera.tally.drop(reason, explanation)
         self._warn(f'{frame.camera.name} {reason}'.strip(), explanation)
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from threading import Timer
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -116,6 +117,31 @@ def test_several_cameras_are_remapped_by_a_pattern(launch_file):
     assert len(started.remappings) == 6
 
 
+@pytest.mark.parametrize(('arguments', 'named'), [
+    ({'cameras': 'front'}, 'not a YAML list'), ({'cameras': '[1, 2]'}, 'not a YAML list'),
+    ({'cameras': '[front'}, 'not a YAML list'),
+    ({'cameras': '[front, rear]', 'image': '/cam/image'}, 'one topic for 2 cameras'),
+    ({'image': '/{camera}/image'}, 'cameras names none'),
+    ({'params_file': '/nowhere.yaml'}, "no file '/nowhere.yaml'")])
+def test_arguments_that_make_no_sense_are_refused_by_name(launch_file, arguments, named):
+    with pytest.raises(ValueError, match=named):
+        launched_node(launch_file, **arguments)
+
+
+def test_several_cameras_keep_topics_of_their_own_unless_told(launch_file):
+    several = launched_node(launch_file, cameras='[front, rear]').remappings
+    assert dict(several)['front/image'] == 'front/image'
+    one = launched_node(launch_file, cameras='[front]', image='/cam/image').remappings
+    assert dict(one)['front/image'] == '/cam/image'
+
+
+def test_arguments_that_stand_for_parameters_override_them(launch_file):
+    started = launched_node(
+        launch_file, precision='fp32', image_transport='compressed', autostart='false')
+    assert started.parameters[1] == {
+        'precision': 'fp32', 'image_transport': 'compressed', 'autostart': False}
+
+
 def test_the_users_own_fast_dds_profile_stays(launch_file, root):
     variables = entities(launch_file, 'SetEnvironmentVariable')
     assert {variable.args[0] for variable in variables} == {
@@ -153,11 +179,14 @@ def test_ros2_launch_starts_and_ends_the_node(checkpoint):
              'device:=cpu'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             start_new_session=True) as launched:
         assert launched.stdout is not None
+        watch = Timer(60.0, launched.kill)
+        watch.start()
         lines = []
         for line in launched.stdout:
             lines.append(line)
             if 'configured' in line:
                 os.killpg(launched.pid, signal.SIGINT)
         assert launched.wait(timeout=30) == 0, lines
+        watch.cancel()
     text = ''.join(lines)
     assert 'finished cleanly' in text and 'Traceback' not in text, text

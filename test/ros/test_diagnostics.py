@@ -9,7 +9,7 @@ from depth_estimation_ros.ros import tally
 from depth_estimation_ros.ros.diagnostics import CameraWatch, model_status
 from depth_estimation_ros.ros.tally import Tally
 
-OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
 class Second:
@@ -90,6 +90,18 @@ def test_many_faulty_frames_are_a_warning_that_names_the_worst(
     assert status.level == WARN
     assert '6 of 10 frames dropped' in status.message and reason in status.message
     assert second.frames(published=4).status().level == OK
+
+
+def test_a_camera_whose_every_frame_is_lost_is_an_error_that_says_why(second: Second) -> None:
+    for _ in range(12):
+        second.tally.receive()
+        second.tally.drop(tally.FAILED, 'the network failed: out of memory')
+    status = second.status()
+    assert status.level == ERROR
+    assert status.message == ('12 of 12 frames dropped, most as failed: the network failed: out '
+                              'of memory')
+    assert second.frames(published=1, failed=11).status('no peer').level == WARN
+    assert second.frames(published=30).status().level == OK
 
 
 def test_few_faulty_frames_are_no_warning(second: Second) -> None:

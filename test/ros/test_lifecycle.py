@@ -75,6 +75,14 @@ def test_a_lifecycle_manager_drives_it_through_every_state(start, checkpoint, pe
     assert 'Traceback' not in node.text()
 
 
+def test_a_node_that_ended_leaves_the_graph_at_once(start, checkpoint, peer):
+    node = start(model=checkpoint, device='cpu')
+    node.wait_for('configured')
+    peer.until(lambda: 'depth_estimation' in peer.get_node_names())
+    assert node.end()[0] == 0
+    peer.until(lambda: 'depth_estimation' not in peer.get_node_names(), 5.0)
+
+
 def test_an_inactive_node_publishes_nothing_and_ends_quietly(start, checkpoint, peer):
     node = start(model=checkpoint, device='cpu', autostart=False)
     assert change(peer, Transition.TRANSITION_CONFIGURE)
@@ -122,6 +130,12 @@ def test_bad_parameters_are_named_at_start(start, checkpoint, parameters, named)
     assert node.process.wait(timeout=60) == 1
     assert 'Traceback' not in node.text(), node.text()
     assert all(name in node.text() for name in named), node.text()
+
+
+def test_whole_numbers_are_taken_for_metres_and_rates(start, checkpoint, peer):
+    node = start(model=checkpoint, device='cpu', far=10, max_rate='[5]')
+    node.wait_for('configured')
+    assert node.end()[0] == 0
 
 
 def test_a_misspelt_parameter_is_named(start, checkpoint):

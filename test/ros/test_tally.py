@@ -21,7 +21,7 @@ def balanced(summary: Summary) -> bool:
 
 
 def test_an_empty_account_is_empty() -> None:
-    assert Tally().summary() == Summary(0, 0, {}, 0, {})
+    assert Tally().summary() == Summary(0, 0, {}, 0, {}, {})
 
 
 def test_the_reasons_are_told_apart() -> None:
@@ -80,6 +80,16 @@ def test_only_the_last_frames_count_for_the_stages() -> None:
         account.publish({'network': seconds})
     assert account.summary().stages['network'] == (pytest.approx(1.0), pytest.approx(1.0))
     assert account.summary().published == WINDOW + 50
+
+
+def test_the_last_explanation_of_each_reason_is_kept() -> None:
+    account = Tally()
+    account.drop('failed', 'out of memory')
+    account.drop('undecodable', 'step is 1')
+    account.drop('failed', 'out of luck')
+    account.drop('replaced')
+    assert account.summary().explanations == {
+        'failed': 'out of luck', 'undecodable': 'step is 1'}
 
 
 def test_a_summary_does_not_change_afterwards() -> None:
