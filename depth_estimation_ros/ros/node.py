@@ -165,7 +165,7 @@ class DepthEstimationNode(LifecycleNode):
                 f"'{frame_id}': do not trust its metres; set 'model' to {Settings().model}")
 
     def _warn(self, kind: str, message: str) -> None:
-        if self.context.ok():  # after a signal nothing can be published, and nobody need hear of it
+        if self.context.ok():  # after a signal nothing can be published any more
             self._throttle.warn(kind, message)
 
     def _now(self) -> float:
