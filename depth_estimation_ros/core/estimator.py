@@ -249,12 +249,12 @@ class DepthEstimator:
         if self.device.type == 'cuda':
             torch.cuda.set_device(self.device)
         metres = self._planner(self._input(images, size, flip))
+        metres = torch.where(metres.isfinite(), metres, torch.nan)
         if flip:
             metres = (metres[:len(images)] + metres[len(images):].flip(-1)) / 2
         depths = [to_depth(depth, image.shape[0], image.shape[1], self.preprocessing)
                   for depth, image in zip(metres, images, strict=True)]
-        return self._download([torch.where(depth.isfinite(), depth, torch.nan)
-                               for depth in depths])
+        return self._download(depths)
 
     @torch.inference_mode()
     def _input(self, images: list[Image], size: tuple[int, int], flip: bool) -> Tensor:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -108,15 +109,40 @@ class _Taps:
     weight: Tensor
 
 
-@lru_cache(maxsize=64)
-def _reflected_taps(source: int, margin: int, size: int, device: torch.device) -> _Taps:
+@dataclass(frozen=True)
+class _Corners:
+    """The four pixels (int32, of the flattened image) between which each sample lies."""
+
+    above: tuple[Tensor, Tensor]
+    below: tuple[Tensor, Tensor]
+    across: Tensor
+    """The weight of the right ones, float32, w×1."""
+    down: Tensor
+    """The weight of those below, float32, h×1×1."""
+
+
+@lru_cache(maxsize=16)
+def _corners(height: int, width: int, size: tuple[int, int], settings: Preprocessing,
+             device: torch.device) -> _Corners:
+    rows = _reflected_taps(height, settings.margin(height), size[0])
+    columns = _reflected_taps(width, settings.margin(width), size[1])
+
+    def pixels(row: Tensor, column: Tensor) -> Tensor:
+        return (row[:, None] * width + column).flatten().int().to(device)
+
+    return _Corners(
+        (pixels(rows.low, columns.low), pixels(rows.low, columns.high)),
+        (pixels(rows.high, columns.low), pixels(rows.high, columns.high)),
+        columns.weight[:, None].to(device), rows.weight[:, None, None].to(device))
+
+
+def _reflected_taps(source: int, margin: int, size: int) -> _Taps:
     last = source + 2 * margin - 1
     scale = torch.tensor(float(last)) / max(size - 1, 1)
     position = torch.arange(size, dtype=torch.float32) * scale
     low = position.floor().long().clamp(max=last)
     high = (low + 1).clamp(max=last)
-    return _Taps(_reflect(low - margin, source).to(device),
-                 _reflect(high - margin, source).to(device), (position - low).to(device))
+    return _Taps(_reflect(low - margin, source), _reflect(high - margin, source), position - low)
 
 
 def _reflect(index: Tensor, source: int) -> Tensor:
@@ -127,29 +153,19 @@ def to_network(image: Tensor, size: tuple[int, int], settings: Preprocessing) ->
     """
     Turn one image into the network's input.
 
-    :param image: uint8 RGB, H×W×3, on the model's device.
+    :param image: uint8 RGB, H×W×3, contiguous, on the model's device.
     :param size: the network's (height, width), from :meth:`Preprocessing.network_size`.
     :param settings: the checkpoint's preprocessing.
     :return: float32, 3×h×w, normalised; a view of channels-last memory.
     """
-    height, width = image.shape[:2]
-    rows = _reflected_taps(height, settings.margin(height), size[0], image.device)
-    columns = _reflected_taps(width, settings.margin(width), size[1], image.device)
-    down = rows.weight[:, None, None]
-    across = columns.weight[:, None]
-    top = _lerp(*_columns(image[rows.low], columns), across)
-    bottom = _lerp(*_columns(image[rows.high], columns), across)
-    pixels = _lerp(top, bottom, down)
+    corners = _corners(*image.shape[:2], size, settings, image.device)
+    (above, beside), (below, beyond) = (
+        [image.view(-1, 3).index_select(0, corner).float().view(*size, 3) for corner in pair]
+        for pair in (corners.above, corners.below))
+    top = torch.lerp(above, beside, corners.across)
+    bottom = torch.lerp(below, beyond, corners.across)
     mean, std = _normalisation(settings, image.device)
-    return ((pixels - mean) / std).permute(2, 0, 1)
-
-
-def _columns(rows: Tensor, taps: _Taps) -> tuple[Tensor, Tensor]:
-    return rows[:, taps.low].float(), rows[:, taps.high].float()
-
-
-def _lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    return first * (1 - weight) + second * weight
+    return torch.lerp(top, bottom, corners.down).sub_(mean).div_(std).permute(2, 0, 1)
 
 
 @lru_cache(maxsize=16)
@@ -165,6 +181,9 @@ def to_depth(depth: Tensor, height: int, width: int, settings: Preprocessing) ->
     """
     Turn the network's output for one image into depth at the image's own size.
 
+    On the CPU OpenCV resizes: its bicubic kernel is torch's, it is nearer to the exact result, and
+    takes a tenth of the time.
+
     :param depth: float32 metres, h×w, for the padded image.
     :param height: the image's height in pixels.
     :param width: the image's width in pixels.
@@ -172,6 +191,10 @@ def to_depth(depth: Tensor, height: int, width: int, settings: Preprocessing) ->
     :return: float32 metres, height×width, contiguous.
     """
     top, left = settings.margin(height), settings.margin(width)
-    padded = functional.interpolate(
-        depth[None, None], (height + 2 * top, width + 2 * left), mode='bicubic')
-    return padded[0, 0, top:top + height, left:left + width].contiguous()
+    size = (height + 2 * top, width + 2 * left)
+    if depth.device.type == 'cpu':
+        padded = torch.from_numpy(
+            cv2.resize(depth.numpy(), size[::-1], interpolation=cv2.INTER_CUBIC))
+    else:
+        padded = functional.interpolate(depth[None, None], size, mode='bicubic')[0, 0]
+    return padded[top:top + height, left:left + width].contiguous()
