@@ -1,12 +1,18 @@
 """What runs a patched network: torch itself, or another form built from it for one input shape."""
 
-import warnings
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
-from threading import Lock
+from pathlib import Path
+from threading import Event, local
+from types import FunctionType
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +23,9 @@ Network = Callable[[Tensor], Tensor]
 
 BACKENDS = ('auto', 'torch', 'openvino')
 """The values of the option ``backend``."""
+
+POLL = 0.2
+"""Seconds between looks at whether a build is still wanted."""
 
 
 def forward(model: nn.Module, pixels: Tensor) -> Tensor:
@@ -37,69 +46,95 @@ class Backend:
     """A way to make a network run faster for one input shape."""
 
     name: str
-    build: Callable[[nn.Module, Tensor], Network]
-    """Takes a patched model, the position codes of the size installed, and pixels of the shape."""
+    build: Callable[[nn.Module, Tensor, Event], Network]
+    """Takes a patched model of one's own, the position codes of the size installed, pixels of the
+    shape, and an event; once that is set, it may raise what it likes."""
     copies: bool
     """Whether what is built holds copies of the model's weights and position codes."""
 
 
-def _inductor(model: nn.Module, pixels: Tensor) -> Network:
-    compiled = torch.compile(forward, dynamic=False, fullgraph=True)
-    compiled(model, pixels)
+def _compiled(model: nn.Module, pixels: Tensor, stop: Event) -> Network:
+    # Code of its own, since torch compiles one function for a few shapes only.
+    function = FunctionType(forward.__code__.replace(), forward.__globals__)
+    compiled = torch.compile(function, dynamic=False, fullgraph=True)
     return lambda frame: compiled(model, frame)
 
 
-def _openvino(model: nn.Module, pixels: Tensor) -> Network:
-    import openvino as ov
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter('ignore')  # torch.export's, about its own internals
-        program = torch.export.export(Metres(model), (pixels,), strict=False)
-        graph = ov.convert_model(program)
-    compiled = ov.compile_model(graph, 'CPU', {
-        'INFERENCE_PRECISION_HINT': 'f32',  # or it takes bf16 where the processor has it
-        'INFERENCE_NUM_THREADS': torch.get_num_threads()})
-    request, turn = compiled.create_infer_request(), Lock()
+TORCH_COMPILE = Backend('torch.compile', _compiled, copies=False)
+
+
+def openvino(folder: Path) -> Backend:
+    """Return the backend that exports a checkpoint's folder and runs it in OpenVINO, in fp32."""
+    return Backend('openvino', partial(_exported, folder), copies=True)
+
+
+def load_openvino() -> Any:
+    """Import OpenVINO, but not the part of it that reports its use over the network."""
+    sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]
+    import openvino
+    return openvino
+
+
+def _exported(folder: Path, model: nn.Module, pixels: Tensor, stop: Event) -> Network:
+    core = load_openvino().Core()
+    with tempfile.TemporaryDirectory() as scratch:
+        graph = Path(scratch) / 'network.xml'
+        _export(folder, (len(pixels), *pixels.shape[2:]), graph, stop)
+        core.set_property({'ENABLE_MMAP': False})  # the file is about to go
+        compiled = core.compile_model(graph, 'CPU', {
+            'INFERENCE_PRECISION_HINT': 'f32',  # or it takes bf16 where the processor has it
+            'INFERENCE_NUM_THREADS': torch.get_num_threads()})
+    own = local()  # a request serves one thread at a time
 
     def network(frame: Tensor) -> Tensor:
-        with turn:  # the builder's thread may judge another network by this one
-            results = request.infer({0: frame.contiguous().numpy()}, share_inputs=True)
-            return torch.from_numpy(np.asarray(results[0]))
+        if not hasattr(own, 'request'):
+            own.request = compiled.create_infer_request()
+        results = own.request.infer({0: frame.contiguous().numpy()}, share_inputs=True)
+        return torch.from_numpy(results[0])
     return network
 
 
-class Metres(nn.Module):
-    """A model with one input and one output, as an exported graph has."""
+def _export(folder: Path, shape: tuple[int, ...], graph: Path, stop: Event) -> None:
+    """Run :mod:`.export` until it is done; raises RuntimeError with its last words."""
+    command = [sys.executable, '-m', f'{__package__}.export', str(folder), *map(str, shape),
+               str(graph)]
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
+    with tempfile.TemporaryFile('w+') as log, subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment,
+            start_new_session=True) as process:
+        while process.poll() is None:
+            if stop.wait(POLL):
+                process.kill()
+        if process.returncode:
+            log.seek(0)
+            raise RuntimeError((log.read().strip() or 'the export was stopped').splitlines()[-1])
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Return metres, N×height×width, for normalised pixels, N×3×height×width."""
-        return forward(self.model, pixels)
-
-
-INDUCTOR = Backend('torch.compile', _inductor, copies=False)
-OPENVINO = Backend('openvino', _openvino, copies=True)
-
-
-def choose_backends(wanted: str, *, compiles: bool, device: torch.device,
-                    precision: str) -> list[Backend]:
+def choose_backends(wanted: str, *, compiles: bool, device: torch.device, precision: str,
+                    folder: Path) -> list[Backend]:
     """
     Return what to build beside torch, to be used where it is faster.
 
     :param wanted: of :data:`BACKENDS`; 'auto' is OpenVINO where it is installed and can serve.
     :param compiles: whether torch.compile is asked for.
     :param precision: of the model, as a name.
+    :param folder: the checkpoint's.
     :raises DeviceError: when OpenVINO is asked for and cannot serve.
     """
+    check_backend(wanted, device, precision)
+    backends = [TORCH_COMPILE] if compiles else []
+    if wanted == 'torch' or _hindrance(device, precision):
+        return backends
+    return [*backends, openvino(folder)]
+
+
+def check_backend(wanted: str, device: torch.device, precision: str) -> None:
+    """Raise DeviceError when a backend is not one, or cannot serve a device and precision."""
     if wanted not in BACKENDS:
         raise DeviceError(f"backend '{wanted}' is not one of {', '.join(BACKENDS)}")
-    backends = [INDUCTOR] if compiles else []
-    hindrance = _hindrance(device, precision)
+    hindrance = _hindrance(device, 'fp32' if precision == 'auto' else precision)
     if wanted == 'openvino' and hindrance:
         raise DeviceError(f"backend 'openvino' {hindrance}")
-    return backends if wanted == 'torch' or hindrance else [*backends, OPENVINO]
 
 
 def _hindrance(device: torch.device, precision: str) -> str:

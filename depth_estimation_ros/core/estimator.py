@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .backends import Backend, choose_backends
+from .backends import check_backend, choose_backends
 from .checkpoint import Checkpoint, load_checkpoint
 from .errors import CheckpointError, DeviceError, ImageError
 from .patches import patch
@@ -66,7 +66,7 @@ class DepthEstimator:
         """
         self.options = options
         self.device = resolve_device(options.device)
-        self._choose_backends('fp32' if options.precision == 'auto' else options.precision)
+        self.check(options)
         checkpoint = load_checkpoint(options.model, revision=options.revision,
                                      local_files_only=options.local_files_only)
         self.name = checkpoint.name
@@ -79,7 +79,7 @@ class DepthEstimator:
         self.precision = 'fp32'
         self.precision_error: float | None = None
         """The mean relative error of the chosen low precision against fp32, where measured."""
-        self._place(checkpoint)
+        self._planner = self._placed(checkpoint)
         self._choose_precision(options.precision)
         self._accelerate()
 
@@ -133,9 +133,13 @@ class DepthEstimator:
             return f'{self.device} ({torch.cuda.get_device_name(self.device)})'
         return f'{self.device} ({torch.get_num_threads()} threads)'
 
+    def check(self, options: EstimatorOptions) -> None:
+        """Raise DeviceError when other options cannot be served on this device."""
+        check_backend(options.backend, self.device, options.precision)
+
     @property
     def backend(self) -> str:
-        """What runs the network for the newest size: 'torch', 'openvino' or 'torch.compile'."""
+        """What ran the network last: 'torch', 'openvino' or 'torch.compile'."""
         return self._planner.backend
 
     @property
@@ -160,14 +164,15 @@ class DepthEstimator:
         """The memory taken on the CUDA device; 0 on the CPU."""
         return torch.cuda.memory_allocated(self.device) if self.device.type == 'cuda' else 0
 
-    def _place(self, checkpoint: Checkpoint) -> None:
+    def _placed(self, checkpoint: Checkpoint) -> Planner:
+        self._folder = checkpoint.folder
         try:
             model: Any = patch(checkpoint.model)
             model.to(self.device, memory_format=torch.channels_last)
         except torch.OutOfMemoryError as error:
             raise DeviceError(f'{self.device_name} has no room for {self.name} '
                               f'({self.parameters / 1e6:.0f} M parameters): {error}') from error
-        self._planner = Planner(model)
+        return Planner(model)
 
     def _choose_precision(self, wanted: str) -> None:
         """Take the first precision whose depth stays near that of fp32; warm the model."""
@@ -187,13 +192,11 @@ class DepthEstimator:
 
     def _accelerate(self) -> None:
         """Start to build faster networks beside the work, the usual size's first."""
-        self._planner.backends = self._choose_backends(self.precision)
+        self._planner.backends = choose_backends(
+            self.options.backend, compiles=self.options.compile, device=self.device,
+            precision=self.precision, folder=self._folder)
         image = _test_image()
         self._planner.prepare(self._input([image], self.network_size(image), flip=False))
-
-    def _choose_backends(self, precision: str) -> list[Backend]:
-        return choose_backends(self.options.backend, compiles=self.options.compile,
-                               device=self.device, precision=precision)
 
     def _candidates(self, wanted: str) -> list[str]:
         if wanted == 'auto':
@@ -212,10 +215,11 @@ class DepthEstimator:
 
     def _restore(self) -> None:
         """Load the weights again, at the full precision that lowering them has lost."""
-        self._place(load_checkpoint(self.options.model, revision=self.options.revision,
-                                    local_files_only=True))
+        self._planner.close()
+        del self._planner  # before the new one needs its memory
+        self._planner = self._placed(load_checkpoint(
+            self.options.model, revision=self.options.revision, local_files_only=True))
         self.precision, self.precision_error = 'fp32', None
-        self._accelerate()
 
     def _warm(self) -> Depth:
         """Estimate the depth of the test image."""
@@ -241,6 +245,7 @@ class DepthEstimator:
             LOGGER.warning('precision %s gave no finite depth for a whole image: falling back to '
                            'fp32', self.precision)
             self._restore()
+            self._accelerate()
             return self._estimate_batch(images, size, flip)
         return depths
 

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from threading import Event, RLock
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .backends import Backend, Network, forward
-from .compilation import Builder, faster
+from .builder import Builder
+from .judge import faster
 from .patches import codes, set_codes
 
 LOGGER = logging.getLogger(__name__)
@@ -32,6 +34,11 @@ class Shape(NamedTuple):
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.height, self.width
+
+    @property
+    def single(self) -> 'Shape':
+        """The shape of one image of the batch."""
+        return Shape(1, *self.size)
 
     @property
     def parts(self) -> 'list[Shape]':
@@ -84,7 +91,11 @@ class Planner:
         self._installed: tuple[int, int] | None = None
         self._graphs: dict[Shape, _Graph] = {}
         self._builder = Builder()
+        self._pending: set[Shape] = set()
         self._chosen: dict[Shape, Choice] = {}
+        self._lock = RLock()
+        """Of what the builder's thread and the caller's both change: choices, and sizes kept."""
+        self._served: Shape | None = None
 
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -94,7 +105,7 @@ class Planner:
         :param pixels: float32, N×3×height×width, normalised, on the model's device.
         :return: float32 metres, N×height×width; read it before the next call.
         """
-        shape = self.prepare(pixels)
+        shape = self._served = self.prepare(pixels)
         network = self._faster(shape) or self._forward
         if pixels.device.type != 'cuda':
             return network(pixels)
@@ -119,15 +130,16 @@ class Planner:
     @property
     def bytes(self) -> int:
         """The memory that the kept position codes and built networks take."""
-        return sum(map(_code_bytes, list(self._codes.values()))) + sum(
-            choice.bytes for choice in list(self._chosen.values()))
+        with self._lock:
+            return (sum(map(_code_bytes, self._codes.values()))
+                    + sum(choice.bytes for choice in self._chosen.values()))
 
     @property
     def backend(self) -> str:
-        """What serves the newest size, one image at a time: 'torch', or a backend's name."""
-        if not self._codes:
-            return 'torch'
-        return self._chosen.get(Shape(1, *self.sizes[-1]), TORCH).name
+        """What served the last call: 'torch', or a backend's name."""
+        shapes = [] if self._served is None else [self._served, self._served.single]
+        names = [self._chosen.get(shape, TORCH).name for shape in shapes]
+        return next((name for name in names if name != TORCH.name), TORCH.name)
 
     @property
     def building(self) -> bool:
@@ -157,26 +169,47 @@ class Planner:
     def _build(self, shape: Shape, pixels: Tensor) -> None:
         """Have the backends build for a shape, on the CPU for its parts."""
         for part in shape.parts if pixels.device.type == 'cpu' else (shape,):
-            if part not in self._chosen:
-                self._submit(part, pixels[:part.batch])
+            if part not in self._chosen and part not in self._pending:
+                self._pending.add(part)
+                self._builder.submit(partial(self._choose, part, pixels[:part.batch].clone()))
 
-    def _submit(self, shape: Shape, pixels: Tensor) -> None:
-        self._chosen[shape] = TORCH
-        self._builder.submit(partial(self._choose, shape, _twin(self.model), pixels.clone()))
-
-    def _choose(self, shape: Shape, model: nn.Module, pixels: Tensor) -> None:
+    def _choose(self, shape: Shape, pixels: Tensor, stop: Event) -> None:
         """Build with every backend and keep the fastest network; in the builder's thread."""
-        size = sum(weight.nbytes for weight in model.parameters()) + _code_bytes(codes(model))
-        for backend in self.backends:
-            held = size if backend.copies else 0
+        if pixels.is_cuda:
+            torch.cuda.set_device(pixels.device)
+        model = self._twin(shape.size)
+        for backend in self.backends if model is not None else ():
+            held = _bytes(model) if backend.copies else 0
             if held and held > self._budget - self.bytes:
                 LOGGER.info('%s is not tried for %dx%d, batch %d: its %.0f MiB do not fit the '
-                            'budget', backend.name, *shape.size[::-1], shape.batch, held / 2**20)
+                            'budget', backend.name, shape.width, shape.height, shape.batch,
+                            held / 2**20)
                 continue
             used = self._faster(shape) or partial(forward, model)
-            network = faster(backend, model, pixels, used)
-            if network is not None and shape.size in self._codes:
-                self._chosen[shape] = Choice(backend.name, network, held)
+            network = faster(backend, model, pixels, used, stop)
+            if network is not None:
+                self._take(shape, Choice(backend.name, network, held))
+        self._take(shape, TORCH)
+        self._pending.discard(shape)
+
+    def _take(self, shape: Shape, choice: Choice) -> None:
+        """Serve a shape by a choice from now on, if its size is still kept; torch is no choice."""
+        with self._lock:
+            if shape.size in self._codes and (choice is not TORCH or shape not in self._chosen):
+                self._chosen[shape] = choice
+
+    def _twin(self, size: tuple[int, int]) -> Any:
+        """Return a model of one's own with the codes of a size, None if that is not kept."""
+        with self._lock:
+            kept = self._codes.get(size)
+        if kept is None:
+            return None
+        shared = [*self.model.parameters(), *self.model.buffers(),
+                  *(code for values in (codes(self.model), kept) for code in values
+                    if code is not None)]
+        twin = deepcopy(self.model, {id(tensor): tensor for tensor in shared})
+        set_codes(twin, kept)
+        return twin
 
     def _install(self, pixels: Tensor, size: tuple[int, int]) -> None:
         if self._installed == size:
@@ -185,19 +218,22 @@ class Planner:
         if size not in self._codes:
             set_codes(self.model, None)
             self._forward(pixels)
-            self._codes[size] = codes(self.model)
+            with self._lock:
+                self._codes[size] = codes(self.model)
             self.built += 1
-        self._codes.move_to_end(size)
+        with self._lock:
+            self._codes.move_to_end(size)
         set_codes(self.model, self._codes[size])
         self._installed = size
         self._evict()
 
     def _evict(self) -> None:
         while self.bytes > self._budget and len(self._codes) > 1:
-            size, _ = self._codes.popitem(last=False)
-            for kept in (self._graphs, self._chosen):
-                for shape in [shape for shape in kept if shape.size == size]:
-                    kept.pop(shape)
+            with self._lock:
+                size, _ = self._codes.popitem(last=False)
+                for kept in (self._graphs, self._chosen):
+                    for shape in [shape for shape in kept if shape.size == size]:
+                        kept.pop(shape)
             LOGGER.info('released the plan of network size %dx%d', size[1], size[0])
 
 
@@ -205,11 +241,8 @@ def _code_bytes(values: Iterable[Tensor | None]) -> int:
     return sum(code.untyped_storage().nbytes() for code in values if code is not None)
 
 
-def _twin(model: nn.Module) -> nn.Module:
-    """Return a copy that shares every tensor, so that other codes may be installed in one."""
-    shared = [*model.parameters(), *model.buffers(),
-              *(code for code in codes(model) if code is not None)]
-    return deepcopy(model, {id(tensor): tensor for tensor in shared})
+def _bytes(model: nn.Module) -> int:
+    return sum(weight.nbytes for weight in model.parameters()) + _code_bytes(codes(model))
 
 
 def _in_parts(networks: dict[int, Network], pixels: Tensor) -> Tensor:
@@ -217,7 +250,7 @@ def _in_parts(networks: dict[int, Network], pixels: Tensor) -> Tensor:
     done = []
     while len(pixels):
         batch = max(batch for batch in networks if batch <= len(pixels))
-        done.append(networks[batch](pixels[:batch]).clone())
+        done.append(networks[batch](pixels[:batch]))
         pixels = pixels[batch:]
     return torch.cat(done)
 

@@ -10,6 +10,10 @@ QUIET = 5.0
 """Seconds for which a warning of one kind is not repeated."""
 
 
+FRESH = 60.0
+"""Seconds for which diagnostics repeat a warning of the core."""
+
+
 class Throttle:
     """Logs a warning of each kind once in QUIET seconds at most, and how many it held back."""
 
@@ -35,7 +39,12 @@ class CoreLog(logging.Handler):
     def __init__(self, logger: Any) -> None:
         super().__init__(logging.INFO)
         self._logger = logger
-        self.last_warning = ''
+        self._warning, self._warned = '', 0.0
+
+    @property
+    def last_warning(self) -> str:
+        """The last warning, if it came in the last FRESH seconds, else ''."""
+        return self._warning if time.monotonic() - self._warned < FRESH else ''
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record at its own level."""
@@ -47,4 +56,4 @@ class CoreLog(logging.Handler):
         else:
             self._logger.info(text)
         if record.levelno >= logging.WARNING:
-            self.last_warning = text
+            self._warning, self._warned = text, time.monotonic()

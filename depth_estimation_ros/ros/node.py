@@ -65,6 +65,8 @@ class DepthEstimationNode(LifecycleNode):
         self._cameras: list[Camera] = []
         self._foreign_camera_named = False
         self._loading = Lock()
+        self._refused: EstimatorOptions | None = None
+        """What could not be loaded; it is not tried again until something else is wanted."""
         self._successors: SimpleQueue[DepthEstimator] = SimpleQueue()
         self._rebuilt = self.create_guard_condition(self._succeed)
         self.create_service(SetBool, '~/enable', self._enable)
@@ -172,8 +174,13 @@ class DepthEstimationNode(LifecycleNode):
         return float(self.get_clock().now().nanoseconds) * SECOND
 
     def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        model_far = None if self._estimator is None else self._estimator.range[1]
-        return parameters.check(self._settings, changes, model_far)
+        return parameters.check(self._settings, changes, self._verify)
+
+    def _verify(self, settings: Settings) -> None:
+        """Raise ValueError or DepthError where the loaded model cannot serve the settings."""
+        if self._estimator is not None:
+            settings.range(self._estimator.range[1])
+            self._estimator.check(settings.estimator_options(self._estimator.options.model))
 
     def _take_parameters(self, _: list[Parameter]) -> None:
         self._settings = parameters.read(self)
@@ -184,7 +191,8 @@ class DepthEstimationNode(LifecycleNode):
             camera.rate.max_rate = rate
         if self._worker is not None:
             self._worker.configure(self._settings)
-        if self._estimator is not None and self._estimator.options != self._wanted:
+        if self._estimator is not None and self._wanted not in (
+                self._estimator.options, self._refused):
             Thread(target=self._rebuild, args=(self._wanted,), daemon=True).start()
 
     @property
@@ -198,7 +206,8 @@ class DepthEstimationNode(LifecycleNode):
                 return
             try:
                 self._successors.put(DepthEstimator(options))
-            except DepthError as error:
+            except (DepthError, RuntimeError, OSError) as error:
+                self._refused = options
                 self.get_logger().error(f'the network stays as it is: {error}')
             self._rebuilt.trigger()
 
@@ -218,11 +227,12 @@ class DepthEstimationNode(LifecycleNode):
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Pause or resume; a service callback."""
+        if self._worker is None:
+            response.message = 'the node is not active'
+            return response
         for camera in self._cameras:
             camera.paused = not request.data
-        response.success = self._worker is not None
-        response.message = ('the node is not active' if self._worker is None else
-                            'resumed' if request.data else 'paused')
+        response.success, response.message = True, 'resumed' if request.data else 'paused'
         return response
 
     def _diagnose(self) -> None:
@@ -231,7 +241,7 @@ class DepthEstimationNode(LifecycleNode):
         message.header.stamp = self.get_clock().now().to_msg()
         facts = {'model': self._estimator.name, 'device': self._estimator.device_name,
                  'precision': self._estimator.precision, 'backend': self._estimator.backend,
-                 'building': self._estimator.building,
+                 'building': str(self._estimator.building).lower(),
                  'converter': self._converter.name,
                  'device_mb': f'{self._estimator.device_bytes / 2**20:.0f}'}
         message.status = [model_status(
@@ -249,15 +259,21 @@ def run(args: list[str] | None = None) -> NoReturn:
     node: DepthEstimationNode | None = None
     code = 0
     try:
-        _init(args)
-        node = DepthEstimationNode()
-        code = _serve(node)
-    except (ParameterException, ValueError) as error:
-        print(f'depth_estimation: cannot start: {error}', file=sys.stderr)
-        code = 1
+        node = _start(args)
+        code = 1 if node is None else _serve(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     _leave(node, code)
+
+
+def _start(args: list[str] | None) -> DepthEstimationNode | None:
+    """Return the node, or say in one line why it cannot start."""
+    try:
+        _init(args)
+        return DepthEstimationNode()
+    except (ParameterException, ValueError) as error:
+        print(f'depth_estimation: cannot start: {error}', file=sys.stderr)
+        return None
 
 
 def _init(args: list[str] | None) -> None:

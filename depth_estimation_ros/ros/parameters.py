@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 
 from ..core.backends import BACKENDS
 from ..core.colour import COLORMAPS
+from ..core.errors import DepthError
 from ..core.estimator import PRECISIONS, EstimatorOptions
 
 CAMERA_NAME = re.compile(r'([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?', re.ASCII)
@@ -177,19 +178,18 @@ def unknown_overrides(node: Node) -> list[str]:
 
 
 def check(settings: Settings, changes: list[Parameter],
-          model_far: float | None = None) -> SetParametersResult:
+          verify: Callable[[Settings], None] = lambda settings: None) -> SetParametersResult:
     """
     Say whether the changes would leave sensible settings.
 
-    :param model_far: metres, the far end of the model's range where a model is loaded.
+    :param verify: raises ValueError or DepthError for settings that make sense but cannot be had.
     """
     by_name = {_name(item): item.name for item in fields(Settings)}
     try:
         changed = replace(settings, **{by_name[change.name]: _value(change.value)
                                        for change in changes if change.name in by_name})
-        if model_far is not None:
-            changed.range(model_far)
-    except ValueError as error:
+        verify(changed)
+    except (ValueError, DepthError) as error:
         return SetParametersResult(successful=False, reason=str(error))
     return SetParametersResult(successful=True)
 

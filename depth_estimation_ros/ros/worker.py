@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Thread
+from threading import Lock, Thread
 from time import perf_counter
 from typing import Protocol
 
@@ -55,6 +55,7 @@ class Worker:
         """
         self._estimator, self._decode = estimator, decode
         self._successor: Estimator | None = None
+        self._changing = Lock()
         self._in_hand: list[Frame] = []
         self._now, self._warn = now, warn
         self._mailboxes = Mailboxes()
@@ -70,7 +71,10 @@ class Worker:
 
     def replace(self, estimator: Estimator) -> None:
         """Use another estimator from the next batch on; the old one is closed then."""
-        self._successor = estimator
+        with self._changing:
+            displaced, self._successor = self._successor, estimator
+        if displaced is not None:
+            displaced.close()
 
     def deliver(self, frame: Frame) -> None:
         """Leave a frame for the network, in place of an older one of the same camera."""
@@ -103,7 +107,8 @@ class Worker:
         self._succeed()
 
     def _succeed(self) -> None:
-        successor, self._successor = self._successor, None
+        with self._changing:
+            successor, self._successor = self._successor, None
         if successor is not None:
             self._estimator.close()
             self._estimator = successor

@@ -85,7 +85,7 @@ def _await(recorder: Recorder, node: subprocess.Popen[str]) -> None:
     """Wait until the node has loaded its model and built the fastest network for it."""
     print('The node loads its model and builds the fastest network for this machine.')
     end = time.monotonic() + STARTUP
-    while recorder.received.of('model').get('building') != 'False':
+    while recorder.received.of('model').get('building') != 'false':
         _check(node)
         if time.monotonic() > end:
             raise DemoError(f'the node was not ready within {STARTUP:.0f} s: its log says why')

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import cv2
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.zoedepth.modeling_zoedepth import ZoeDepthDepthEstimatorOutput
 
+from depth_estimation_ros.core import judge
+from depth_estimation_ros.core.backends import Backend, Network, forward
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.patches import patch
 from depth_estimation_ros.tools.architectures import save_checkpoint, seeded_model, tiny_config
@@ -103,6 +106,21 @@ def _post_processed(processor: Any, metres: Tensor, image: Image,
         metres[:, None], size=(height + 2 * top, width + 2 * left), mode='bicubic',
         align_corners=False)
     return padded[0, 0, top:top + height, left:left + width].numpy()
+
+
+def scaled(factor: float, built: list[Any] | None = None, *, copies: bool = False) -> Backend:
+    """A backend whose metres are the model's own times a factor."""
+    def build(model: nn.Module, pixels: Tensor, stop: Event) -> Network:
+        if built is not None:
+            built.append(tuple(pixels.shape))
+        return lambda frame: forward(model, frame) * factor
+    return Backend('scaled', build, copies)
+
+
+@pytest.fixture
+def gain(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """A function that sets the gain which every network is found to have."""
+    return lambda value: monkeypatch.setattr(judge, '_gain', lambda used, other: value)
 
 
 @pytest.fixture(scope='session')

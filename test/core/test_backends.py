@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
 
 from depth_estimation_ros.core import backends
 from depth_estimation_ros.core.backends import (
-    INDUCTOR,
-    OPENVINO,
-    Backend,
+    TORCH_COMPILE,
+    Network,
+    check_backend,
     choose_backends,
     forward,
+    openvino,
 )
 from depth_estimation_ros.core.errors import DeviceError
 from depth_estimation_ros.core.plan import Planner
@@ -22,7 +27,14 @@ from depth_estimation_ros.core.plan import Planner
 from .conftest import noise, patched_model
 
 CPU, CUDA = torch.device('cpu'), torch.device('cuda')
-choose = partial(choose_backends, 'auto', compiles=False, device=CPU, precision='fp32')
+FOLDER = Path('a/checkpoint')
+PATIENCE = 120.0
+
+
+def names(wanted: str = 'auto', *, compiles: bool = False, device: torch.device = CPU,
+          precision: str = 'fp32') -> list[str]:
+    return [backend.name for backend in choose_backends(
+        wanted, compiles=compiles, device=device, precision=precision, folder=FOLDER)]
 
 
 @pytest.fixture
@@ -32,57 +44,93 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures('installed')
 def test_auto_is_openvino_where_it_can_serve() -> None:
-    assert choose() == [OPENVINO]
-    assert choose(device=CUDA) == choose(precision='bf16') == []
-    assert choose_backends('torch', compiles=False, device=CPU, precision='fp32') == []
+    assert names() == ['openvino']
+    assert names(device=CUDA) == names(precision='bf16') == names('torch') == []
 
 
 def test_auto_is_torch_where_openvino_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, 'find_spec', lambda name: None)
-    assert choose() == []
+    assert names() == []
     with pytest.raises(DeviceError, match='pip install openvino'):
-        choose_backends('openvino', compiles=False, device=CPU, precision='fp32')
+        names('openvino')
 
 
 @pytest.mark.usefixtures('installed')
 @pytest.mark.parametrize(('device', 'precision', 'remedy'), [
-    (CUDA, 'fp32', "'device' to cpu"), (CPU, 'fp16', "'precision' to fp32")])
+    (CUDA, 'auto', "'device' to cpu"), (CPU, 'fp16', "'precision' to fp32")])
 def test_openvino_is_refused_where_it_cannot_serve(
         device: torch.device, precision: str, remedy: str) -> None:
     with pytest.raises(DeviceError, match=remedy):
-        choose_backends('openvino', compiles=False, device=device, precision=precision)
+        check_backend('openvino', device, precision)
+    check_backend('openvino', CPU, 'auto')
 
 
 @pytest.mark.usefixtures('installed')
 def test_compile_adds_torch_compile() -> None:
-    assert choose(compiles=True) == [INDUCTOR, OPENVINO]
-    assert choose(compiles=True, device=CUDA) == [INDUCTOR]
+    assert names(compiles=True) == ['torch.compile', 'openvino']
+    assert names(compiles=True, device=CUDA) == ['torch.compile']
 
 
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(DeviceError, match="'tpu' is not one of auto, torch, openvino"):
-        choose_backends('tpu', compiles=False, device=CPU, precision='fp32')
+        names('tpu')
 
 
-def same_metres(backend: Backend, batch: int, heads: int, bins: str) -> None:
-    planner, pixels = Planner(patched_model(heads, bins)), noise(batch, 64, 96, seed=1)
-    planner(noise(batch, 64, 96))
-    network = backend.build(planner.model, noise(batch, 64, 96))
+with_openvino = pytest.mark.skipif(
+    find_spec('openvino') is None, reason='openvino is not installed')
+
+
+def same_metres(network: Network, heads: int, bins: str, batch: int) -> None:
+    pixels = noise(batch, 96, 128, seed=1)
     with torch.inference_mode():
         expected = forward(patched_model(heads, bins), pixels)
-        metres = network(pixels)
-        assert metres.shape == expected.shape and metres.dtype == torch.float32
-        torch.testing.assert_close(metres, expected, rtol=1e-4, atol=0)
-        torch.testing.assert_close(network(pixels), expected, rtol=1e-4, atol=0)
+        for _ in range(2):
+            metres = network(pixels)
+            assert metres.shape == expected.shape and metres.dtype == torch.float32
+            torch.testing.assert_close(metres, expected, rtol=1e-4, atol=0)
 
 
+@with_openvino
 @pytest.mark.parametrize(('batch', 'heads', 'bins'), [(1, 2, 'softplus'), (3, 1, 'normed')])
-def test_openvino_gives_the_same_metres(batch: int, heads: int, bins: str) -> None:
-    pytest.importorskip('openvino', reason='openvino is not installed')
-    same_metres(OPENVINO, batch, heads, bins)
+def test_openvino_gives_the_same_metres_and_reports_to_nobody(
+        checkpoint_of: Callable[..., Path], batch: int, heads: int, bins: str) -> None:
+    backend = openvino(checkpoint_of(heads, bins))
+    network = backend.build(patched_model(heads, bins), noise(batch, 96, 128), Event())
+    same_metres(network, heads, bins, batch)
+    assert sys.modules['openvino_telemetry'] is None
+
+
+@with_openvino
+def test_an_export_that_fails_says_why_and_one_that_is_stopped_ends(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r'config\.json cannot be read'):
+        openvino(tmp_path).build(patched_model(), noise(1, 96, 128), Event())
+    stop = Event()
+    stop.set()
+    with pytest.raises(RuntimeError):
+        openvino(tmp_path).build(patched_model(), noise(1, 96, 128), stop)
+
+
+@with_openvino
+def test_openvino_is_built_while_frames_are_served(checkpoint_of: Callable[..., Path]) -> None:
+    pixels = noise(1, 96, 128)
+    planner = Planner(patched_model(), backends=[openvino(checkpoint_of())])
+    expected = planner(pixels).clone()
+    served = 0
+    while planner.building:
+        torch.testing.assert_close(planner(pixels), expected, rtol=1e-4, atol=0)
+        served += 1
+    assert served > 10
+    assert planner._chosen.keys() == {(1, 96, 128)}
+    planner.close()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which('g++') is None, reason='torch.compile needs g++')
-def test_torch_compile_gives_the_same_metres() -> None:
-    same_metres(INDUCTOR, 1, 2, 'softplus')
+def test_torch_compile_gives_the_same_metres_while_frames_are_served() -> None:
+    pixels = noise(1, 96, 128)
+    planner = Planner(patched_model(), backends=[TORCH_COMPILE])
+    expected = planner(pixels).clone()
+    while planner.building:
+        torch.testing.assert_close(planner(pixels), expected, rtol=1e-4, atol=0)
+    planner.close()
+    same_metres(TORCH_COMPILE.build(planner.model, pixels, Event()), 2, 'softplus', 1)

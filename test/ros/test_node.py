@@ -64,10 +64,13 @@ def test_the_size_of_the_image_may_change(node, peer):
 def test_camera_info_alone_wakes_no_network(node, peer):
     peer.deafen()
     infos = peer.listen('depth/camera_info', CameraInfo)
+    before = counts(peer)
     peer.until(lambda: peer.send('camera_info', camera_info(96, 128)) is not None and bool(
         peer.send('image', image(96, 128)) and (peer.spin_for(0.2) or infos)))
     assert (infos[-1].height, infos[-1].width) == (96, 128)
     assert infos[-1].header.frame_id == 'camera_optical_frame'
+    peer.until(lambda: counts(peer).get('dropped_unwanted', 0) > before.get('dropped_unwanted', 0))
+    assert counts(peer)['published'] == before['published']
 
 
 def test_camera_info_follows_with_the_depths_header_and_scaled_intrinsics(node, peer):

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.validate_topic_name import validate_topic_name
 
+from depth_estimation_ros.core.errors import DeviceError
 from depth_estimation_ros.ros import parameters
 from depth_estimation_ros.ros.parameters import Settings
 
@@ -132,11 +133,24 @@ def test_changes_are_judged_with_the_values_that_stay() -> None:
     assert parameters.check(settings, changes(far=4.0, near=1.0)).successful
 
 
+def within_10_metres(settings: Settings) -> None:
+    settings.range(10.0)
+
+
+def no_such_backend(settings: Settings) -> None:
+    raise DeviceError('it is not installed')
+
+
+def test_what_cannot_be_had_is_refused_with_the_reason() -> None:
+    result = parameters.check(DEFAULT, changes(backend='openvino'), no_such_backend)
+    assert (result.successful, result.reason) == (False, 'it is not installed')
+
+
 def test_near_beyond_the_models_range_is_refused_where_a_model_is_loaded() -> None:
     assert parameters.check(DEFAULT, changes(near=50.0)).successful
-    result = parameters.check(DEFAULT, changes(near=50.0), 10.0)
+    result = parameters.check(DEFAULT, changes(near=50.0), within_10_metres)
     assert not result.successful and '50.0 m' in result.reason and '10.0 m' in result.reason
-    assert parameters.check(DEFAULT, changes(near=50.0, far=60.0), 10.0).successful
+    assert parameters.check(DEFAULT, changes(near=50.0, far=60.0), within_10_metres).successful
 
 
 def test_parameters_of_others_are_none_of_our_business() -> None:

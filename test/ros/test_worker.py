@@ -310,9 +310,10 @@ def test_the_preview_has_the_colours_of_the_settings(bench: Callable[..., Bench]
 
 def test_another_estimator_takes_over_with_the_next_batch(bench: Callable[..., Bench]) -> None:
     made, camera = bench(), Camera()
-    busy, successor = made.occupy(), Network()
+    busy, displaced, successor = made.occupy(), Network(), Network()
+    made.worker.replace(displaced)
     made.worker.replace(successor)
-    assert not made.network.closed
+    assert displaced.closed and not made.network.closed
     made.release()
     busy.settled()
     made.send(camera, 5)

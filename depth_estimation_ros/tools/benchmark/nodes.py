@@ -61,7 +61,7 @@ class Listener(Node):
     def _diagnose(self, message: DiagnosticArray) -> None:
         facts = {pair.key: pair.value for status in message.status for pair in status.values}
         if 'building' in facts:
-            self.building = facts['building'] == 'True'
+            self.building = facts['building'] == 'true'
 
 
 def measure_nodes(model: str, sizes: list[str], rates: list[int], *, device: str,

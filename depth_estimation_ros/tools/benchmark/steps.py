@@ -8,6 +8,7 @@ from copy import deepcopy
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...core.backends import OPENVINO, Network, forward
+from ...core.backends import Network, forward, openvino
 from ...core.checkpoint import load_checkpoint
 from ...core.estimator import PRECISIONS
 from ...core.patches import RECORDED, patch
@@ -68,7 +69,7 @@ def _contenders(folder: Path, image: NDArray[np.uint8], device: torch.device,
     pixels = to_network(uploaded, network_size, loaded.preprocessing)[None].contiguous()
     runs: dict[str, Callable[[], Any]] = {
         f'network: {step}': partial(network, pixels)
-        for step, network in _steps(loaded.model.to(device), pixels, precision).items()}
+        for step, network in _steps(loaded.model.to(device), folder, pixels, precision).items()}
     by_hand = ByHand(str(folder), device.type, 'fp32')
     depth = torch.rand(network_size, device=device)
     runs |= {'before: transformers': partial(by_hand.pixels, [image]),
@@ -79,7 +80,8 @@ def _contenders(folder: Path, image: NDArray[np.uint8], device: torch.device,
             for name, run in runs.items()}
 
 
-def _steps(stock: nn.Module, pixels: Tensor, precision: str) -> dict[str, Network]:
+def _steps(stock: nn.Module, folder: Path, pixels: Tensor,
+           precision: str) -> dict[str, Network]:
     """Return the network after each step, every step on top of those before it."""
     recorded = deepcopy(stock)
     for module in recorded.modules():
@@ -100,9 +102,7 @@ def _steps(stock: nn.Module, pixels: Tensor, precision: str) -> dict[str, Networ
         steps[f'+ {precision} but for the metric head'] = partial(forward, low)
         steps['+ CUDA graph'] = Planner(deepcopy(low))
     elif find_spec('openvino') is not None:
-        planner = Planner(deepcopy(channels_last))
-        planner.prepare(pixels)
-        steps['OpenVINO instead of torch'] = OPENVINO.build(planner.model, pixels.clone())
+        steps['OpenVINO instead of torch'] = openvino(folder).build(stock, pixels, Event())
     return steps
 
 

@@ -1,0 +1,79 @@
+"""
+Write a checkpoint's network as an OpenVINO graph of one input shape, in a process of its own.
+
+torch.export changes torch for the whole process while it runs, so it must not run beside frames;
+and this process may be nice to the one that serves them.
+"""
+
+import argparse
+import os
+import sys
+import threading
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .backends import forward, load_openvino
+from .checkpoint import load_checkpoint
+from .patches import patch
+from .plan import Planner
+
+NICENESS = 10
+
+
+class Metres(nn.Module):
+    """A patched model with one input and one output, as an exported graph has."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return metres, N×height×width, for normalised pixels, N×3×height×width."""
+        return forward(self.model, pixels)
+
+
+def write_graph(folder: Path, shape: tuple[int, int, int], path: Path) -> None:
+    """
+    Write the graph of a checkpoint in float32, its position codes as constants.
+
+    :param folder: the checkpoint's.
+    :param shape: batch, height and width of the network's input.
+    :param path: the .xml file to write; the constants go into a .bin file beside it.
+    """
+    ov = load_openvino()
+    batch, height, width = shape
+    model = patch(load_checkpoint(str(folder), local_files_only=True).model)
+    pixels = torch.zeros(batch, 3, height, width)
+    Planner(model).prepare(pixels)
+    with torch.no_grad():
+        program = torch.export.export(Metres(model), (pixels,), strict=False)
+        ov.save_model(ov.convert_model(program), path, compress_to_fp16=False)
+
+
+def _end_with_parent() -> None:
+    """End when the pipe from the parent closes, which it also does when the parent is killed."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(prog='export', description=main.__doc__)
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('shape', type=int, nargs=3, metavar=('BATCH', 'HEIGHT', 'WIDTH'))
+    parser.add_argument('path', type=Path)
+    parser.add_argument('--threads', type=int, default=1)
+    options = parser.parse_args()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.nice(NICENESS)
+    torch.set_num_threads(options.threads)
+    write_graph(options.folder, tuple(options.shape), options.path)
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == '__main__':
+    main()

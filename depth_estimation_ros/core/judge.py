@@ -1,0 +1,80 @@
+"""Whether another network is better than the one in use: the same metres, in less time."""
+
+import logging
+from collections.abc import Callable
+from statistics import median
+from threading import Event
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+
+from .backends import Backend, Network
+
+LOGGER = logging.getLogger(__name__)
+
+GAIN = 1.05
+"""How many times faster than the network in use another one must be to take its place."""
+
+MAX_DIFFERENCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2, torch.float16: 3e-2}
+"""By the model's precision, the relative difference of its worst pixel at which metres are the
+same; another order of the same operations in a low precision differs by as much."""
+
+ROUNDS = 5
+"""The most alternating runs of both by which the gain is judged."""
+
+SECONDS = 10.0
+"""After which no further round is begun."""
+
+
+@torch.inference_mode()
+def faster(backend: Backend, model: nn.Module, pixels: Tensor, used: Network,
+           stop: Event) -> Network | None:
+    """
+    Build a network for one input shape and return it if it is the better one.
+
+    :param model: patched, of one's own, the position codes of the size installed.
+    :param pixels: an input of the shape.
+    :param used: the network that serves the shape now.
+    :param stop: once it is set, nobody wants the result.
+    :return: None when it cannot be built, gives other metres, or is not faster; the log says why.
+    """
+    shape = f'{pixels.shape[3]}x{pixels.shape[2]}, batch {pixels.shape[0]}'
+    started = perf_counter()
+    try:
+        network = backend.build(model, pixels, stop)
+        metres = network(pixels)
+    except Exception as error:  # of the compiler or of the machine's C++ tool chain
+        if not stop.is_set():
+            reason = (str(error).strip() or repr(error)).splitlines()[0]
+            LOGGER.warning('%s cannot build the network for %s, it runs without: %s',
+                           backend.name, shape, reason)
+        return None
+    difference = _difference(metres, used(pixels))
+    if not difference <= MAX_DIFFERENCE[next(model.parameters()).dtype]:
+        LOGGER.warning('%s gives other metres for %s, it is not used: they differ by %.2g',
+                       backend.name, shape, difference)
+        return None
+    gain = _gain(lambda: used(pixels), lambda: network(pixels))
+    LOGGER.info('%s built the network for %s in %.0f s: %.2f times as fast, %s', backend.name,
+                shape, perf_counter() - started, gain, 'used' if gain >= GAIN else 'not used')
+    return network if gain >= GAIN else None
+
+
+def _difference(metres: Tensor, reference: Tensor) -> float:
+    return float(((metres - reference).abs() / reference.abs()).max())
+
+
+def _gain(used: Callable[[], Tensor], other: Callable[[], Tensor]) -> float:
+    seconds: dict[Callable[[], Tensor], list[float]] = {used: [], other: []}
+    end = perf_counter() + SECONDS
+    for _ in range(ROUNDS):
+        for run, taken in seconds.items():
+            started = perf_counter()
+            depth = run()
+            if depth.is_cuda:
+                torch.cuda.current_stream(depth.device).synchronize()
+            taken.append(perf_counter() - started)
+        if perf_counter() > end:
+            break
+    return median(seconds[used]) / median(seconds[other])
