@@ -139,7 +139,7 @@ class DepthEstimator:
 
     @property
     def backend(self) -> str:
-        """What ran the network last: 'torch', 'openvino' or 'torch.compile'."""
+        """What runs the network for images like the last: 'torch', 'openvino', 'torch.compile'."""
         return self._planner.backend
 
     @property

@@ -136,7 +136,7 @@ class Planner:
 
     @property
     def backend(self) -> str:
-        """What served the last call: 'torch', or a backend's name."""
+        """What serves inputs like the last: 'torch', or a backend's name."""
         shapes = [] if self._served is None else [self._served, self._served.single]
         names = [self._chosen.get(shape, TORCH).name for shape in shapes]
         return next((name for name in names if name != TORCH.name), TORCH.name)
@@ -174,23 +174,28 @@ class Planner:
                 self._builder.submit(partial(self._choose, part, pixels[:part.batch].clone()))
 
     def _choose(self, shape: Shape, pixels: Tensor, stop: Event) -> None:
-        """Build with every backend and keep the fastest network; in the builder's thread."""
+        """Keep the fastest network that a backend builds for a shape; the builder's job."""
+        model = self._twin(shape.size)
+        try:
+            for backend in self.backends if model is not None else ():
+                self._try(backend, shape, model, pixels, stop)
+        finally:
+            self._take(shape, TORCH)
+            self._pending.discard(shape)
+
+    def _try(self, backend: Backend, shape: Shape, model: nn.Module, pixels: Tensor,
+             stop: Event) -> None:
+        held = _bytes(model) if backend.copies else 0
+        if held and held > self._budget - self.bytes:
+            LOGGER.info('%s is not tried for %dx%d, batch %d: its %.0f MiB do not fit the budget',
+                        backend.name, shape.width, shape.height, shape.batch, held / 2**20)
+            return
         if pixels.is_cuda:
             torch.cuda.set_device(pixels.device)
-        model = self._twin(shape.size)
-        for backend in self.backends if model is not None else ():
-            held = _bytes(model) if backend.copies else 0
-            if held and held > self._budget - self.bytes:
-                LOGGER.info('%s is not tried for %dx%d, batch %d: its %.0f MiB do not fit the '
-                            'budget', backend.name, shape.width, shape.height, shape.batch,
-                            held / 2**20)
-                continue
-            used = self._faster(shape) or partial(forward, model)
-            network = faster(backend, model, pixels, used, stop)
-            if network is not None:
-                self._take(shape, Choice(backend.name, network, held))
-        self._take(shape, TORCH)
-        self._pending.discard(shape)
+        used = self._faster(shape) or partial(forward, model)
+        network = faster(backend, model, pixels, used, stop)
+        if network is not None:
+            self._take(shape, Choice(backend.name, network, held))
 
     def _take(self, shape: Shape, choice: Choice) -> None:
         """Serve a shape by a choice from now on, if its size is still kept; torch is no choice."""

@@ -71,7 +71,8 @@ def test_a_row_holds_every_figure_and_the_same_metres(output: Path) -> None:
     for row in rows:
         assert row.keys() >= FIELDS
         assert row['max_rel_diff'] < 1e-4
-        assert min(row[name] for name in ('ours_ms', 'network_ms', 'by_hand_ms', 'floor_ms')) > 0
+        assert min(row[name] for name in ('ours_ms', 'network_ms', 'by_hand_ms', 'gflop')) > 0
+        assert row['floor_ms'] is None  # the CPU's peak is not known
         assert row['ratio_by_hand'] == pytest.approx(row['by_hand_ms'] / row['ours_ms'], abs=0.01)
         assert row['transformers'].keys() >= {'ours', 'by_hand'}
 

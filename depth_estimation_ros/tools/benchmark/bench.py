@@ -120,7 +120,7 @@ class Bench:
             'model': model, 'device': self.estimator.device_name, 'size': case.size,
             'batch': case.batch, 'precision': self.estimator.precision,
             **_timings(times, len(images)), 'peak_mb': memory.mb,
-            'floor_ms': _rounded(1e3 * work / self._rate),
+            'floor_ms': None if self._rate is None else _rounded(1e3 * work / self._rate),
             'max_rel_diff': float(f'{difference:.3g}'),
             'flip': case.flip, 'backend': self.estimator.backend,
             'network_size': f'{network[1]}x{network[0]}', 'gflop': round(work / 1e9, 1),

@@ -78,10 +78,10 @@ def _draw(axes: Axes, groups: list[str], bars: Bars) -> None:
                 axes.text(place, height, text, rotation=90, fontsize=6,
                           ha='right', va='bottom')
     axes.set_yscale('log')
-    axes.margins(y=0.12)
+    axes.margins(y=0.2)
     axes.set_ylabel('milliseconds')
     axes.set_xticks(range(len(groups)), groups, fontsize=7)
     axes.grid(axis='y', alpha=0.3)
     axes.set_axisbelow(True)
     axes.spines[['top', 'right']].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, ncols=len(bars), loc='upper left')
+    axes.legend(frameon=False, fontsize=8, ncols=len(bars), loc='upper right')

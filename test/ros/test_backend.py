@@ -1,0 +1,66 @@
+"""A faster network is built beside a camera that runs, and no frame is lost by it."""
+
+from __future__ import annotations
+
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from .conftest import PATIENCE, image
+from .test_live_parameters import put
+from .test_node import counts
+
+pytestmark = pytest.mark.skipif(
+    find_spec('openvino') is None, reason='openvino is not installed')
+
+
+def exports() -> set[str]:
+    """Return the processes that export a network at this moment."""
+    found = set()
+    for process in Path('/proc').glob('[0-9]*/cmdline'):
+        try:
+            command = process.read_bytes()
+        except OSError:  # it has just ended
+            continue
+        if b'depth_estimation_ros.core.export' in command:
+            found.add(process.parent.name)
+    return found
+
+
+def until(condition, what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def test_openvino_is_built_under_traffic(start, checkpoint, peer):
+    node = start(model=checkpoint, device='cpu', backend='auto')
+    node.wait_for('configured')
+    end = time.monotonic() + 2 * PATIENCE
+    while 'openvino built the network for 128x96, batch 1' not in node.text():
+        peer.depth_of(image())
+        assert time.monotonic() < end, node.text()
+    peer.depth_of(image())
+    account = counts(peer)
+    assert account['published'] > 10 and 'dropped_failed' not in account, node.text()
+    assert 'cannot build' not in node.text() and 'Traceback' not in node.text()
+    assert not put(peer, backend='torch')
+    node.wait_for('changed over')
+    peer.depth_of(image())
+    assert 'fp32, not in bf16' in put(peer, backend='openvino', precision='bf16')
+    code, took = node.end()
+    assert (code, took < 2.0) == (0, True), node.text()
+
+
+def test_a_signal_while_it_builds_ends_the_node_and_the_export(start, checkpoint):
+    before = exports()
+    node = start(model=checkpoint, device='cpu', backend='auto')
+    node.wait_for('configured')
+    until(lambda: exports() - before, 'nothing is exported')
+    own = exports() - before
+    code, took = node.end()
+    assert (code, took < 2.0) == (0, True), node.text()
+    until(lambda: not exports() & own, 'the export goes on without the node')
