@@ -4,7 +4,7 @@ import logging
 import weakref
 from collections import deque
 from collections.abc import Callable
-from threading import Condition, Event, Thread
+from threading import Condition, Event, Thread, current_thread
 
 LOGGER = logging.getLogger(__name__)
 
@@ -96,4 +96,5 @@ def _work(queue: _Queue) -> None:
 def _end(queue: _Queue, thread: Thread) -> None:
     """Let the thread go before Python does, which would abort it within a library's C++."""
     queue.close()
-    thread.join(GRACE)
+    if thread is not current_thread():  # which may be the one that lets the builder go
+        thread.join(GRACE)

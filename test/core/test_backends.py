@@ -91,7 +91,8 @@ def same_metres(network: Network, heads: int, bins: str, batch: int) -> None:
 
 
 @with_openvino
-@pytest.mark.parametrize(('batch', 'heads', 'bins'), [(1, 2, 'softplus'), (3, 1, 'normed')])
+@pytest.mark.parametrize(('batch', 'heads', 'bins'), [
+    (1, 2, 'softplus'), pytest.param(3, 1, 'normed', marks=pytest.mark.slow)])
 def test_openvino_gives_the_same_metres_and_reports_to_nobody(
         checkpoint_of: Callable[..., Path], batch: int, heads: int, bins: str) -> None:
     backend = openvino(checkpoint_of(heads, bins))
@@ -110,6 +111,7 @@ def test_an_export_that_fails_says_why_and_one_that_is_stopped_ends(tmp_path: Pa
         openvino(tmp_path).build(patched_model(), noise(1, 96, 128), stop)
 
 
+@pytest.mark.slow
 @with_openvino
 def test_openvino_is_built_while_frames_are_served(checkpoint_of: Callable[..., Path]) -> None:
     pixels = noise(1, 96, 128)

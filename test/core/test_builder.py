@@ -76,6 +76,19 @@ def test_the_thread_holds_neither_the_builder_nor_a_job_that_is_done() -> None:
     assert not thread.is_alive()
 
 
+def test_a_builder_may_be_let_go_by_its_own_thread() -> None:
+    builder, passed_on = Builder(), []
+    passed_on.append(builder)
+    thread_is_there = Event()
+    builder.submit(lambda stop: (thread_is_there.wait(PATIENCE), passed_on.clear(), gc.collect()))
+    thread = builder._thread
+    del builder
+    thread_is_there.set()
+    assert thread is not None
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
 def test_a_program_that_ends_meanwhile_stops_the_job_and_ends_well() -> None:
     ended = subprocess.run([sys.executable, '-c', ENDS_WHILE_BUILDING], timeout=25,
                            capture_output=True, text=True)

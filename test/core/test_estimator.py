@@ -319,6 +319,7 @@ def test_the_description_names_what_runs_where(estimator_of: Factory) -> None:
         assert fact in text
 
 
+@pytest.mark.slow
 def test_openvino_gives_the_same_depth_once_it_is_built(
         estimator_of: Factory, own: Factory, gain: Callable[[float], None]) -> None:
     pytest.importorskip('openvino', reason='openvino is not installed')

@@ -53,11 +53,11 @@ def test_a_bad_frame_is_named_and_the_next_good_one_served(node, peer, name):
 
 
 def test_the_log_names_a_reason_and_is_throttled(start, checkpoint, peer):
-    node = start(model=checkpoint, device='cpu')
+    node = start('-r', '__ns:=/log', model=checkpoint, device='cpu')
     node.wait_for('configured')
-    peer.depth_of(image())
+    peer.depth_of(image(), '/log/')
     for _ in range(20):
-        peer.send('image', BAD['small step'][0])
+        peer.send('/log/image', BAD['small step'][0])
         peer.spin_for(0.02)
     node.wait_for(BAD['small step'][1])
     assert node.text().count('undecodable') == 1

@@ -54,7 +54,8 @@ def _one_thread() -> Iterator[None]:
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the command line has written core.json."""
     folder = tmp_path_factory.mktemp('output')
-    assert main(['--core', '--quick', '--device', 'cpu', '--sizes', '96x72', '--batches', '1,2,3',
+    assert main(['--core', '--quick', '--device', 'cpu', '--backend', 'torch', '--sizes', '96x72',
+                 '--batches', '1,2,3',
                  '--output', str(folder), '--rival-python', sys.executable]) == 0
     return folder
 

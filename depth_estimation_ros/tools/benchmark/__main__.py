@@ -96,7 +96,7 @@ def _ros(options: argparse.Namespace) -> list[dict[str, Any]]:
     rows = measure_nodes(
         model, (options.sizes or ('640x480' if quick else NODE_SIZES)).split(','),
         _numbers('10' if quick else '10,30,60') or [], device=options.device,
-        seconds=2.0 if quick else 8.0)
+        backend=options.backend, seconds=2.0 if quick else 8.0)
     tables.print_table('From the capture stamp to reception, milliseconds', tables.NODES, rows)
     return rows
 

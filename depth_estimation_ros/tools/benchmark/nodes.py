@@ -64,7 +64,7 @@ class Listener(Node):
             self.building = facts['building'] == 'true'
 
 
-def measure_nodes(model: str, sizes: list[str], rates: list[int], *, device: str,
+def measure_nodes(model: str, sizes: list[str], rates: list[int], *, device: str, backend: str,
                   seconds: float) -> list[dict[str, Any]]:
     """
     Measure both nodes in turn at every size and rate.
@@ -73,6 +73,7 @@ def measure_nodes(model: str, sizes: list[str], rates: list[int], *, device: str
     :param sizes: of the image, as 640x480.
     :param rates: of the camera, frames a second.
     :param device: the nodes' parameter.
+    :param backend: our node's parameter.
     :param seconds: of the camera that count, for each row.
     :return: the rows of ros.json.
     :raises NoModelError: when the model is not there.
@@ -86,7 +87,7 @@ def measure_nodes(model: str, sizes: list[str], rates: list[int], *, device: str
         for name, module in MODULES.items():
             nodes[name] = processes.start_module(
                 module, '--ros-args', '-r', f'__ns:=/{name}', '-p', f'model:={folder}',
-                '-p', f'device:={device}')
+                '-p', f'device:={device}', '-p', f'backend:={backend}')
             stack.callback(processes.end, nodes[name])
         _await_nodes(nodes)
         rows = []
