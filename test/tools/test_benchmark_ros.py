@@ -15,8 +15,9 @@ from depth_estimation_ros.tools.benchmark.nodes import summary
 def benchmark(part: str, folder: Path) -> Any:
     subprocess.run(
         [sys.executable, '-m', 'depth_estimation_ros.tools.benchmark', f'--{part}', '--quick',
-         '--device', 'cpu', '--backend', 'torch', '--sizes', '96x72', '--output', str(folder)], check=True, timeout=180,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'})
+         '--device', 'cpu', '--backend', 'torch', '--sizes', '96x72',
+         '--output', str(folder)],
+        check=True, timeout=180, env={**os.environ, 'OMP_NUM_THREADS': '1'})
     return json.loads((folder / f'{part}.json').read_text())
 
 
