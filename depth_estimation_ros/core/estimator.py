@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .backends import check_backend, choose_backends
 from .checkpoint import Checkpoint, load_checkpoint
+from .device import resolve_device
 from .errors import CheckpointError, DeviceError, ImageError
 from .patches import patch
 from .plan import Planner
@@ -282,30 +283,6 @@ class DepthEstimator:
             torch.cuda.current_stream(self.device).synchronize()
             depths = pinned
         return [depth.numpy() for depth in depths]
-
-
-def resolve_device(device: str) -> torch.device:
-    """
-    Return the device to run on; 'auto' takes CUDA where it is there, else the CPU with a warning.
-
-    :raises DeviceError: when the device is not on this machine.
-    """
-    if device == 'auto':
-        if torch.cuda.is_available():
-            return torch.device('cuda')
-        LOGGER.warning('no CUDA device found: running on the CPU, which is slow for a full-size '
-                       "model; set device to 'cpu' to accept this")
-        return torch.device('cpu')
-    try:
-        resolved = torch.device(device)
-    except RuntimeError as error:
-        raise DeviceError(f"device '{device}' is not one of auto, cpu, cuda, cuda:N") from error
-    if resolved.type not in ('cpu', 'cuda'):
-        raise DeviceError(f"device '{device}' is not one of auto, cpu, cuda, cuda:N")
-    if resolved.type == 'cuda' and (resolved.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"device '{device}' is not on this machine: torch {torch.__version__} "
-                          f'sees {torch.cuda.device_count()} CUDA devices')
-    return resolved
 
 
 @lru_cache

@@ -180,7 +180,7 @@ class Planner:
             for backend in self.backends if model is not None else ():
                 self._try(backend, shape, model, pixels, stop)
         finally:
-            self._take(shape, TORCH)
+            self._take(shape, self._chosen.get(shape, TORCH))
             self._pending.discard(shape)
 
     def _try(self, backend: Backend, shape: Shape, model: nn.Module, pixels: Tensor,
@@ -198,9 +198,9 @@ class Planner:
             self._take(shape, Choice(backend.name, network, held))
 
     def _take(self, shape: Shape, choice: Choice) -> None:
-        """Serve a shape by a choice from now on, if its size is still kept; torch is no choice."""
+        """Serve a shape by a choice from now on, if its size is still kept."""
         with self._lock:
-            if shape.size in self._codes and (choice is not TORCH or shape not in self._chosen):
+            if shape.size in self._codes:
                 self._chosen[shape] = choice
 
     def _twin(self, size: tuple[int, int]) -> Any:

@@ -14,7 +14,7 @@ def main(args: list[str] | None = None) -> NoReturn:
         signal.signal(number, _interrupt)
     os.environ.setdefault('OMP_WAIT_POLICY', 'passive')  # or a busy core costs others tenfold
     try:
-        from .node import run
+        from .process import run
         run(args)
     except KeyboardInterrupt:
         os._exit(0)  # an interrupt within an import would else end Python by the signal

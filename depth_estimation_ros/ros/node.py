@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import sys
 import time
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import NoReturn
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
@@ -252,64 +245,3 @@ class DepthEstimationNode(LifecycleNode):
                              camera.faults)
                 for watch, camera in zip(self._watches, self._cameras, strict=True)]
         self._diagnostics.publish(message)
-
-
-def run(args: list[str] | None = None) -> NoReturn:
-    """Run the node until it is told to stop, then end the process."""
-    node: DepthEstimationNode | None = None
-    code = 0
-    try:
-        node = _start(args)
-        code = 1 if node is None else _serve(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    _leave(node, code)
-
-
-def _start(args: list[str] | None) -> DepthEstimationNode | None:
-    """Return the node, or say in one line why it cannot start."""
-    try:
-        _init(args)
-        return DepthEstimationNode()
-    except (ParameterException, ValueError) as error:
-        print(f'depth_estimation: cannot start: {error}', file=sys.stderr)
-        return None
-
-
-def _init(args: list[str] | None) -> None:
-    try:
-        rclpy.init(args=args)
-    except RuntimeError as error:  # rclpy's RCLError, which it does not export
-        raise ValueError(str(error).splitlines()[0]) from error
-
-
-def _serve(node: DepthEstimationNode) -> int:
-    """Bring the node up if it starts by itself, then let it work; return an exit code."""
-    if node.get_parameter('autostart').value:
-        if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-            return 1
-        node.trigger_activate()
-    rclpy.spin(node, _executor())
-    return 0
-
-
-def _executor() -> SingleThreadedExecutor:
-    """Make an executor; half made by an interrupt it would complain at the end."""
-    signals = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        return SingleThreadedExecutor()
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
-
-
-def _leave(node: DepthEstimationNode | None, code: int) -> NoReturn:
-    """Leave the graph and end, without the second or more that Python takes to unwind torch."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    if node is not None and node.rest(GRACE):
-        node.destroy_node()
-        rclpy.try_shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

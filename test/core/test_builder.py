@@ -17,7 +17,6 @@ from depth_estimation_ros.core.builder import Builder
 PATIENCE = 60.0
 
 ENDS_WHILE_BUILDING = """
-import time
 from depth_estimation_ros.core.builder import Builder
 builder = Builder()
 builder.submit(lambda stop: print('stopped' if stop.wait(30) else 'late', flush=True))

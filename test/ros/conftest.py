@@ -25,6 +25,14 @@ PATIENCE = 30.0
 """Seconds for anything that must happen; discovery alone may take three."""
 
 
+def until(condition: Callable[[], bool], what: str = 'nothing happened') -> None:
+    """Wait until the condition holds; fail when it does not."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.002)
+
+
 class RunningNode:
     """The executable as a process of its own, its log in a file."""
 

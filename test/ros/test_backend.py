@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PATIENCE, image
+from .conftest import PATIENCE, image, until
 from .test_live_parameters import put
 from .test_node import counts
 
@@ -27,13 +27,6 @@ def exports() -> set[str]:
         if b'depth_estimation_ros.core.export' in command:
             found.add(process.parent.name)
     return found
-
-
-def until(condition, what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
 
 
 def test_openvino_is_built_under_traffic(start, checkpoint, peer):

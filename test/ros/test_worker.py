@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Event
@@ -22,20 +21,12 @@ from depth_estimation_ros.ros.parameters import Settings
 from depth_estimation_ros.ros.tally import Tally
 from depth_estimation_ros.ros.worker import Worker
 
-PATIENCE = 20.0
-"""Seconds for anything that must happen."""
+from .conftest import PATIENCE, until
 
 DEPTH = [0.05, 0.1, 5.0, 80.0, 90.0, np.nan]
 """Metres that the network gives for every image, 1x6."""
 
 Pixels = NDArray[np.uint8]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, 'nothing happened'
-        time.sleep(0.001)
 
 
 class Camera:
