@@ -217,7 +217,6 @@ class DepthEstimator:
     def _restore(self) -> None:
         """Load the weights again, at the full precision that lowering them has lost."""
         self._planner.close()
-        del self._planner  # before the new one needs its memory
         self._planner = self._placed(load_checkpoint(
             self.options.model, revision=self.options.revision, local_files_only=True))
         self.precision, self.precision_error = 'fp32', None

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,7 @@ def write_graph(folder: Path, shape: tuple[int, int, int], path: Path) -> None:
     :param folder: the checkpoint's.
     :param shape: batch, height and width of the network's input.
     :param path: the .xml file to write; the constants go into a .bin file beside it.
+    :raises CheckpointError: when the checkpoint cannot be loaded.
     """
     ov = load_openvino()
     batch, height, width = shape
@@ -59,17 +61,16 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog='export', description=main.__doc__)
     parser.add_argument('folder', type=Path)
     parser.add_argument('shape', type=int, nargs=3, metavar=('BATCH', 'HEIGHT', 'WIDTH'))
     parser.add_argument('path', type=Path)
-    parser.add_argument('--threads', type=int, default=1)
     options = parser.parse_args()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(NICENESS)
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     write_graph(options.folder, tuple(options.shape), options.path)
     sys.stderr.flush()
     os._exit(0)

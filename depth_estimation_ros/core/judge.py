@@ -24,7 +24,7 @@ ROUNDS = 5
 """The most alternating runs of both by which the gain is judged."""
 
 SECONDS = 10.0
-"""After which no further round is begun."""
+"""Seconds of judging after which no further round is begun."""
 
 
 @torch.inference_mode()

@@ -75,8 +75,8 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float | None:
     """
     Return the floating-point operations a second of a large matrix product, the best of ten.
 
-    None on the CPU, where torch's product does not reach what the processor can do: OpenVINO's
-    was twice as fast on one.
+    None on the CPU, where torch's product need not reach what the processor can do, so that a
+    network may be faster than its floor.
     """
     if device.type != 'cuda':
         return None

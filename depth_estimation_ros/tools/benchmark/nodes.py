@@ -118,8 +118,10 @@ def _settle(node: subprocess.Popen[str]) -> None:
     """Wait until our node has built the fastest network for the size it has seen."""
     listener = Listener('ours')
     end = time.monotonic() + STARTUP
-    while listener.building is not False and time.monotonic() < end:
+    while listener.building is not False:
         _check('ours', node)
+        if time.monotonic() > end:
+            raise RuntimeError(f'the node /ours still builds after {STARTUP:.0f} s')
         rclpy.spin_once(listener, timeout_sec=0.1)
     listener.destroy_node()
 
