@@ -52,6 +52,7 @@ class Instead:
     """Takes a planner's place: changes what it is given or returns."""
 
     close = staticmethod(lambda: None)
+    backend = 'torch'
 
     def __init__(self, planner: Callable[[Tensor], Tensor],
                  change: Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]) -> None:
@@ -248,14 +249,21 @@ def test_an_unknown_precision_is_refused(own: Factory) -> None:
 
 def test_a_whole_bad_frame_at_low_precision_falls_back_to_fp32_once(
         estimator_of: Factory, own: Factory, instead: Callable[..., Instead],
-        caplog: pytest.LogCaptureFixture) -> None:
+        monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     estimator, image = own(precision='bf16'), smooth_image(64, 48)
     instead(estimator, lambda planner, pixels: planner(pixels) * torch.nan)
+    load, asked = module.load_checkpoint, []
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        asked.append(estimator.backend)  # as diagnostics may at any time
+        return load(*args, **kwargs)
+
+    monkeypatch.setattr(module, 'load_checkpoint', watched)
     caplog.clear()
     for _ in range(2):
         depth = estimator.estimate([image])[0]
         assert np.array_equal(depth, estimator_of().estimate([image])[0])
-    assert estimator.precision == 'fp32'
+    assert estimator.precision == 'fp32' and asked == ['torch']
     warning, = warnings_of(caplog)
     assert 'bf16' in warning and 'falling back to fp32' in warning
 
