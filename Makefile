@@ -37,7 +37,7 @@ $(READY): $(REQUIREMENTS)
 demo: $(READY)  ## run the node on a camera; INPUT=folder, video or rosbag2 directory
 	@$(RUN) depth_estimation_ros.tools.demo $(if $(INPUT),--input $(INPUT)) $(ARGS)
 
-test: $(READY)  ## run all tests; DISTRO=kilted for ROS 2 Kilted
+test: $(READY)  ## run the tests; ARGS='-m slow' those that take long; DISTRO=kilted for ROS 2 Kilted
 	@$(RUN) pytest $(ARGS)
 
 test-checked-fields: $(READY)  ## the node's tests as older distributions run: message fields checked

@@ -74,9 +74,10 @@ def instead(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Instead]:
     return put
 
 
-@pytest.mark.parametrize(('width', 'height'), SIZES)
-@pytest.mark.parametrize(('heads', 'bins', 'side'), [
-    (2, 'softplus', 384), (1, 'softplus', 192), (2, 'normed', 192), (1, 'normed', 192)])
+@pytest.mark.parametrize(('heads', 'bins', 'side', 'width', 'height'), [
+    (2, 'softplus', 384, 640, 480),
+    *((heads, bins, 192, *size) for heads in (2, 1) for bins in ('softplus', 'normed')
+      for size in SIZES)])
 def test_metres_are_those_of_transformers(
         estimator_of: Factory, heads: int, bins: str, side: int, width: int, height: int) -> None:
     estimator = estimator_of(heads, bins, side, side * 4 // 3)

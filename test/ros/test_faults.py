@@ -67,6 +67,7 @@ def resident_mb(pid: int) -> float:
     return int(status.split('VmRSS:')[1].split()[0]) / 1024
 
 
+@pytest.mark.slow
 def test_configured_and_cleaned_up_a_hundred_times_it_does_not_grow(start, checkpoint, peer):
     node = start(model=checkpoint, device='cpu', autostart=False)
     memory = []

@@ -87,6 +87,7 @@ def test_the_pipeline_has_a_figure_or_a_reason(output: Path) -> None:
         assert row['transformers']['pipeline']
 
 
+@pytest.mark.slow
 def test_every_step_and_stage_is_measured(tmp_path: Path) -> None:
     assert main(['--steps', '--quick', '--device', 'cpu', '--sizes', '96x72', '--output',
                  str(tmp_path)]) == 0

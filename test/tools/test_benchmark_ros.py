@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from depth_estimation_ros.tools.benchmark.nodes import summary
 
 
@@ -28,6 +30,7 @@ def test_the_shell_is_measured(tmp_path: Path) -> None:
     assert row['shell_ms'] > 0
 
 
+@pytest.mark.slow
 def test_both_nodes_are_measured(tmp_path: Path) -> None:
     rows = benchmark('ros', tmp_path)
     assert [row['node'] for row in rows] == ['ours', 'naive']

@@ -10,6 +10,7 @@ import pytest
 from depth_estimation_ros.tools import compare_backends
 
 
+@pytest.mark.slow
 def test_backends_are_compared_and_give_the_same_metres(tmp_path: Path) -> None:
     pytest.importorskip('openvino', reason='openvino is not installed')
     assert compare_backends.main(
