@@ -9,9 +9,8 @@ from pathlib import Path
 
 from .errors import RecordingError
 from .metadata import Metadata, read_metadata
-from .packed_file import MAGIC as PACKED
 from .packed_file import PackedFile
-from .recording import Channel, Record, Recording, in_time_order
+from .recording import ZSTD_MAGIC, Channel, Record, Recording, in_time_order
 
 
 class Directory(Recording):
@@ -61,7 +60,7 @@ class Directory(Recording):
 
     def _open(self, file: Path, metadata: Metadata) -> Recording:
         with file.open('rb') as stream:
-            packed = stream.read(len(PACKED)) == PACKED
+            packed = stream.read(len(ZSTD_MAGIC)) == ZSTD_MAGIC
         if packed and metadata.channels and file.name in metadata.starts:
             described = {topic: replace(channel, count=None)
                          for topic, channel in metadata.channels.items()}

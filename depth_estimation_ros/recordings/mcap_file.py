@@ -30,7 +30,7 @@ class McapFile(Recording):
         self._add_channels()
         definitions = {kind: self._definition(number) for number, kind in self._kinds.items()}
         self._types = Types(definitions)
-        self._plain = Types()
+        self._converted = self._types.converted()
         self.start = min((block.start for block in self._layout.blocks), default=0)
 
     def _kind(self, schema: int) -> str:
@@ -85,4 +85,4 @@ class McapFile(Recording):
         except RecordingError as error:
             self.warn(f'{self._path}: {channel.topic}: {error}')
             return None
-        return Record(channel.topic, kind, message.log_time, data, self._plain)
+        return Record(channel.topic, kind, message.log_time, data, self._converted)

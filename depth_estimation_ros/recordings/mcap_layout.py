@@ -27,8 +27,8 @@ LOOSE_BYTES = 1 << 20
 MOST_BYTES = 1 << 31
 """A chunk that claims more than this, unpacked, is damaged."""
 
-DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, RuntimeError, KeyError,
-          MemoryError, EOFError)
+DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, RuntimeError,
+          LookupError, OverflowError, MemoryError, EOFError)
 """What reading damaged bytes raises."""
 
 

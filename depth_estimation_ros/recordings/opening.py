@@ -8,14 +8,14 @@ from pathlib import Path
 
 import cv2
 
-from . import mcap_layout, packed_file, ros1_file, sqlite_file
+from . import mcap_layout, ros1_file, sqlite_file
 from .directory import Directory
 from .errors import RecordingError
 from .mcap_file import McapFile
 from .metadata import FILE_NAME
 from .packed_file import PackedFile
 from .pictures import PICTURES, VIDEOS, Pictures, Video
-from .recording import Recording
+from .recording import ZSTD_MAGIC, Recording
 from .ros1_file import Ros1File
 from .sqlite_file import SqliteFile
 
@@ -67,7 +67,7 @@ def _open_file(path: Path) -> Recording:
     for magic, kind in BAGS.items():
         if beginning.startswith(magic):
             return kind(path)
-    if beginning.startswith(packed_file.MAGIC):
+    if beginning.startswith(ZSTD_MAGIC):
         return PackedFile(path, _open_file)
     if path.suffix.lower() in SUFFIXES:
         raise RecordingError(f'{path} does not begin as a {path.suffix} file does: it is damaged, '
@@ -94,7 +94,7 @@ def _open_directory(path: Path) -> Recording:
 def _is_bag(path: Path) -> bool:
     with path.open('rb') as stream:
         beginning = stream.read(16)
-    packed = beginning.startswith(packed_file.MAGIC) and path.suffix == '.zstd'
+    packed = beginning.startswith(ZSTD_MAGIC) and path.suffix == '.zstd'
     return packed or beginning.startswith(tuple(BAGS))
 
 

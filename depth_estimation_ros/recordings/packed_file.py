@@ -12,8 +12,6 @@ import zstandard
 from .errors import RecordingError
 from .recording import Channel, Record, Recording
 
-MAGIC = b'\x28\xb5\x2f\xfd'
-
 
 class PackedFile(Recording):
     """Unpacks into a temporary file, not into memory, while it is read."""

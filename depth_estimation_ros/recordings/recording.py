@@ -6,13 +6,18 @@ import heapq
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
+
+import zstandard
 
 from .types import Types
 
 MOST_WARNINGS = 100
+
+ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
+"""What compressed data begin with, and CDR never does."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +81,26 @@ class Recording(ABC):
         """
         wanted = frozenset(topics) & self.channels.keys() if topics else frozenset(self.channels)
         seen: Counter[str] = Counter()
-        for record in self._read(wanted):
-            seen[record.topic] += 1
-            yield record
+        for record in map(self._plain, self._read(wanted)):
+            if record is not None:
+                seen[record.topic] += 1
+                yield record
         for topic in sorted(wanted):
             expected = self.channels[topic].count or 0
             if seen[topic] < expected:
                 self.warn(f'{self.name}: {expected - seen[topic]} of {expected} messages of '
                           f'{topic} are lost')
+
+    def _plain(self, record: Record) -> Record | None:
+        """Return a record without rosbag2's compression of messages, if it has that."""
+        if not record.data.startswith(ZSTD_MAGIC):
+            return record
+        try:
+            data = zstandard.ZstdDecompressor().decompressobj().decompress(record.data)
+        except zstandard.ZstdError as error:
+            self.warn(f'{self.name}: {record.topic}: a message cannot be unpacked: {error}')
+            return None
+        return replace(record, data=data)
 
     @abstractmethod
     def _read(self, topics: frozenset[str]) -> Iterator[Record]:

@@ -35,7 +35,8 @@ class Ros1File(Recording):
         except DAMAGE as error:
             raise RecordingError(f'{path} cannot be read ({error}): rosbag reindex {path} '
                                  'rebuilds the index that a killed recorder leaves out') from error
-        self._types, self._plain = Types(self._definitions), Types()
+        self._types = Types(self._definitions)
+        self._converted = self._types.converted()
 
     def _add_channels(self, reader: Any) -> None:
         self._definitions = {connection.msgtype: connection.msgdef.data
@@ -67,4 +68,5 @@ class Ros1File(Recording):
         except RecordingError as error:
             self.warn(f'{self._path}: {connection.topic}: {error}')
             return None
-        return Record(connection.topic, connection.msgtype, time, data, self._plain)
+        return Record(connection.topic, connection.msgtype, time, data,
+                      self._converted)

@@ -17,6 +17,10 @@ PATIENCE = 1000
 """How many unreadable rows in a row are passed over before the rest is given up."""
 
 
+DAMAGE = (sqlite3.Error, ValueError, TypeError, OverflowError)
+"""What reading a damaged file raises; the latter where its texts and numbers are not such."""
+
+
 class SqliteFile(Recording):
     """A lone .db3 file, or one of a rosbag2 directory."""
 
@@ -28,8 +32,8 @@ class SqliteFile(Recording):
         """
         super().__init__(str(path))
         self._path = path
-        self._broken = _is_short(path)
-        if self._broken:
+        self._short = self._broken = _is_short(path)
+        if self._short:
             self.warn(f'{path} breaks off: it is shorter than it says; '
                       f'what is left of it is read, sqlite3 {path} .recover may find more')
         self._topics: dict[int, str] = {}
@@ -38,7 +42,7 @@ class SqliteFile(Recording):
                 definitions = _definitions(database)
                 self._add_channels(database, definitions)
                 self.start = self._first_time(database)
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             raise RecordingError(f'{path} is damaged ({error}): try sqlite3 {path} .recover, '
                                  'then read what that writes') from error
         self._types = Types(definitions)
@@ -48,7 +52,7 @@ class SqliteFile(Recording):
         uri = f'{self._path.resolve().as_uri()}?mode=ro'
         database = sqlite3.connect(uri, uri=True)
         try:
-            if self._broken:  # otherwise SQLite refuses a file that lacks pages
+            if self._short:  # otherwise SQLite refuses a file that lacks pages
                 database.execute('PRAGMA writable_schema=ON')
             database.execute('SELECT count(*) FROM sqlite_master').fetchone()
         except sqlite3.OperationalError:
@@ -61,8 +65,7 @@ class SqliteFile(Recording):
         return database
 
     def _add_channels(self, database: sqlite3.Connection, definitions: dict[str, str]) -> None:
-        counts = {} if self._broken else dict(database.execute(
-            'SELECT topic_id, count(*) FROM messages GROUP BY topic_id').fetchall())
+        counts = self._counts(database)
         profiles = 'offered_qos_profiles' in _columns(database, 'topics')
         rows = database.execute('SELECT id, name, type, serialization_format, '
                                 f'{"offered_qos_profiles" if profiles else "NULL"} FROM topics')
@@ -75,6 +78,19 @@ class SqliteFile(Recording):
             self._topics[number] = topic
             count = None if self._broken else counts.get(number, 0)
             self.channels[topic] = Channel(kind, count, definitions.get(kind, ''), qos or '')
+
+    def _counts(self, database: sqlite3.Connection) -> dict[int, int]:
+        """Return how many messages each topic has; a table that cannot be walked is broken."""
+        if self._broken:
+            return {}
+        try:
+            return dict(database.execute(
+                'SELECT topic_id, count(*) FROM messages GROUP BY topic_id').fetchall())
+        except DAMAGE as error:
+            self._broken = True
+            self.warn(f'{self._path} is damaged ({error}): some messages are lost; '
+                      f'sqlite3 {self._path} .recover may find more')
+            return {}
 
     def _first_time(self, database: sqlite3.Connection) -> int:
         order = 'id' if self._broken else 'timestamp'
@@ -101,12 +117,12 @@ class SqliteFile(Recording):
             for (key,) in keys:
                 try:
                     row = _row(database, key)
-                except sqlite3.Error:
+                except DAMAGE:
                     lost += 1
                     continue
                 if row is not None:
                     yield row
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             self.warn(f'{self._path} is damaged ({error}): what follows is lost; '
                       f'sqlite3 {self._path} .recover may find more')
         if lost:
@@ -114,18 +130,33 @@ class SqliteFile(Recording):
 
     def _rescued(self, database: sqlite3.Connection,
                  numbers: list[int]) -> Iterator[tuple[int, int, bytes]]:
-        """Yield rows in the order of their writing, as far as there are any."""
-        key, failures, wanted = 0, 0, set(numbers)
+        """
+        Yield rows in the order of their writing, as far as there are any.
+
+        Of a short file the last row is left out: SQLite fills the page that breaks off by zeros.
+        """
+        held: list[tuple[int, int, bytes]] = []
+        for row in self._walk(database):
+            yield from (before for before in held if before[0] in numbers)
+            held = [row]
+        if not self._short:
+            yield from (row for row in held if row[0] in numbers)
+
+    @staticmethod
+    def _walk(database: sqlite3.Connection) -> Iterator[tuple[int, int, bytes]]:
+        """Yield every row that can be read, and go on after those that cannot."""
+        key, failures = 0, 0
         while failures < PATIENCE:
             try:
                 rows = database.execute('SELECT id, topic_id, timestamp, data FROM messages '
                                         'WHERE id > ? ORDER BY id', (key,))
                 for number, topic, time, data in rows:
+                    if number <= key or not isinstance(time, int) or not isinstance(data, bytes):
+                        raise ValueError(f'row {number} after {key} is none')
                     key, failures = number, 0
-                    if topic in wanted:
-                        yield topic, time, data
+                    yield topic, time, data
                 return
-            except sqlite3.Error:
+            except DAMAGE:
                 key, failures = key + 1, failures + 1
 
 

@@ -22,6 +22,7 @@ from .errors import RecordingError
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+HEADER = 'std_msgs/msg/Header'
 
 MALFORMED = (SerdeError, TypesysError, struct.error, ValueError, KeyError, IndexError)
 """What rosbags raises for bytes that are not a message of the type they are declared to be."""
@@ -50,6 +51,11 @@ class Types:
         """
         self._definitions = definitions or {}
         self._stores: dict[str, Any] = {}
+
+    def converted(self) -> Types:
+        """Return the types of the messages that from_ros1 gives: ROS 2's where it has them."""
+        known = standard_types().fielddefs
+        return Types({kind: text for kind, text in self._definitions.items() if kind not in known})
 
     def decode(self, data: bytes, kind: str) -> Any:
         """
@@ -83,7 +89,10 @@ def _store_of(kind: str, definition: str) -> Any:
         return standard_types()
     store = get_typestore(Stores.EMPTY)
     try:
-        store.register(_parsed(definition, kind))
+        parsed = _parsed(definition, kind)
+        if HEADER in parsed:  # ROS 1's has a field that rosbags drops when it converts
+            parsed[HEADER] = standard_types().fielddefs[HEADER]
+        store.register(parsed)
     except MALFORMED:
         return standard_types()
     return store if kind in store.types else standard_types()
