@@ -77,6 +77,8 @@ def _open_file(path: Path) -> Recording:
     try:
         return Video(path)
     except RecordingError as error:
+        if path.suffix.lower() in VIDEOS:
+            raise
         raise RecordingError(f'{path} is not {KINDS}') from error
 
 
