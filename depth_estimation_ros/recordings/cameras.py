@@ -71,7 +71,8 @@ def _of_types(recording: Recording, *kinds: str) -> list[str]:
 
 def _listed(recording: Recording) -> str:
     topics = [f'{topic} ({kind})' for topic, kind in sorted(recording.topics.items())]
-    return f'it has {", ".join(topics)}' if topics else 'it has no topic at all'
+    listed = f'it has {", ".join(topics)}' if topics else 'it has no topic at all'
+    return '; '.join([listed, *recording.warnings])
 
 
 def _first_messages(recording: Recording, topics: Collection[str]) -> dict[str, Any]:

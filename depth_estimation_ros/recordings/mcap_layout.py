@@ -28,7 +28,7 @@ MOST_BYTES = 1 << 31
 """A chunk that claims more than this, unpacked, is damaged."""
 
 DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, RuntimeError,
-          LookupError, OverflowError, MemoryError, EOFError)
+          LookupError, OverflowError, MemoryError, EOFError, OSError)
 """What reading damaged bytes raises."""
 
 
@@ -108,11 +108,12 @@ def _indexed(stream: BinaryIO) -> Layout | None:
 
 def _scanned(stream: BinaryIO, size: int) -> Layout:
     """Walk through the file's records up to its end, or to where it breaks off."""
-    layout = Layout(damage=['it has no index: its recorder did not end as it should'])
+    layout = Layout(damage=['it has no index, as its recorder did not end as it should; it is '
+                            'read from end to end for that (mcap recover writes one)'])
     loose: list[Block] = []
     for opcode, block in _records(stream, size, layout):
         if opcode == Opcode.MESSAGE:
-            loose = _joined(layout, loose, block)
+            _join(loose, block)
         elif opcode in (Opcode.CHUNK, Opcode.SCHEMA, Opcode.CHANNEL):
             _note(stream, layout, block)
     for block in loose:
@@ -140,12 +141,13 @@ def _records(stream: BinaryIO, size: int, layout: Layout) -> Iterator[tuple[int,
         offset = end
 
 
-def _joined(layout: Layout, loose: list[Block], block: Block) -> list[Block]:
-    """Return the blocks of loose messages with one more, in the last where it follows on that."""
+def _join(loose: list[Block], block: Block) -> None:
+    """Add a loose message to the blocks of them, to the last where it follows on that."""
     last = loose[-1] if loose else None
     if last and last.offset + last.size == block.offset and last.size < LOOSE_BYTES:
-        return [*loose[:-1], last._replace(size=last.size + block.size)]
-    return [*loose, block]
+        loose[-1] = last._replace(size=last.size + block.size)
+    else:
+        loose.append(block)
 
 
 def _note(stream: BinaryIO, layout: Layout, block: Block) -> None:

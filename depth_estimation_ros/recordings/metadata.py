@@ -47,8 +47,11 @@ def _starts(found: dict[str, Any]) -> dict[str, int]:
 
 
 def _channels(found: dict[str, Any]) -> dict[str, Channel]:
-    channels = {}
-    for entry in found.get('topics_with_message_count') or []:
+    channels, entries = {}, found['topics_with_message_count'] or []
+    counted = sum(int(entry['message_count']) for entry in entries)
+    if counted != int(found['message_count']):
+        raise ValueError(f"its topics have {counted} messages of {found['message_count']}")
+    for entry in entries:
         topic = entry['topic_metadata']
         if topic.get('serialization_format', 'cdr') == 'cdr':
             channels[topic['name']] = Channel(

@@ -79,11 +79,11 @@ class Types:
 
     def _store(self, kind: str) -> Any:
         if kind not in self._stores:
-            self._stores[kind] = _store_of(kind, self._definitions.get(kind, ''))
+            self._stores[kind] = store_of(kind, self._definitions.get(kind, ''))
         return self._stores[kind]
 
 
-def _store_of(kind: str, definition: str) -> Any:
+def store_of(kind: str, definition: str) -> Any:
     """Return a store with a type as it is defined; the standard one where it is not."""
     if not definition.strip():
         return standard_types()

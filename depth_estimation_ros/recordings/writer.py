@@ -20,7 +20,7 @@ from rosbags.rosbag2 import Writer as RosbagsWriter
 from rosbags.rosbag2.metadata import parse_qos
 
 from .errors import RecordingError
-from .types import standard_types
+from .types import store_of
 
 FAILURES = (OSError, WriterError)
 
@@ -61,22 +61,24 @@ class Writer:
     def __contains__(self, topic: str) -> bool:
         return topic in self._topics
 
-    def add_topic(self, topic: str, kind: str, *, definition: str = '', digest: str = '',
+    def add_topic(self, topic: str, kind: str, *, definition: str = '',
                   qos: str | Sequence[Qos] = ()) -> None:
         """
         Declare a topic.
 
         :param kind: its type, package/msg/Name.
         :param definition: of the type, in .msg or IDL syntax; the standard one when empty.
-        :param digest: the definition's hash (RIHS01), which goes with it.
         :param qos: the offered profiles, or the YAML that a recording has of them.
+        :raises RecordingError: when the type is unknown, or nothing more can be written.
         """
         profiles = parse_qos(qos) if isinstance(qos, str) else list(qos)
-        described = ({'msgdef': definition, 'rihs01': digest} if definition and digest
-                     else {'typestore': standard_types()})
+        store = store_of(kind, definition)
+        if kind not in store.types:
+            raise RecordingError(f'{self.path}: {topic} is of type {kind}, which is unknown: it '
+                                 'needs its definition')
         try:
             self._topics[topic] = self._writer.add_connection(
-                topic, kind, offered_qos_profiles=profiles, **described)
+                topic, kind, typestore=store, offered_qos_profiles=profiles)
         except FAILURES as error:
             raise self._fault(error) from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from mcap.writer import IndexType
 from rosbags.rosbag2 import CompressionMode
 
@@ -138,7 +139,8 @@ def test_a_split_that_is_missing_or_empty_is_named(tmp_path):
     folder = write_kind('split out of order', tmp_path, SAID)
     (folder / 'drive_1.mcap').write_bytes(b'')
     (folder / 'metadata.yaml').write_text(
-        'rosbag2_bagfile_information: {relative_file_paths: [drive_0.mcap, drive_1.mcap]}')
+        'rosbag2_bagfile_information: {relative_file_paths: [drive_0.mcap, drive_1.mcap],'
+        ' message_count: 0, topics_with_message_count: []}')
     found, said = read(folder)
     assert found.total() == len(SAID) // 2
     assert 'drive_1.mcap' in said
@@ -153,8 +155,20 @@ def test_a_truncated_compressed_file_yields_what_can_be_unpacked(tmp_path):
     assert 'are lost' in said
 
 
+@pytest.mark.parametrize('mode', [CompressionMode.NONE, CompressionMode.FILE])
+def test_metadata_that_lack_a_topic_are_not_believed(tmp_path, mode):
+    folder = write_rosbag2(tmp_path / 'drive', SAID, MCAP, mode)
+    metadata = yaml.safe_load((folder / 'metadata.yaml').read_text())
+    del metadata['rosbag2_bagfile_information']['topics_with_message_count'][1]
+    (folder / 'metadata.yaml').write_text(yaml.safe_dump(metadata))
+    found, said = read(folder)
+    assert found == ORIGINALS
+    assert 'its topics have 36 messages of 48' in said
+
+
 EMPTY = {
     'an empty file': ('drive.mcap', b'', 'is empty'),
+    'the first bytes of an .mcap': ('drive.mcap', b'\x89MCAP0\r\n\x01\x08\0', ''),
     'an empty .db3': ('drive.db3', b'', 'is empty'),
     'text called .mcap': ('drive.mcap', b'hello, this is text', 'does not begin as a .mcap'),
     'text': ('drive.txt', b'hello, this is text', 'is not a rosbag2 directory'),
@@ -173,7 +187,7 @@ def test_what_is_no_recording_is_named_in_one_line(tmp_path, case):
     else:
         path.write_bytes(data)
     with pytest.raises(RecordingError) as raised:
-        open_recording(path)
+        find_cameras(open_recording(path))
     text = str(raised.value)
     assert named in text and str(path) in text and '\n' not in text
 
@@ -199,6 +213,13 @@ def test_an_empty_bag_says_that_it_has_no_topic(tmp_path):
     recording = open_recording(write_mcap(tmp_path / 'empty.mcap', []))
     with pytest.raises(RecordingError, match='it has no topic at all'):
         find_cameras(recording)
+
+
+def test_a_file_of_which_nothing_is_left_says_why(tmp_path):
+    path = write_mcap(tmp_path / 'drive.mcap', SAID)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(RecordingError, match=r'no topic at all.*breaks off: its last 19\d\d of'):
+        find_cameras(open_recording(path))
 
 
 def test_a_bag_without_images_lists_its_topics(tmp_path):

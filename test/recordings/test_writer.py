@@ -80,6 +80,18 @@ def test_the_offered_profiles_are_written_and_read_as_rosbag2_does(tmp_path):
             assert [found.ext.offered_qos_profiles for found in reader.connections] == [[QOS]] * 4
 
 
+def test_a_type_of_ones_own_is_written_by_its_definition(tmp_path):
+    with Writer(tmp_path / 'drive') as writer:
+        writer.add_topic('/pair', 'my_msgs/msg/Pair', definition='int32 left\nint32 right')
+        writer.write('/pair', 5, b'\0\1\0\0\3\0\0\0\4\0\0\0')
+        with pytest.raises(RecordingError, match=r'/odd is of type my_msgs/msg/Odd, which is unk'):
+            writer.add_topic('/odd', 'my_msgs/msg/Odd')
+    with next((tmp_path / 'drive').glob('*.mcap')).open('rb') as stream:
+        reader = make_reader(stream, decoder_factories=[DecoderFactory()])
+        decoded, = (found[3] for found in reader.iter_decoded_messages())
+    assert (decoded.left, decoded.right) == (3, 4)
+
+
 def test_nothing_is_there_before_it_is_whole(tmp_path):
     writer = Writer(tmp_path / 'drive')
     writer.add_topic(SAID[0].topic, SAID[0].type)
