@@ -56,10 +56,14 @@ class McapFile(Recording):
                 found.metadata.get('offered_qos_profiles', ''))
 
     def _read(self, topics: frozenset[str]) -> Iterator[Record]:
+        wanted = {number for number, channel in self._layout.channels.items()
+                  if channel.topic in topics}
+        blocks = [block for block in self._layout.blocks
+                  if not block.channels or block.channels & wanted]
         with self._path.open('rb') as stream:
             yield from in_time_order(
-                ((block.start, partial(self._open, stream, block, topics))
-                 for block in self._layout.blocks), lambda record: record.time)
+                ((block.start, partial(self._open, stream, block, topics)) for block in blocks),
+                lambda record: record.time)
 
     def _open(self, stream: BinaryIO, block: Block, topics: frozenset[str]) -> Iterator[Record]:
         """Yield the records of a block, none where it is broken."""

@@ -39,6 +39,8 @@ class Block(NamedTuple):
     offset: int
     size: int
     chunked: bool
+    channels: frozenset[int] = frozenset()
+    """Whose messages it has; empty where the file does not say."""
 
 
 @dataclass
@@ -102,7 +104,8 @@ def _indexed(stream: BinaryIO) -> Layout | None:
         return None
     counts = summary.statistics and Counter(summary.statistics.channel_message_counts)
     blocks = [Block(index.message_start_time, index.chunk_start_offset + PREFIX.size,
-                    index.chunk_length - PREFIX.size, True) for index in summary.chunk_indexes]
+                    index.chunk_length - PREFIX.size, True,
+                    frozenset(index.message_index_offsets)) for index in summary.chunk_indexes]
     return Layout(summary.schemas, summary.channels, counts, blocks)
 
 

@@ -11,13 +11,24 @@ from depth_estimation_ros.recordings import (
     Recording,
     RecordingError,
     find_cameras,
+    mcap_layout,
     metres,
     open_recording,
     shots,
 )
 from depth_estimation_ros.recordings.types import Types
 
-from .bags import INFO, KINDS, ROS1_TYPES, START, TYPES, drive, info, write_kind
+from .bags import (
+    INFO,
+    KINDS,
+    ROS1_TYPES,
+    START,
+    TYPES,
+    drive,
+    info,
+    write_kind,
+    write_mcap,
+)
 
 SAID = drive()
 
@@ -94,6 +105,21 @@ def test_a_custom_type_is_decoded_by_its_definition_in_the_recording(tmp_path):
     record, = recording.records()
     assert (record.message.left, record.message.right) == (3, 4)
     assert '/log' in recording.warnings[0] and 'json' in recording.warnings[0]
+
+
+def test_chunks_without_a_wanted_topic_are_not_opened(tmp_path, monkeypatch):
+    chatter = [one for one in SAID if one.topic == '/chatter']
+    others = [one for one in SAID if one.topic != '/chatter']
+    path = write_mcap(tmp_path / 'drive.mcap', [*others, *chatter])
+    opened = []
+    open_block = mcap_layout.open_block
+    monkeypatch.setattr(mcap_layout, 'open_block', lambda stream, block: (
+        opened.append(block), open_block(stream, block))[1])
+    recording = open_recording(path)
+    assert len(list(recording.records(['/chatter']))) == 12
+    some = len(opened)
+    assert len(list(recording.records())) == len(SAID)
+    assert 0 < some < (len(opened) - some) / 3
 
 
 def test_ros1_messages_in_mcap_come_out_as_ros2s(tmp_path):
