@@ -34,8 +34,8 @@ $(READY): $(REQUIREMENTS)
 	         "$$(grep -m1 ERROR $(VENV)/setup.log)"; exit 1; }
 	@touch $@
 
-demo: $(READY)  ## run the node on a camera; INPUT=folder, video or rosbag2 directory
-	@$(RUN) depth_estimation_ros.tools.demo $(if $(INPUT),--input $(INPUT)) $(ARGS)
+demo: $(READY)  ## run the node on a camera; INPUT=bag, folder or glob of pictures, or video
+	@$(RUN) depth_estimation_ros.tools.demo $(if $(INPUT),--input '$(INPUT)') $(ARGS)
 
 test: $(READY)  ## run the tests; ARGS='-m slow' those that take long; DISTRO=kilted for ROS 2 Kilted
 	@$(RUN) pytest $(ARGS)

@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from tqdm import tqdm
 
+from depth_estimation_ros.recordings import Writer
 from training.dataset import bank_on, scene_rng, split_textures
 from training.render import render
 from training.scene import IMAGE_HEIGHT, IMAGE_WIDTH, clear_view, make_world
@@ -135,17 +135,16 @@ def write_clip(folder: Path, drive_frames: Iterator[Frame], quality: int) -> Non
     if folder.exists():
         shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as bag:
-        topics = {
-            topic: bag.add_connection(topic, kind.__msgtype__, typestore=TYPES)
-            for topic, kind in (('/image/compressed', CompressedImage),
-                                ('/camera_info', CameraInfo),
-                                ('/ground_truth/depth/compressed', CompressedImage))}
+    topics = {'/image/compressed': CompressedImage, '/camera_info': CameraInfo,
+              '/ground_truth/depth/compressed': CompressedImage}
+    with Writer(folder, compress=False) as bag:
+        for topic, kind in topics.items():
+            bag.add_topic(topic, kind.__msgtype__)
         for frame in drive_frames:
             messages = (image_message(frame, quality), info_message(frame), truth_message(frame))
-            for (_, connection), message in zip(topics.items(), messages):
-                data = TYPES.serialize_cdr(message, connection.msgtype)
-                bag.write(connection, frame.stamp_ns, data)
+            for (topic, kind), message in zip(topics.items(), messages):
+                data = bytes(TYPES.serialize_cdr(message, kind.__msgtype__))
+                bag.write(topic, frame.stamp_ns, data)
 
 
 def main() -> None:

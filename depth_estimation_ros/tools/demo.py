@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from ..recordings import RecordingError, find_cameras, open_recording
 from ..resources import share_folder
 from .demo_report import preview_picture, report
 from .recorder import Recorder
-from .sources import SourceError, open_source
 
 CAMERA = 'depth_estimation_ros.tools.camera'
 NODE = 'depth_estimation_ros.ros.main'
@@ -42,15 +42,17 @@ class DemoError(RuntimeError):
     """The demo could not be run; the text says which process failed."""
 
 
-def run(source: Path, output: Path, *, model: str, rate: float, frames: int) -> dict[str, Any]:
+def run(source: str, output: Path, *, model: str, rate: float, playing: list[str],
+        total: int | None = None) -> dict[str, Any]:
     """
     Run the three processes and write ``output``: the bag, preview.png and report.json.
 
-    :param source: a folder of pictures, a video, or a rosbag2 directory.
+    :param source: a recording of any kind.
     :param output: the folder to write; its former content is removed.
     :param model: the node's parameter ``model``.
     :param rate: frames a second of the camera.
-    :param frames: how many the camera publishes.
+    :param playing: more options of the camera.
+    :param total: how many images it will publish, where that is known.
     :return: the report.
     :raises DemoError: when the node or the camera ends early or never starts.
     """
@@ -62,14 +64,14 @@ def run(source: Path, output: Path, *, model: str, rate: float, frames: int) -> 
     try:
         _await(recorder, node)
         processes.append(camera := _start(
-            CAMERA, str(source), '--rate', str(rate), '--frames', str(frames),
+            CAMERA, source, '--rate', str(rate), *playing,
             '--subscribers', str(SUBSCRIBERS), '--wait', str(STARTUP)))
-        published = _follow(recorder, node, camera, frames)
+        published = _follow(recorder, node, camera, total)
     finally:
         exit_code, *_ = [_stop(process) for process in processes]
         recorder.close()
         rclpy.try_shutdown()
-    result = report(recorder.received, published, frames / rate)
+    result = report(recorder.received, published, published / rate)
     result['node_exit_code'] = exit_code
     (output / 'report.json').write_text(json.dumps(result, indent=2) + '\n')
     preview_picture(recorder.received, output / 'preview.png')
@@ -98,10 +100,10 @@ def _check(node: subprocess.Popen[str]) -> None:
 
 
 def _follow(recorder: Recorder, node: subprocess.Popen[str], camera: subprocess.Popen[str],
-            frames: int) -> int:
+            total: int | None) -> int:
     """Record until the camera is through; return how many images it published."""
     depths = recorder.received.latency_ms
-    with tqdm(total=frames, unit='frame', desc='depth') as progress:
+    with tqdm(total=total, unit='frame', desc='depth') as progress:
         while camera.poll() is None:
             _check(node)
             rclpy.spin_once(recorder, timeout_sec=0.1)
@@ -130,16 +132,26 @@ def _stop(process: subprocess.Popen[str]) -> int:
 def main() -> int:
     """Run from the command line and print the report as a table."""
     options = _parser().parse_args()
-    source = options.input or share_folder() / 'clips' / 'demo_room'
+    source = options.input or str(share_folder() / 'clips' / 'demo_room')
+    least = round(options.rate * options.seconds)
     try:
-        shots = sum(1 for _ in open_source(source))
-        frames = options.frames or max(shots, round(options.rate * options.seconds))
-        result = run(source, options.output, model=options.model, rate=options.rate, frames=frames)
-    except (SourceError, DemoError) as error:
+        recording = open_recording(source)
+        camera = find_cameras(recording, options.topic)[0]
+        result = run(source, options.output, model=options.model, rate=options.rate,
+                     playing=['--topic', camera.image, '--frames', str(options.frames),
+                              '--least', str(least)],
+                     total=options.frames or _rounded(recording.channels[camera.image].count,
+                                                      least))
+    except (RecordingError, DemoError) as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1
     _print(result, options.output)
     return 0 if result['frames_out'] else 1
+
+
+def _rounded(count: int | None, least: int) -> int | None:
+    """Return how many images whole rounds of a source make, where it says how many it has."""
+    return count * max(1, -(-least // count)) if count else None
 
 
 def _print(result: dict[str, Any], output: Path) -> None:
@@ -156,12 +168,15 @@ def _print(result: dict[str, Any], output: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='demo', description=__doc__)
-    parser.add_argument('--input', type=Path, help='folder of pictures, video or rosbag2 '
-                        'directory; without it the drive through a rendered room')
+    parser.add_argument('--input', help='rosbag2 directory, .mcap, .db3 or .bag file, folder or '
+                        'glob of pictures, or video; without it the drive through a rendered room')
+    parser.add_argument('--topic', default='', help="the input's image topic; without it the "
+                        'first rectified or colour one')
     parser.add_argument('--output', type=Path, default=Path('demo_output'))
     parser.add_argument('--model', default='demo', help='hub id, folder, or demo')
     parser.add_argument('--rate', type=float, default=15.0, help='frames a second')
-    parser.add_argument('--seconds', type=float, default=20.0, help='at least so long')
+    parser.add_argument('--seconds', type=float, default=20.0,
+                        help='play the input again for so long')
     parser.add_argument('--frames', type=int, default=0, help='exactly so many')
     return parser
 

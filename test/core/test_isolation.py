@@ -92,7 +92,7 @@ def test_the_shell_leaves_the_network_to_the_core() -> None:
     assert not networks
 
 
-@pytest.mark.parametrize('folder', ['core', 'ros'])
+@pytest.mark.parametrize('folder', ['core', 'recordings', 'ros'])
 def test_nothing_imports_the_tools(folder: str) -> None:
     found = list(imports_of(folder))
     assert len(found) > 20

@@ -7,23 +7,28 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from rclpy.serialization import deserialize_message
-from rosbags.rosbag2 import Reader
-from sensor_msgs.msg import Image
 
 from depth_estimation_ros.core import estimator as estimator_module
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.metrics import depth_metrics
+from depth_estimation_ros.recordings import (
+    find_cameras,
+    metres,
+    open_recording,
+    shots,
+    stamp_of,
+)
 from depth_estimation_ros.resources import model_folder, share_folder
 from depth_estimation_ros.ros import codec
-from depth_estimation_ros.tools.demo_report import matched
-from depth_estimation_ros.tools.recorder import metres, nanoseconds
-from depth_estimation_ros.tools.sources import Shot, open_source
+from depth_estimation_ros.tools.camera import Moment, moment_of
+from depth_estimation_ros.tools.received import matched
 
 FRAMES = 30
 TOLERANCE = 0.01
@@ -57,42 +62,40 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def shots() -> list[Shot]:
-    clip = open_source(share_folder() / 'clips' / 'demo_room')
-    return [next(clip) for _ in range(FRAMES)]
+def drive() -> list[Moment]:
+    clip = open_recording(share_folder() / 'clips' / 'demo_room')
+    return [moment_of(shot) for shot in islice(shots(clip, find_cameras(clip)[0]), FRAMES)]
 
 
 @pytest.fixture(scope='module')
 def received(output: Path) -> Depths:
     """The depth messages of the recorded bag, matched with their ground truth by stamp."""
-    topics: dict[str, dict[int, Image]] = {}
-    with Reader(output / 'bag') as reader:
-        for connection, _, data in reader.messages():
-            if connection.topic in ('/depth/image_rect', '/ground_truth/depth'):
-                message = deserialize_message(bytes(data), Image)
-                topics.setdefault(connection.topic, {})[nanoseconds(message)] = message
+    topics: dict[str, dict[int, Any]] = {}
+    for record in open_recording(output / 'bag').records(
+            ('/depth/image_rect', '/ground_truth/depth')):
+        topics.setdefault(record.topic, {})[stamp_of(record.message)] = record.message
     truths = topics['/ground_truth/depth']
     return {bytes(truths[stamp].data): metres(depth)
             for stamp, depth in topics['/depth/image_rect'].items()}
 
 
 @pytest.fixture(scope='module')
-def offline(shots: list[Shot]) -> Depths:
-    return estimated(shots)
+def offline(drive: list[Moment]) -> Depths:
+    return estimated(drive)
 
 
-def estimated(shots: list[Shot], change: Callable[[np.ndarray], np.ndarray] = lambda x: x,
+def estimated(drive: list[Moment], change: Callable[[np.ndarray], np.ndarray] = lambda x: x,
               ) -> Depths:
     """The depth of the core alone, of images changed by ``change``."""
     model = DepthEstimator(EstimatorOptions(
         model=model_folder('demo'), device='cpu', backend='torch'))
-    return {bytes(shot.truth.data): model.estimate([change(codec.decode(shot.raw()))])[0]
-            for shot in shots if shot.truth is not None}
+    return {bytes(shot.truth.data): model.estimate([change(codec.decode(shot.image))])[0]
+            for shot in drive if shot.truth is not None}
 
 
-def accuracy(depths: Depths, shots: list[Shot]) -> Accuracy:
+def accuracy(depths: Depths, drive: list[Moment]) -> Accuracy:
     errors = [depth_metrics(*matched(depths[bytes(shot.truth.data)], metres(shot.truth)))
-              for shot in shots if shot.truth is not None and bytes(shot.truth.data) in depths]
+              for shot in drive if shot.truth is not None and bytes(shot.truth.data) in depths]
     return Accuracy(float(np.mean([error.abs_rel for error in errors])),
                     float(np.mean([error.delta1 for error in errors])))
 
@@ -103,37 +106,37 @@ def difference(depths: Depths, offline: Depths) -> float:
                for truth, depth in depths.items())
 
 
-def holds(depths: Depths, offline: Depths, shots: list[Shot]) -> bool:
+def holds(depths: Depths, offline: Depths, drive: list[Moment]) -> bool:
     """Say whether depth is the model's own, in metres: the criterion of these tests."""
-    return (accuracy(depths, shots).near(accuracy(offline, shots))
+    return (accuracy(depths, drive).near(accuracy(offline, drive))
             and difference(depths, offline) < 1e-3)
 
 
-def test_the_received_depth_is_the_models_own(received, offline, shots):
+def test_the_received_depth_is_the_models_own(received, offline, drive):
     assert len(received) > FRAMES / 2
-    assert holds(received, offline, shots), (accuracy(received, shots), accuracy(offline, shots),
+    assert holds(received, offline, drive), (accuracy(received, drive), accuracy(offline, drive),
                                              difference(received, offline))
 
 
-def test_the_report_says_what_was_received(output, received, shots):
+def test_the_report_says_what_was_received(output, received, drive):
     report = json.loads((output / 'report.json').read_text())
     assert report['frames_in'] == FRAMES
     assert report['frames_out'] + sum(report['dropped'].values()) == FRAMES
     assert report['node_exit_code'] == 0
     stated = Accuracy(report['abs_rel'], report['delta1'])
-    assert stated.near(accuracy(received, shots))
+    assert stated.near(accuracy(received, drive))
     assert 0.1 < report['depth_m']['min'] < report['depth_m']['max'] < 20
     assert (output / 'preview.png').stat().st_size > 10_000
 
 
-def broken_crop(monkeypatch: pytest.MonkeyPatch, shots: list[Shot]) -> Depths:
+def broken_crop(monkeypatch: pytest.MonkeyPatch, drive: list[Moment]) -> Depths:
     """Depth of the padded image, squeezed into the image's size instead of cropped."""
     def uncropped(depth, height, width, settings):
         return torch_resize(depth[None, None], (height, width), mode='bicubic')[0, 0]
 
     from torch.nn.functional import interpolate as torch_resize
     monkeypatch.setattr(estimator_module, 'to_depth', uncropped)
-    return estimated(shots)
+    return estimated(drive)
 
 
 def planes_for_pixels(rgb: np.ndarray) -> np.ndarray:
@@ -141,19 +144,19 @@ def planes_for_pixels(rgb: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rgb.reshape(3, *rgb.shape[:2]).transpose(1, 2, 0))
 
 
-MISTAKES: dict[str, Callable[[pytest.MonkeyPatch, list[Shot]], Depths]] = {
-    'swapped channels': lambda _, shots: estimated(
-        shots, lambda rgb: np.ascontiguousarray(rgb[:, :, ::-1])),
+MISTAKES: dict[str, Callable[[pytest.MonkeyPatch, list[Moment]], Depths]] = {
+    'swapped channels': lambda _, drive: estimated(
+        drive, lambda rgb: np.ascontiguousarray(rgb[:, :, ::-1])),
     'un-cropped padding': broken_crop,
-    'millimetres for metres': lambda _, shots: {
-        truth: depth * 1000 for truth, depth in estimated(shots).items()},
-    'wrong encoding': lambda _, shots: estimated(shots, planes_for_pixels),
+    'millimetres for metres': lambda _, drive: {
+        truth: depth * 1000 for truth, depth in estimated(drive).items()},
+    'wrong encoding': lambda _, drive: estimated(drive, planes_for_pixels),
 }
 
 
 @pytest.mark.parametrize('mistake', MISTAKES)
-def test_each_mistake_of_the_chain_would_be_found(mistake, monkeypatch, offline, shots):
-    assert not holds(MISTAKES[mistake](monkeypatch, shots), offline, shots)
+def test_each_mistake_of_the_chain_would_be_found(mistake, monkeypatch, offline, drive):
+    assert not holds(MISTAKES[mistake](monkeypatch, drive), offline, drive)
 
 
 def test_a_source_that_is_none_is_named(tmp_path):

@@ -1,0 +1,20 @@
+"""Streaming read and write of recordings: bags of ROS 2 and ROS 1, pictures, videos.
+
+Nothing here imports rclpy: messages are objects with the fields of their types and NumPy arrays,
+and their bytes are CDR, which rclpy.serialization takes as they are.
+"""
+
+from .cameras import Camera, find_cameras
+from .depth import depth_of, metres
+from .errors import RecordingError
+from .opening import open_recording
+from .recording import Channel, Record, Recording
+from .shots import Shot, shots, stamp_of
+from .types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from .writer import Writer
+
+__all__ = [
+    'CAMERA_INFO', 'COMPRESSED_IMAGE', 'IMAGE', 'Camera', 'Channel', 'Record', 'Recording',
+    'RecordingError', 'Shot', 'Writer', 'depth_of', 'find_cameras', 'metres', 'open_recording',
+    'shots', 'stamp_of',
+]

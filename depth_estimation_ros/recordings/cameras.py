@@ -1,0 +1,144 @@
+"""Which topics of a recording make a camera: its images, its own calibration, its depth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import RecordingError
+from .recording import Recording
+from .types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+
+TRANSPORTS = r'/(compressed|compressedDepth|theora|zstd|ffmpeg|draco|rvl)$'
+NOT_COLOUR = re.compile(r'^(16S|32S|32F|64F)C\d|^16UC1$')
+TRUTH_NAMES = ('ground_truth', 'registered', 'aligned')
+"""In the order in which depth topics of one camera are preferred."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """The topics of one camera."""
+
+    image: str
+    info: str | None = None
+    """Of type CameraInfo; never another camera's."""
+    truth: str | None = None
+    """Depth in the geometry of the image."""
+
+
+def find_cameras(recording: Recording, image: str = '', truth: str = '') -> list[Camera]:
+    """
+    Return the cameras of a recording, rectified and colour ones first.
+
+    :param image: the only image topic to look at, when given.
+    :param truth: the depth topic to take for ground truth, when given.
+    :raises RecordingError: when there is none; the text lists the topics that are there.
+    """
+    for name in filter(None, (image, truth)):
+        if name not in recording.channels:
+            raise RecordingError(f'{recording.name} has no topic {name}; {_listed(recording)}')
+    firsts = _first_messages(recording, _of_types(recording, IMAGE, COMPRESSED_IMAGE, CAMERA_INFO))
+    images = {topic: message for topic, message in firsts.items() if _is_colour(topic, message)}
+    if image and image not in images:
+        raise RecordingError(f'{recording.name}: {image} holds no colour image that can be read; '
+                             f'{_listed(recording)}')
+    if not images:
+        raise RecordingError(f'{recording.name} holds no colour image topic; {_listed(recording)}')
+    infos = {topic: message for topic, message in firsts.items()
+             if recording.topics[topic] == CAMERA_INFO}
+    depths = {topic: message for topic, message in firsts.items() if _is_depth(topic, message)}
+    return [Camera(topic, _own_info(topic, images, infos),
+                   truth or _own_depth(images[topic], depths))
+            for topic in ([image] if image else sorted(_distinct(images), key=lambda topic: _rank(
+                topic, images[topic])))]
+
+
+def base_topic(topic: str) -> str:
+    """Return the name that image_transport's transports append theirs to."""
+    return re.sub(TRANSPORTS, '', topic)
+
+
+def namespace(topic: str) -> str:
+    """Return all of a name but its last part."""
+    return base_topic(topic).rpartition('/')[0]
+
+
+def _of_types(recording: Recording, *kinds: str) -> list[str]:
+    return [topic for topic, kind in recording.topics.items() if kind in kinds]
+
+
+def _listed(recording: Recording) -> str:
+    topics = [f'{topic} ({kind})' for topic, kind in sorted(recording.topics.items())]
+    listed = f'it has {", ".join(topics)}' if topics else 'it has no topic at all'
+    return '; '.join([listed, *recording.warnings])
+
+
+def _first_messages(recording: Recording, topics: Collection[str]) -> dict[str, Any]:
+    """Return the first message of each topic that can be decoded."""
+    found: dict[str, Any] = {}
+    expected = {topic for topic in topics if recording.channels[topic].count != 0}
+    for record in recording.records(expected) if expected else ():
+        if record.topic not in found:
+            try:
+                found[record.topic] = record.message
+            except RecordingError as error:
+                recording.warn(f'{recording.name}: {record.topic}: {error}')
+        if len(found) == len(expected):
+            break
+    return found
+
+
+def _is_depth(topic: str, message: Any) -> bool:
+    if hasattr(message, 'format'):
+        return ('compressedDepth' in f'{topic} {message.format}'
+                or str(message.format).startswith(('16UC1', '32FC1')))
+    encoding = getattr(message, 'encoding', '')
+    return encoding in ('16UC1', '32FC1') or (encoding == 'mono16' and 'depth' in topic)
+
+
+def _is_colour(topic: str, message: Any) -> bool:
+    if _is_depth(topic, message):
+        return False
+    return hasattr(message, 'format') or (
+        hasattr(message, 'encoding') and not NOT_COLOUR.match(message.encoding))
+
+
+def _distinct(images: dict[str, Any]) -> list[str]:
+    """Return the image topics, of a raw one and its compressed forms the raw one only."""
+    return [topic for topic in images
+            if base_topic(topic) == topic or base_topic(topic) not in images]
+
+
+def _rank(topic: str, message: Any) -> tuple[bool, bool, str]:
+    grey = str(getattr(message, 'encoding', message and getattr(message, 'format', '')))
+    return 'rect' not in base_topic(topic), grey.startswith(('mono', '8UC1')), topic
+
+
+def _own_info(topic: str, images: dict[str, Any], infos: dict[str, Any]) -> str | None:
+    """Return the calibration that lies beside an image, or bears its frame; or none."""
+    frame = images[topic].header.frame_id
+    for beside in (f'{base_topic(topic)}/camera_info', f'{namespace(topic)}/camera_info'):
+        if beside in infos and not _is_of_another(infos[beside], frame, topic, images):
+            return beside
+    same = sorted(name for name, info in infos.items() if frame and info.header.frame_id == frame)
+    return same[0] if same else None
+
+
+def _is_of_another(info: Any, frame: str, topic: str, images: dict[str, Any]) -> bool:
+    """Say whether a calibration bears the frame of another image instead of this one's."""
+    named = info.header.frame_id
+    if not named or not frame or named == frame:
+        return False
+    return any(message.header.frame_id == named for other, message in images.items()
+               if base_topic(other) != base_topic(topic))
+
+
+def _own_depth(image: Any, depths: dict[str, Any]) -> str | None:
+    """Return the depth topic in the image's frame: only that has the image's geometry."""
+    frame = image.header.frame_id
+    own = [topic for topic, message in depths.items()
+           if not frame or message.header.frame_id in ('', frame)]
+    return min(own, default=None, key=lambda topic: (
+        [name not in topic for name in TRUTH_NAMES], topic))

@@ -1,0 +1,5 @@
+"""The error that recordings raise."""
+
+
+class RecordingError(ValueError):
+    """A recording that cannot be read or written; the text says what, where, and what to do."""

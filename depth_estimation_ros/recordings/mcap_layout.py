@@ -1,0 +1,165 @@
+"""Where the messages of an MCAP file lie: by its index, or by a scan where the index is lost."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any, BinaryIO, NamedTuple
+
+import zstandard
+from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
+from mcap.opcode import Opcode
+from mcap.reader import SeekingReader
+from mcap.records import Channel, Chunk, Message, Schema
+from mcap.stream_reader import breakup_chunk
+
+MAGIC = b'\x89MCAP0\r\n'
+PREFIX = struct.Struct('<BQ')
+"""What every record begins with: its opcode and how many bytes follow."""
+
+LOOSE_BYTES = 1 << 20
+"""How much of the messages that lie outside of chunks makes a block."""
+
+MOST_BYTES = 1 << 31
+"""A chunk that claims more than this, unpacked, is damaged."""
+
+DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, RuntimeError,
+          LookupError, OverflowError, MemoryError, EOFError, OSError)
+"""What reading damaged bytes raises."""
+
+
+class Block(NamedTuple):
+    """A stretch of the file that is read at once: a chunk, or messages outside of chunks."""
+
+    start: int
+    offset: int
+    size: int
+    chunked: bool
+    channels: frozenset[int] = frozenset()
+    """Whose messages it has; empty where the file does not say."""
+
+
+@dataclass
+class Layout:
+    """The topics and blocks of a file."""
+
+    schemas: dict[int, Schema] = field(default_factory=dict)
+    channels: dict[int, Channel] = field(default_factory=dict)
+    counts: Counter[int] | None = field(default_factory=Counter)
+    """Messages by channel; None where the file does not say."""
+    blocks: list[Block] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+
+    def note(self, records: list[Any]) -> list[Message]:
+        """Keep the schemas and channels of a block; return its messages, earliest first."""
+        self.schemas |= {record.id: record for record in records if isinstance(record, Schema)}
+        self.channels |= {record.id: record for record in records if isinstance(record, Channel)}
+        return sorted((record for record in records if isinstance(record, Message)),
+                      key=lambda message: message.log_time)
+
+
+def find_layout(stream: BinaryIO, size: int) -> Layout:
+    """
+    Return what an MCAP file holds and where.
+
+    :param stream: the open file.
+    :param size: its bytes.
+    """
+    try:
+        layout = _indexed(stream)
+    except DAMAGE:
+        layout = None
+    return layout or _scanned(stream, size)
+
+
+def open_block(stream: BinaryIO, block: Block) -> list[Any]:
+    """Return the records of a block; raises one of DAMAGE when it is broken."""
+    stream.seek(block.offset)
+    data = stream.read(block.size)
+    if len(data) < block.size:
+        raise EOFError(f'{block.size - len(data)} bytes are missing')
+    if not block.chunked:
+        return list(breakup_chunk(Chunk('', data, 0, 0, 0, len(data))))
+    chunk = Chunk.read(ReadDataStream(BytesIO(data)))
+    if chunk.uncompressed_size > MOST_BYTES:
+        raise ValueError(f'it claims to hold {chunk.uncompressed_size} bytes')
+    return list(breakup_chunk(chunk, validate_crc=True))
+
+
+def _indexed(stream: BinaryIO) -> Layout | None:
+    """Return the layout by the file's own index; None where it has none, or not all of it."""
+    stream.seek(0)
+    summary = SeekingReader(stream, record_size_limit=MOST_BYTES).get_summary()
+    if summary is None or not summary.channels:
+        return None
+    if any(channel.schema_id and channel.schema_id not in summary.schemas
+           for channel in summary.channels.values()):
+        return None
+    if not summary.chunk_indexes and (summary.statistics is None
+                                      or summary.statistics.message_count):
+        return None
+    counts = summary.statistics and Counter(summary.statistics.channel_message_counts)
+    blocks = [Block(index.message_start_time, index.chunk_start_offset + PREFIX.size,
+                    index.chunk_length - PREFIX.size, True,
+                    frozenset(index.message_index_offsets)) for index in summary.chunk_indexes]
+    return Layout(summary.schemas, summary.channels, counts, blocks)
+
+
+def _scanned(stream: BinaryIO, size: int) -> Layout:
+    """Walk through the file's records up to its end, or to where it breaks off."""
+    layout = Layout(damage=['it has no index, as its recorder did not end as it should; it is '
+                            'read from end to end for that (mcap recover writes one)'])
+    loose: list[Block] = []
+    for opcode, block in _records(stream, size, layout):
+        if opcode == Opcode.MESSAGE:
+            _join(loose, block)
+        elif opcode in (Opcode.CHUNK, Opcode.SCHEMA, Opcode.CHANNEL):
+            _note(stream, layout, block)
+    for block in loose:
+        _note(stream, layout, block)
+    return layout
+
+
+def _records(stream: BinaryIO, size: int, layout: Layout) -> Iterator[tuple[int, Block]]:
+    """Yield the data section's records; what is whole ends at the first that is not."""
+    offset = len(MAGIC)
+    while offset < size:
+        stream.seek(offset)
+        prefix = stream.read(PREFIX.size)
+        opcode, length = PREFIX.unpack(prefix) if len(prefix) == PREFIX.size else (0, size)
+        end = offset + PREFIX.size + length
+        if opcode in (Opcode.DATA_END, Opcode.FOOTER):
+            return
+        if opcode == 0 or end > size:
+            layout.damage.append(f'it breaks off: its last {size - offset} of {size} bytes hold '
+                                 'no whole record and are lost')
+            return
+        chunked = opcode == Opcode.CHUNK
+        yield opcode, (Block(0, offset + PREFIX.size, length, True) if chunked
+                       else Block(0, offset, PREFIX.size + length, False))
+        offset = end
+
+
+def _join(loose: list[Block], block: Block) -> None:
+    """Add a loose message to the blocks of them, to the last where it follows on that."""
+    last = loose[-1] if loose else None
+    if last and last.offset + last.size == block.offset and last.size < LOOSE_BYTES:
+        loose[-1] = last._replace(size=last.size + block.size)
+    else:
+        loose.append(block)
+
+
+def _note(stream: BinaryIO, layout: Layout, block: Block) -> None:
+    """Take a block into the layout, or note that it is broken."""
+    try:
+        messages = layout.note(open_block(stream, block))
+    except DAMAGE as error:
+        layout.damage.append(f'the {block.size} bytes at {block.offset} are lost: {error}')
+        return
+    if messages and layout.counts is not None:
+        layout.counts.update(message.channel_id for message in messages)
+        layout.blocks.append(block._replace(start=messages[0].log_time))

@@ -1,0 +1,161 @@
+"""A camera's images with the calibration and the depth of their moments, as a stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .cameras import Camera
+from .errors import RecordingError
+from .recording import Record, Recording
+
+TOLERANCE = 20_000_000
+"""Nanoseconds by which a depth camera's stamp may differ from the colour camera's."""
+
+WINDOW = 200_000_000
+"""Nanoseconds of recording for which an image waits for what belongs to it."""
+
+MOST = 64
+"""Messages of a topic that are held at most, should the recording's times stand still."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One moment of a camera."""
+
+    image: Record
+    info: Record | None = None
+    truth: Record | None = None
+    """Depth, 16UC1 millimetres or 32FC1 metres, raw or compressed."""
+
+
+def stamp_of(message: Any) -> int:
+    """Return the capture time in a message's header, in nanoseconds."""
+    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
+
+
+def shots(recording: Recording, camera: Camera) -> Iterator[Shot]:
+    """
+    Yield a camera's images in the order of recording, each with what belongs to it.
+
+    A broken message is passed over, and a change within a topic is served; both are named in the
+    recording's warnings.
+    """
+    pairing, watch = _Pairing(camera), _Watch(recording)
+    topics = [topic for topic in (camera.image, camera.info, camera.truth) if topic]
+    for record in recording.records(topics):
+        if watch.is_sound(record, record.topic == camera.image):
+            pairing.add(record)
+            yield from pairing.complete(record.time)
+    yield from pairing.complete(None)
+    watch.sum_up()
+
+
+@dataclass
+class _Pairing:
+    """The images that wait, and the messages of which one may belong to them."""
+
+    camera: Camera
+    images: deque[Record] = field(default_factory=deque)
+    infos: deque[Record] = field(default_factory=lambda: deque(maxlen=MOST))
+    truths: deque[Record] = field(default_factory=lambda: deque(maxlen=MOST))
+
+    def add(self, record: Record) -> None:
+        """Take a record in."""
+        if record.topic == self.camera.image:
+            self.images.append(record)
+        elif record.topic == self.camera.info:
+            self.infos.append(record)
+        else:
+            self.truths.append(record)
+
+    def complete(self, now: int | None) -> Iterator[Shot]:
+        """Yield the images that need not wait longer; all, when now is None."""
+        while self.images and (now is None or self._has_all(now)):
+            image = self.images.popleft()
+            stamp = stamp_of(image.message)
+            yield Shot(image, _info(self.infos, stamp), _truth(self.truths, stamp))
+            oldest = self.images[0] if self.images else image
+            self._forget(oldest.time)
+
+    def _has_all(self, now: int) -> bool:
+        image = self.images[0]
+        if now - image.time > WINDOW or len(self.images) > MOST:
+            return True
+        stamp = stamp_of(image.message)
+        return ((not self.camera.info or _newest(self.infos) >= stamp)
+                and (not self.camera.truth or _newest(self.truths) >= stamp + TOLERANCE))
+
+    def _forget(self, time: int) -> None:
+        """Drop what is too old for the images to come, but for the last calibration."""
+        while self.truths and self.truths[0].time < time - WINDOW:
+            self.truths.popleft()
+        while len(self.infos) > 1 and self.infos[1].time < time - WINDOW:
+            self.infos.popleft()
+
+
+def _newest(records: deque[Record]) -> int:
+    return stamp_of(records[-1].message) if records else -1
+
+
+def _info(infos: deque[Record], stamp: int) -> Record | None:
+    """Return the calibration with the stamp nearest to an image's."""
+    return min(infos, default=None, key=lambda record: abs(stamp_of(record.message) - stamp))
+
+
+def _truth(truths: deque[Record], stamp: int) -> Record | None:
+    nearest = _info(truths, stamp)
+    if nearest is None or abs(stamp_of(nearest.message) - stamp) > TOLERANCE:
+        return None
+    return nearest
+
+
+class _Watch:
+    """Notices what is strange in the messages of one camera."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._looks: dict[str, str] = {}
+        self._stamp = -1
+        self._broken = self._late = self._doubled = 0
+
+    def is_sound(self, record: Record, is_image: bool) -> bool:
+        """Say whether a message can be decoded, and note what it changes."""
+        try:
+            message = record.message
+        except RecordingError as error:
+            if not self._broken:
+                self._recording.warn(f'{self._recording.name}: {record.topic}: {error}')
+            self._broken += 1
+            return False
+        self._compare(record.topic, _look(message))
+        if is_image:
+            stamp = stamp_of(message)
+            self._late += stamp < self._stamp
+            self._doubled += stamp == self._stamp
+            self._stamp = stamp
+        return True
+
+    def _compare(self, topic: str, look: str) -> None:
+        before = self._looks.setdefault(topic, look)
+        if look != before:
+            self._recording.warn(f'{self._recording.name}: {topic} changes within the recording: '
+                                 f'{before}, then {look}')
+            self._looks[topic] = look
+
+    def sum_up(self) -> None:
+        """Note how many images were out of order, doubled or broken."""
+        for count, what in ((self._broken, 'messages cannot be decoded and are passed over'),
+                            (self._late, 'images have an earlier stamp than the one before'),
+                            (self._doubled, 'images have the stamp of the one before')):
+            if count:
+                self._recording.warn(f'{self._recording.name}: {count} {what}')
+
+
+def _look(message: Any) -> str:
+    """Return what of a message stays the same as long as its camera does."""
+    size = f'{message.width}x{message.height} ' if hasattr(message, 'width') else ''
+    kind = getattr(message, 'encoding', getattr(message, 'format', ''))
+    return f"{size}{kind} in frame '{message.header.frame_id}'"

@@ -1,0 +1,96 @@
+"""Which topics belong together: by namespace, then by frame; never another camera's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from depth_estimation_ros.recordings import Camera, RecordingError, find_cameras, open_recording
+
+from .bags import START, Said, compressed, image, info, jpeg, write_mcap
+
+PIXELS = np.zeros((48, 64, 3), np.uint8)
+MILLIMETRES = np.full((48, 64), 1000, np.uint16)
+
+
+def colour(topic: str, frame: str = 'optical', encoding: str = 'bgr8') -> Said:
+    pixels = PIXELS[:, :, 0] if encoding == 'mono8' else PIXELS
+    return image(np.ascontiguousarray(pixels), encoding, START, frame, topic)
+
+
+def depth(topic: str, frame: str = 'optical') -> Said:
+    return image(MILLIMETRES, '16UC1', START, frame, topic)
+
+
+def calibration(topic: str, frame: str = 'optical') -> Said:
+    return info(START, frame, topic)
+
+
+CASES: dict[str, tuple[list[Said], list[Camera]]] = {
+    'beside the image': (
+        [colour('/cam/image_raw'), calibration('/cam/camera_info')],
+        [Camera('/cam/image_raw', '/cam/camera_info')]),
+    'below the image, as newer drivers do': (
+        [colour('/zed/rgb/image'), calibration('/zed/rgb/image/camera_info')],
+        [Camera('/zed/rgb/image', '/zed/rgb/image/camera_info')]),
+    'beside a compressed image': (
+        [jpeg(PIXELS, START, topic='/cam/image/compressed'), calibration('/cam/camera_info')],
+        [Camera('/cam/image/compressed', '/cam/camera_info')]),
+    'at the root': (
+        [jpeg(PIXELS, START, topic='/image/compressed'), calibration('/camera_info')],
+        [Camera('/image/compressed', '/camera_info')]),
+    'two cameras, one calibration': (
+        [colour('/front/image', 'front'), colour('/rear/image', 'rear'),
+         calibration('/rear/camera_info', 'rear')],
+        [Camera('/front/image'), Camera('/rear/image', '/rear/camera_info')]),
+    'two cameras in one namespace': (
+        [colour('/stereo/left_image', 'left'), colour('/stereo/right_image', 'right'),
+         calibration('/stereo/camera_info', 'right')],
+        [Camera('/stereo/left_image'), Camera('/stereo/right_image', '/stereo/camera_info')]),
+    'by frame where no name fits': (
+        [colour('/left', 'left'), colour('/right', 'right'),
+         calibration('/info_of_right', 'right'), calibration('/info_of_left', 'left')],
+        [Camera('/left', '/info_of_left'), Camera('/right', '/info_of_right')]),
+    'a driver whose frames differ, alone in its namespace': (
+        [colour('/cam/image_raw', 'camera'), calibration('/cam/camera_info', 'camera_optical')],
+        [Camera('/cam/image_raw', '/cam/camera_info')]),
+    'no frame at all': (
+        [colour('/a/image', ''), calibration('/b/camera_info', '')], [Camera('/a/image')]),
+    'raw and compressed of one camera are one': (
+        [colour('/cam/image'), jpeg(PIXELS, START, topic='/cam/image/compressed')],
+        [Camera('/cam/image')]),
+    'rectified first, grey last': (
+        [colour('/a/infra', encoding='mono8'), colour('/b/image_raw'), colour('/c/image_rect')],
+        [Camera('/c/image_rect'), Camera('/b/image_raw'), Camera('/a/infra')]),
+    'depth of the same frame': (
+        [colour('/cam/image'), depth('/other/depth', 'other'), depth('/cam/depth')],
+        [Camera('/cam/image', truth='/cam/depth')]),
+    'depth that is not in the geometry of the image': (
+        [colour('/cam/image', 'colour'), depth('/cam/depth', 'depth')], [Camera('/cam/image')]),
+    'aligned depth before other depth': (
+        [colour('/cam/image'), depth('/cam/a_depth'), depth('/cam/depth_registered/image')],
+        [Camera('/cam/image', truth='/cam/depth_registered/image')]),
+    'compressedDepth is depth': (
+        [colour('/cam/image'),
+         compressed(bytes(20), '16UC1; compressedDepth', START, topic='/d/compressedDepth')],
+        [Camera('/cam/image', truth='/d/compressedDepth')]),
+}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_what_belongs_to_a_camera(tmp_path: Path, case: str) -> None:
+    said, cameras = CASES[case]
+    assert find_cameras(open_recording(write_mcap(tmp_path / 'a.mcap', said))) == cameras
+
+
+def test_a_topic_by_name(tmp_path: Path) -> None:
+    said = [colour('/a/image'), colour('/b/image', 'b'), depth('/somewhere/depth', 'far')]
+    recording = open_recording(write_mcap(tmp_path / 'a.mcap', said))
+    assert find_cameras(recording, '/b/image', '/somewhere/depth') == [
+        Camera('/b/image', truth='/somewhere/depth')]
+    with pytest.raises(RecordingError, match=r'no topic /c/image; it has /a/image \(sensor_msgs'):
+        find_cameras(recording, '/c/image')
+    with pytest.raises(RecordingError, match='/somewhere/depth holds no colour image'):
+        find_cameras(recording, '/somewhere/depth')

@@ -1,0 +1,113 @@
+"""Pictures and videos as recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from depth_estimation_ros.recordings import (
+    Camera,
+    RecordingError,
+    find_cameras,
+    open_recording,
+    shots,
+)
+
+
+def folder_of(path: Path, count: int = 12, suffix: str = '.png') -> Path:
+    path.mkdir()
+    for number in range(count):
+        pixels = np.full((6, 8, 3), number * 10, np.uint8)
+        cv2.imwrite(str(path / f'frame_{number}{suffix}'), pixels)
+    return path
+
+
+def levels(source: Path | str) -> list[int]:
+    """Return the first value of each image."""
+    recording = open_recording(source)
+    camera, = find_cameras(recording)
+    assert camera == Camera('/image')
+    return [int(shot.image.message.data[0]) for shot in shots(recording, camera)]
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.bmp', '.PNG', '.tiff'])
+def test_a_folder_in_the_order_of_its_numbers(tmp_path, suffix):
+    folder = folder_of(tmp_path / 'pictures', suffix=suffix)
+    (folder / 'notes.txt').write_text('not a picture')
+    assert levels(folder) == [number * 10 for number in range(12)]
+
+
+def test_a_glob_and_a_single_picture(tmp_path):
+    folder = folder_of(tmp_path / 'pictures')
+    assert levels(f'{folder}/frame_1*.png') == [10, 100, 110]
+    assert levels(f'{tmp_path}/**/frame_?.png') == [number * 10 for number in range(10)]
+    assert levels(folder / 'frame_3.png') == [30]
+
+
+def test_a_picture_is_an_image_message_with_stamps_that_grow(tmp_path):
+    recording = open_recording(folder_of(tmp_path / 'pictures'))
+    messages = [record.message for record in recording.records()]
+    first = messages[0]
+    assert (first.height, first.width, first.encoding, first.step) == (6, 8, 'bgr8', 24)
+    stamps = [(message.header.stamp.sec, message.header.stamp.nanosec) for message in messages]
+    assert stamps == sorted(set(stamps))
+    assert recording.count('/image') == 12
+
+
+def test_a_picture_that_cannot_be_read_is_passed_over_and_named(tmp_path):
+    folder = folder_of(tmp_path / 'pictures')
+    (folder / 'frame_4.png').write_bytes(b'no picture')
+    (folder / 'frame_6.png').write_bytes(b'')
+    recording = open_recording(folder)
+    assert len(list(recording.records())) == 10
+    assert [name in ' '.join(recording.warnings) for name in ('frame_4.png', 'frame_6.png')]
+
+
+def test_a_folder_of_broken_pictures_is_named(tmp_path):
+    (tmp_path / 'broken.jpg').write_bytes(b'no picture')
+    with pytest.raises(RecordingError, match='no picture that OpenCV can read'):
+        find_cameras(open_recording(tmp_path))
+
+
+def test_a_pattern_that_matches_nothing_is_named(tmp_path):
+    with pytest.raises(RecordingError, match=r'nothing\*\.png does not exist'):
+        open_recording(f'{tmp_path}/nothing*.png')
+
+
+def video_of(path: Path, codec: str, count: int = 20) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 10, (64, 48))
+    assert writer.isOpened()
+    for number in range(count):
+        writer.write(np.full((48, 64, 3), number * 12, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize(('suffix', 'codec'), [
+    ('.avi', 'MJPG'), ('.mp4', 'mp4v'), ('.mkv', 'MJPG'), ('.odd', 'MJPG')])
+def test_a_video_at_its_own_times(tmp_path, suffix, codec):
+    path = video_of(tmp_path / f'drive{".avi" if suffix == ".odd" else suffix}', codec)
+    path = path.rename(path.with_suffix(suffix))
+    found = levels(path)
+    assert np.abs(np.array(found) - np.arange(20) * 12).max() < 8
+    times = [record.time for record in open_recording(path).records()]
+    assert np.abs(np.diff(times) - 10**8).max() < 2_000_000
+
+
+def test_a_video_that_breaks_off_is_read_up_to_there(tmp_path):
+    path = video_of(tmp_path / 'drive.mkv', 'MJPG')
+    path.write_bytes(path.read_bytes()[:path.stat().st_size * 3 // 4])
+    recording = open_recording(path)
+    count = sum(1 for _ in recording.records())
+    assert 4 < count < 20
+    assert not recording.warnings or f'{count} can be read' in recording.warnings[0]
+
+
+def test_a_file_that_is_no_video_is_named(tmp_path):
+    path = tmp_path / 'drive.mp4'
+    path.write_bytes(b'nothing of a video' * 100)
+    with pytest.raises(RecordingError, match=r'drive\.mp4 is not a video that OpenCV can read'):
+        open_recording(path)
