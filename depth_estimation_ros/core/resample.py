@@ -18,7 +18,7 @@ BITS = 22
 
 
 def _triangle(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.maximum(1 - np.abs(x), 0.0)
+    return np.asarray(np.maximum(1 - np.abs(x), 0.0))
 
 
 def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -128,11 +128,13 @@ def seeded(architecture: Architecture, seed: int = 0) -> nn.Module:
             nn.init.normal_(weight, std=0.3)
     for module in model.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-            nn.init.kaiming_normal_(module.weight).data.mul_(GAIN)
-            if module.bias is not None:
-                nn.init.uniform_(module.bias, -0.1, 0.1)
+            nn.init.kaiming_normal_(module.weight)
+            module.weight.data.mul_(GAIN)
+            if module.bias is None:
+                continue
+            nn.init.uniform_(module.bias, -0.1, 0.1)
             if getattr(module, 'out_channels', 0) == 1:
-                module.bias.data.fill_(1.0)  # or half of a map is cut off by a last ReLU
+                nn.init.ones_(module.bias)  # or half of a map is cut off by a last ReLU
     return model.eval().requires_grad_(False)
 
 

@@ -11,6 +11,7 @@ from .depth_anything import depth_anything
 from .depth_pro import depth_pro
 from .dpt import dpt
 from .glpn import glpn
+from .onnx import onnx
 from .prompt_depth_anything import prompt_depth_anything
 
 FAMILIES: dict[str, Callable[[Checkpoint, int, int], Family]] = {
@@ -18,6 +19,7 @@ FAMILIES: dict[str, Callable[[Checkpoint, int, int], Family]] = {
     'depth_pro': depth_pro,
     'dpt': dpt,
     'glpn': glpn,
+    'onnx': onnx,
     'prompt_depth_anything': prompt_depth_anything,
 }
 

@@ -49,7 +49,7 @@ class DepthPro:
     float32: tuple[str, ...] = ()
 
     def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
-        self.network, self.preprocessing = network, preprocessing
+        self.network, self.preprocessing = network.eval(), preprocessing
 
     def size(self, height: int, width: int) -> Size:
         """Return the one size at which the network sees images."""

@@ -18,7 +18,7 @@ class SingleImage:
 
     def __init__(self, network: nn.Module, preprocessing: Preprocessing, quantity: Quantity,
                  range: tuple[float, float] | None = None, float32: tuple[str, ...] = ()) -> None:
-        self.network, self.preprocessing = network, preprocessing
+        self.network, self.preprocessing = network.eval(), preprocessing
         self.quantity, self.range, self.float32 = quantity, range, float32
         self._resize = PilResizer()
 

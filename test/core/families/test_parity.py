@@ -133,7 +133,7 @@ def test_the_network_size_can_be_chosen(
     ('depth_pro', 96, 0), ('dpt_swinv2', 64, 64), ('dpt', 64, 96)])
 def test_a_size_that_a_network_cannot_see_is_refused(
         name: str, height: int, width: int, seeded_checkpoint: Load) -> None:
-    with pytest.raises(CheckpointError, match=r"network\.height"):
+    with pytest.raises(CheckpointError, match=r'network\.height'):
         load_family(seeded_checkpoint(name), height, width)
 
 
