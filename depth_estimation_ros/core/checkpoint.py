@@ -24,6 +24,18 @@ HUB_TIMEOUT = 5.0
 
 @dataclass(frozen=True)
 class Checkpoint:
+    """A checkpoint's files: where they lie and what they say; no weight is read yet."""
+
+    name: str
+    folder: Path
+    config: dict[str, Any]
+    """The parsed config.json."""
+    preprocessor: dict[str, Any]
+    """The parsed preprocessor_config.json."""
+
+
+@dataclass(frozen=True)
+class Loaded:
     """A loaded model in float32 on the CPU, its preprocessing, and where it came from."""
 
     name: str
@@ -40,7 +52,7 @@ class Checkpoint:
 
 
 def load_checkpoint(name: str, *, revision: str = 'main',
-                    local_files_only: bool = False) -> Checkpoint:
+                    local_files_only: bool = False) -> Loaded:
     """
     Load a ZoeDepth checkpoint: safetensors only, never remote code.
 
@@ -54,7 +66,7 @@ def load_checkpoint(name: str, *, revision: str = 'main',
     _check_is_metric(name, folder, config)
     model = _load_model(name, folder)
     preprocessing = _read_preprocessing(folder / 'preprocessor_config.json')
-    return Checkpoint(name, folder, model, preprocessing, _range(model.config))
+    return Loaded(name, folder, model, preprocessing, _range(model.config))
 
 
 def find_checkpoint(name: str, *, revision: str = 'main', local_files_only: bool = False) -> Path:

@@ -1,0 +1,110 @@
+"""The card of an ONNX file: what must be known of a network beside its weights."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import CheckpointError
+from .base import Quantity, Size
+from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+
+
+@dataclass(frozen=True)
+class Card:
+    """What must be known of a network beside its file: ``network.yaml`` for ``network.onnx``."""
+
+    quantity: Quantity
+    """metres, inverse_depth or relative_depth."""
+    height: int
+    """Rows that the network sees."""
+    width: int
+    """Columns that the network sees."""
+    licence: str
+    """Of the weights."""
+    source: str
+    """Where the file and the numbers of the card come from."""
+    range: tuple[float, float] | None = None
+    """The nearest and farthest depth in metres that it was trained for."""
+    keep_aspect_ratio: bool = False
+    """Fit the shorter change of side, as DPT does; for networks with free sides."""
+    multiple: int = 1
+    """What the sides are multiples of, where the aspect ratio is kept."""
+    kernel: str = 'bicubic'
+    """'bilinear' or 'bicubic', as PIL resizes."""
+    factor: float = 1 / 255
+    """What each grey level is multiplied by."""
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    output: str = ''
+    """The name of the network's output; empty takes the first."""
+    reference_focal_length: float = 0.0
+    """Where set, metres are the output times the focal length, in pixels of the network's input,
+    over this."""
+
+    @classmethod
+    def read(cls, path: Path) -> Card:
+        """
+        Read a card.
+
+        :raises CheckpointError: naming what is missing, unknown or of the wrong kind.
+        """
+        try:
+            content = yaml.safe_load(path.read_text())
+        except OSError as error:
+            raise CheckpointError(
+                f"'{path}' cannot be read ({error.strerror}): an ONNX model needs a card of this "
+                'name, which says what its numbers mean; config/cards holds examples') from error
+        except yaml.YAMLError as error:
+            raise CheckpointError(f"'{path}' is not valid YAML: {error}") from error
+        try:
+            return cls._checked(content)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"'{path}' cannot be used: {error}") from error
+
+    @classmethod
+    def _checked(cls, content: Any) -> Card:
+        if not isinstance(content, dict):
+            raise TypeError('it holds no names with values')
+        known = {field.name: field for field in fields(cls)}
+        unknown = sorted(set(content) - set(known))
+        missing = sorted(name for name, field in known.items()
+                         if field.default is MISSING and name not in content)
+        if unknown or missing:
+            raise ValueError('; '.join(
+                f'{what} {", ".join(names)}' for what, names in
+                (('it lacks', missing), ('it has unknown', unknown)) if names))
+        values: dict[str, Any] = {
+            name: tuple(map(float, value)) if isinstance(value, list) else value
+            for name, value in content.items()}
+        quantities = {quantity.name.lower(): quantity for quantity in Quantity}
+        if values['quantity'] not in quantities:
+            raise ValueError(f"quantity is '{values['quantity']}', which is none of "
+                             f'{", ".join(quantities)}')
+        values['quantity'] = quantities[values['quantity']]
+        card = cls(**values)
+        card._check_numbers()
+        return card
+
+    def _check_numbers(self) -> None:
+        """Raise ValueError where a number cannot be."""
+        for name in ('height', 'width', 'multiple'):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f'{name} is {value!r}, not a whole number above 0')
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError('mean and std must be three numbers each, those of std above 0')
+        if self.kernel not in ('bilinear', 'bicubic'):
+            raise ValueError(f"kernel is '{self.kernel}', neither bilinear nor bicubic")
+        if self.range is not None and not 0 <= self.range[0] < self.range[1]:
+            raise ValueError(f'range is {list(self.range)}, not near and far in metres')
+
+    def preprocessing(self) -> Preprocessing:
+        """Return how an image becomes the network's input."""
+        return Preprocessing(
+            size=Size(self.height, self.width), kernel=self.kernel, multiple=self.multiple,
+            keep_aspect_ratio=self.keep_aspect_ratio, factor=self.factor, mean=self.mean,
+            std=self.std)

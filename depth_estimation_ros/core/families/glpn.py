@@ -1,0 +1,48 @@
+"""GLPN: a light network that gives metres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import GLPNForDepthEstimation
+
+from ..checkpoint import Checkpoint
+from ..errors import ImageError
+from ..weights import load_model
+from .base import Family, Quantity, Size
+from .preprocessing import KERNELS, Preprocessing
+from .single_image import PredictedDepth, SingleImage
+
+
+@dataclass(frozen=True)
+class Floored(Preprocessing):
+    """Sides rounded down to a multiple, where no size is asked for."""
+
+    def resized(self, height: int, width: int) -> Size:
+        """Return the size that an image is resized to; :raises ImageError: if it is too small."""
+        if self.size is not None:
+            return super().resized(height, width)
+        size = Size(*(side // self.multiple * self.multiple for side in (height, width)))
+        if not min(size):
+            raise ImageError(f'image of {width}x{height} pixels is too small: the network needs '
+                             f'{self.multiple} in each direction')
+        return size
+
+
+def glpn(checkpoint: Checkpoint, height: int, width: int) -> Family:
+    """
+    Load a checkpoint.
+
+    :param height: rows that the network sees; 0 takes the image's, rounded down.
+    :param width: columns, likewise.
+    :raises CheckpointError: when it cannot be loaded.
+    """
+    config: dict[str, Any] = checkpoint.preprocessor
+    model = load_model(GLPNForDepthEstimation, checkpoint)
+    preprocessing = Floored(
+        size=None, kernel=KERNELS[config.get('resample', 2)],
+        multiple=int(config.get('size_divisor', 32)))
+    return SingleImage(
+        PredictedDepth(model), preprocessing.resized_to(height, width, preprocessing.multiple),
+        Quantity.METRES, (0.0, float(model.config.max_depth)))

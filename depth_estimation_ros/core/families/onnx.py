@@ -1,0 +1,117 @@
+"""A network of one's own: an ONNX file, and a card beside it that says what its numbers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..backends import load_openvino
+from ..checkpoint import Checkpoint
+from ..errors import CheckpointError
+from ..frame import Frame
+from .base import Family, Quantity, Result
+from .card import Card
+from .single_image import SingleImage
+
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""From pixels, float32 N×3×H×W, to the wanted output."""
+
+
+class Network(nn.Module):
+    """An ONNX file run by OpenVINO or ONNX Runtime, one image after the other."""
+
+    anchor: Tensor
+
+    def __init__(self, path: Path, output: str) -> None:
+        """:raises CheckpointError: when neither runtime can load the file."""
+        super().__init__()
+        self.register_buffer('anchor', torch.zeros(1), persistent=False)
+        self._run = _session(path, output)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor]:
+        """Map normalised pixels, N×3×H×W, to the network's numbers, N×h×w."""
+        images = pixels.float().cpu().numpy()
+        maps = np.concatenate([self._run(image[None]) for image in images])
+        return (torch.from_numpy(maps.reshape(len(maps), *maps.shape[-2:])).to(pixels.device),)
+
+
+class OnnxModel(SingleImage):
+    """An ONNX file by its card."""
+
+    def __init__(self, network: Network, card: Card) -> None:
+        super().__init__(network, card.preprocessing(), card.quantity, card.range)
+        self._reference = card.reference_focal_length
+
+    def result(self, outputs: tuple[Tensor, ...], frame: Frame) -> Result:
+        """Bring the map to the image's size; without the focal length it needs, it is relative."""
+        result = super().result(outputs, frame)
+        if not self._reference:
+            return result
+        if frame.focal_length is None:
+            return Result(result.depth, Quantity.RELATIVE_DEPTH)
+        height, width = frame.image.shape[:2]
+        focal_length = frame.focal_length * self.size(height, width).width / width
+        return Result(result.depth * (focal_length / self._reference), result.quantity)
+
+
+def onnx(checkpoint: Checkpoint, height: int, width: int) -> Family:
+    """
+    Load an ONNX file with its card.
+
+    :param height: rows that the network sees; 0 takes the card's.
+    :param width: columns, likewise.
+    :raises CheckpointError: when the file or its card cannot be used.
+    """
+    card = Card.read(checkpoint.folder.with_suffix('.yaml'))
+    if height or width:
+        raise CheckpointError(f"'{checkpoint.name}' sees images at the size of its card: set "
+                              "'network.height' and 'network.width' to 0")
+    return OnnxModel(Network(checkpoint.folder, card.output), card)
+
+
+def _session(path: Path, output: str) -> Run:
+    """Return what runs the file: ONNX Runtime where it has a GPU's provider, else OpenVINO."""
+    failures = []
+    for name, load in _runtimes():
+        try:
+            return load(path, output)
+        except Exception as error:  # of a runtime's own kinds; the last one's reason is told
+            failures.append(f'{name}: {(str(error).strip() or repr(error)).splitlines()[0]}')
+    raise CheckpointError(f"'{path}' cannot be loaded: " + ('; '.join(failures) or (
+        'neither OpenVINO nor ONNX Runtime is installed: pip install openvino')))
+
+
+def _runtimes() -> list[tuple[str, Callable[[Path, str], Run]]]:
+    """Return the runtimes that are installed, the best first."""
+    runtimes: list[tuple[str, Callable[[Path, str], Run]]] = []
+    if find_spec('openvino'):
+        runtimes.append(('OpenVINO', _openvino))
+    if find_spec('onnxruntime'):
+        import onnxruntime
+        gpu = 'CUDAExecutionProvider' in onnxruntime.get_available_providers()
+        runtimes.insert(0 if gpu else len(runtimes), ('ONNX Runtime', _onnxruntime))
+    return runtimes
+
+
+def _openvino(path: Path, output: str) -> Run:
+    compiled = load_openvino().Core().compile_model(path, 'CPU', {
+        'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': torch.get_num_threads()})
+    port = compiled.output(output or 0)
+    return lambda pixels: np.array(compiled({0: pixels})[port])
+
+
+def _onnxruntime(path: Path, output: str) -> Run:
+    import onnxruntime
+    wanted = ('TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider')
+    available = onnxruntime.get_available_providers()
+    session = onnxruntime.InferenceSession(
+        str(path), providers=[name for name in wanted if name in available])
+    name = session.get_inputs()[0].name
+    outputs = [output or session.get_outputs()[0].name]
+    return lambda pixels: np.asarray(session.run(outputs, {name: pixels})[0])

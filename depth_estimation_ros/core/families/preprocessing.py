@@ -1,0 +1,153 @@
+"""``preprocessor_config.json`` as DPT's image processor and its kin read it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import CheckpointError, ImageError
+from ..resample import PilResizer, resize_depth
+from .base import Size
+
+KERNELS = {2: 'bilinear', 3: 'bicubic'}
+"""PIL's numbers of the resampling kernels."""
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+MAX_AREA_RATIO = 6.0
+"""The largest network input, as a multiple of the checkpoint's own, that an image may ask for."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pixels become the network's input: resize, rescale, normalise, pad."""
+
+    size: Size | None
+    """What the image is resized to; None leaves it as it is."""
+    kernel: str = 'bicubic'
+    keep_aspect_ratio: bool = False
+    multiple: int = 1
+    """What the sides of the resized image are multiples of."""
+    divisor: int = 1
+    """What the sides are padded to a multiple of, with zeros, evenly on both sides."""
+    factor: float = 1 / 255
+    """What each grey level is multiplied by."""
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Preprocessing:
+        """
+        Read the settings of ``DPTImageProcessor``.
+
+        :param config: the parsed preprocessor_config.json.
+        :raises CheckpointError: when it asks for something that this does not do.
+        """
+        resample = config.get('resample', 3)
+        if resample not in KERNELS:
+            raise CheckpointError(f'preprocessor_config.json asks for resample {resample}; '
+                                  f'supported are {", ".join(map(str, KERNELS))}')
+        size = config.get('size', {'height': 384, 'width': 384})
+        size = size if isinstance(size, dict) else {'height': size, 'width': size}
+        normalise = config.get('do_normalize', True)
+        return cls(
+            size=Size(int(size['height']), int(size['width'])) if config.get(
+                'do_resize', True) else None,
+            kernel=KERNELS[resample],
+            keep_aspect_ratio=bool(config.get('keep_aspect_ratio', False)),
+            multiple=int(config.get('ensure_multiple_of', 1)),
+            divisor=int(config.get('size_divisor') or 1) if config.get('do_pad') else 1,
+            factor=float(config.get('rescale_factor', 1 / 255)) if config.get(
+                'do_rescale', True) else 1.0,
+            mean=tuple(config.get('image_mean', IMAGENET_MEAN)) if normalise else (0.0,) * 3,
+            std=tuple(config.get('image_std', IMAGENET_STD)) if normalise else (1.0,) * 3)
+
+    def resized_to(self, height: int, width: int, multiple: int) -> Preprocessing:
+        """
+        Return the settings for a network size that a user asks for.
+
+        :param height: rows; 0 leaves them to the checkpoint.
+        :param width: columns, likewise.
+        :param multiple: what the network needs the sides to be multiples of.
+        """
+        if not height and not width:
+            return self
+        own = self.size or Size(480, 640)
+        return replace(self, size=Size(height or own.height, width or own.width),
+                       multiple=max(self.multiple, multiple))
+
+    def resized(self, height: int, width: int) -> Size:
+        """
+        Return the size that an image is resized to.
+
+        :raises ImageError: when it is too small or too elongated.
+        """
+        if self.size is None:
+            return Size(height, width)
+        scale_height, scale_width = self.size.height / height, self.size.width / width
+        if self.keep_aspect_ratio:
+            if abs(1 - scale_width) < abs(1 - scale_height):
+                scale_height = scale_width
+            else:
+                scale_width = scale_height
+        size = Size(self._rounded(scale_height * height), self._rounded(scale_width * width))
+        limit = MAX_AREA_RATIO * self.size.height * self.size.width
+        if not min(size) or size.height * size.width > limit:
+            raise ImageError(f'image of {width}x{height} pixels is too elongated: the network '
+                             f'would see it at {size}')
+        return size
+
+    def padded(self, size: Size) -> Size:
+        """Return the size of an image that was resized to ``size`` after padding."""
+        return Size(*(math.ceil(side / self.divisor) * self.divisor for side in size))
+
+    def pixels(self, image: Tensor, resize: PilResizer) -> Tensor:
+        """
+        Turn an image into the network's input.
+
+        :param image: uint8 RGB, H×W×3.
+        :return: float32, 3×height×width.
+        """
+        size = self.resized(*image.shape[:2])
+        planes = resize(image.permute(2, 0, 1).contiguous(), size, self.kernel)
+        return functional.pad(self.normalised(planes), self._border(size))
+
+    def normalised(self, planes: Tensor) -> Tensor:
+        """
+        Rescale and normalise.
+
+        :param planes: uint8, 3×H×W.
+        :return: float32, 3×H×W.
+        """
+        return torch.stack([plane.float().sub_(mean / self.factor).mul_(self.factor / std)
+                            for plane, mean, std in zip(planes, self.mean, self.std, strict=True)])
+
+    def depth(self, values: Tensor, height: int, width: int) -> Tensor:
+        """
+        Bring the network's output for one image to the image's size, without the padding.
+
+        :param values: float32, h×w, for the padded image.
+        :return: float32, height×width.
+        """
+        size = self.resized(height, width)
+        left, right, top, bottom = self._border(size)
+        if not any((left, right, top, bottom)):
+            return resize_depth(values, (height, width))
+        padded = self.padded(size)
+        whole = resize_depth(values, padded)[top:padded.height - bottom, left:padded.width - right]
+        return whole if size == (height, width) else resize_depth(whole, (height, width))
+
+    def _border(self, size: Size) -> tuple[int, int, int, int]:
+        """Return the padding at left, right, top and bottom."""
+        padded = self.padded(size)
+        rows, columns = padded.height - size.height, padded.width - size.width
+        return columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
+
+    def _rounded(self, side: float) -> int:
+        return round(side / self.multiple) * self.multiple
+

@@ -1,0 +1,23 @@
+"""What goes into an estimate: an image, and what is known of the camera that took it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+Depth = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image and what a family of models may use beside it."""
+
+    image: Image
+    """uint8 RGB, H×W×3."""
+    focal_length: float | None = None
+    """fx in pixels of ``image``; None where the camera's calibration is not known."""
+    prompt: Depth | None = None
+    """Another sensor's depth of the same view in metres, of any size; NaN and Inf are unknown."""

@@ -1,0 +1,119 @@
+"""A model of one's own: our own exports read back through a card; cards that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from depth_estimation_ros.core.checkpoint import Checkpoint
+from depth_estimation_ros.core.errors import CheckpointError
+from depth_estimation_ros.core.families import load_family
+from depth_estimation_ros.core.families.base import Quantity
+from depth_estimation_ros.core.families.card import Card
+from depth_estimation_ros.core.frame import Frame
+
+from .test_parity import estimate, picture
+
+module = import_module('depth_estimation_ros.core.families.onnx')
+
+CARD: dict[str, Any] = {
+    'quantity': 'metres', 'height': 70, 'width': 98, 'licence': 'Apache-2.0',
+    'source': 'exported by this test', 'range': [0.0, 20.0], 'output': 'depth'}
+
+
+def checkpoint(path: Path) -> Checkpoint:
+    return Checkpoint(str(path), path, {'model_type': 'onnx'}, {})
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory: pytest.TempPathFactory,
+             seeded_checkpoint: Callable[[str], Checkpoint]) -> tuple[Path, Any]:
+    """Return an ONNX file and the family whose network it is."""
+    family = load_family(seeded_checkpoint('depth_anything_metric'), 70, 98)
+    family.preprocessing = Card.read(_card(tmp_path_factory.mktemp('card'))).preprocessing()  # type: ignore[attr-defined]
+    path = tmp_path_factory.mktemp('onnx') / 'network.onnx'
+    pixels = torch.zeros(1, 3, 70, 98)
+    with torch.no_grad():
+        family.network(pixels)  # which records the position encodings of the size
+        torch.onnx.export(family.network, (pixels,), path, dynamo=True, input_names=['pixels'],
+                          output_names=['depth'], verbose=False)
+    return path, family
+
+
+def _card(folder: Path, **changes: Any) -> Path:
+    path = folder / 'network.yaml'
+    path.write_text(yaml.safe_dump({**CARD, **changes}))
+    return path
+
+
+@pytest.mark.parametrize('runtime', ['_openvino', '_onnxruntime'])
+def test_an_exported_network_gives_the_same_depth(
+        exported: tuple[Path, Any], runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, family = exported
+    _card(path.parent)
+    monkeypatch.setattr(module, '_runtimes', lambda: [(runtime, getattr(module, runtime))])
+    own = load_family(checkpoint(path))
+    frame = Frame(picture(640, 480))
+    assert own.quantity is Quantity.METRES and own.range == (0.0, 20.0)
+    assert own.size(480, 640) == (70, 98)
+    torch.testing.assert_close(estimate(own, frame).depth, estimate(family, frame).depth,
+                               rtol=1e-5, atol=1e-5)
+
+
+def test_a_focal_length_scales_what_the_card_says_it_scales(exported: tuple[Path, Any]) -> None:
+    path, _ = exported
+    image = picture(640, 480)
+    _card(path.parent)
+    plain = estimate(load_family(checkpoint(path)), Frame(image)).depth
+    _card(path.parent, reference_focal_length=300)
+    own = load_family(checkpoint(path))
+    unknown, known = estimate(own, Frame(image)), estimate(own, Frame(image, focal_length=600.0))
+    assert unknown.quantity is Quantity.RELATIVE_DEPTH
+    assert known.quantity is Quantity.METRES
+    torch.testing.assert_close(known.depth, plain * (600 * 98 / 640 / 300))
+
+
+@pytest.mark.parametrize(('changes', 'reason'), [
+    ({'quantity': 'feet'}, "quantity is 'feet'.*metres, inverse_depth, relative_depth"),
+    ({'height': 0}, 'height is 0'), ({'width': '98'}, "width is '98'"),
+    ({'std': [1.0, 0.0, 1.0]}, 'std'), ({'kernel': 'lanczos'}, 'lanczos'),
+    ({'range': [5.0, 1.0]}, 'range'), ({'colour': 'bgr'}, 'unknown colour'),
+    ({'mean': ['a', 'b', 'c']}, 'cannot be used')])
+def test_a_card_that_cannot_be_used_is_named(
+        changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=reason):
+        Card.read(_card(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(('text', 'reason'), [
+    (None, 'needs a card'), ('a: [', 'not valid YAML'), ('just words', 'no names'),
+    ('quantity: metres', 'it lacks height, licence, source, width')])
+def test_a_file_that_is_no_card_is_named(text: str | None, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / 'network.yaml'
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(CheckpointError, match=reason):
+        Card.read(path)
+
+
+def test_a_file_that_no_runtime_reads_is_named(tmp_path: Path) -> None:
+    path = tmp_path / 'network.onnx'
+    path.write_bytes(np.arange(99, dtype=np.uint8).tobytes())
+    _card(tmp_path)
+    with pytest.raises(CheckpointError, match=r'network\.onnx.*OpenVINO.*ONNX Runtime'):
+        load_family(checkpoint(path))
+
+
+@pytest.mark.parametrize('path', sorted(
+    (Path(__file__).resolve().parents[3] / 'config' / 'cards').glob('*.yaml')),
+    ids=lambda path: path.stem)
+def test_the_cards_of_the_package_can_be_read(path: Path) -> None:
+    card = Card.read(path)
+    assert card.licence and 'http' in card.source
