@@ -79,7 +79,7 @@ GOOD = image(4, 6)
 
 def serve(worker: Worker, camera: Camera, message) -> None:
     """Deliver one frame and wait until it is accounted for."""
-    camera.tally.receive()
+    camera.statistics.receive()
     worker.deliver(Frame(camera, message, 0.0, 0.0))
     camera.settled()
 
