@@ -85,7 +85,8 @@ class Calibration:
             fitting = whole
         else:
             fitting = whole._resized(size)
-        return replace(fitting, size=size, offset=(0, 0), roi=(0, 0), binning=(1, 1))
+        return replace(
+            fitting._without_nan(), size=size, offset=(0, 0), roi=(0, 0), binning=(1, 1))
 
     @property
     def _window(self) -> Size:

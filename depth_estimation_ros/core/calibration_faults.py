@@ -33,8 +33,9 @@ def calibration_faults(calibration: Calibration, size: Size, *, rectified: bool)
         return [f'camera_info holds a K that is not finite: {CALIBRATE}']
     if not calibration.is_calibrated:
         return [f'camera_info says that the camera is not calibrated (K is zero): {CALIBRATE}']
-    return [*_size_faults(calibration, size), *_lens_faults(calibration),
-            *_distortion_faults(calibration, rectified), *_projection_faults(calibration)]
+    lens = list(_lens_faults(calibration))
+    return [*_size_faults(calibration, size), *lens, *_distortion_faults(calibration, rectified),
+            *([] if lens else _projection_faults(calibration))]
 
 
 def _size_faults(calibration: Calibration, size: Size) -> Iterator[str]:

@@ -23,24 +23,22 @@ def seconds(stamp: Any) -> float:
 @dataclass
 class RateLimit:
     """
-    Admits at most so many frames a second, by their capture stamps.
+    Admits at most so many frames a second, by the capture stamps since the last one served.
 
-    Where stamps do not move, jump back or jump ahead, the time between arrivals counts instead:
-    time as it is seen here never stands still, so no camera is locked out.
+    Where stamps stand still, jump back or jump ahead, the time between arrivals counts instead,
+    so that no camera is locked out.
     """
 
     max_rate: float = 0.0
     """Hz; 0 admits every frame."""
-    _time: float = 0.0
-    """Seconds since the first frame."""
-    _due: float = 0.0
-    """The time from which the next frame is admitted."""
-    _last: tuple[float, float] | None = None
-    """The last frame's stamp and arrival."""
+    _served: tuple[float, float] | None = None
+    """The stamp and the arrival of the last frame served."""
+    _wait: float = 0.0
+    """Seconds after it from which the next one is due."""
 
     def reset(self) -> None:
         """Forget the frames so far: the next one is admitted."""
-        self._time, self._due, self._last = 0.0, 0.0, None
+        self._served = None
 
     def admits(self, stamp: float, arrival: float) -> bool:
         """
@@ -49,22 +47,21 @@ class RateLimit:
         :param stamp: seconds of the capture.
         :param arrival: seconds on a clock that only goes forward.
         """
-        self._time += self._step(stamp, arrival)
-        self._last = stamp, arrival
         if not self.max_rate:
             return True
-        period = 1 / self.max_rate
-        self._due = min(self._due, self._time + 1.25 * period)  # a higher rate counts at once
-        if self._time < self._due - 0.25 * period:  # a camera at just this rate jitters
-            return False
-        self._due = max(self._due + period, self._time)
+        period, late = 1 / self.max_rate, 0.0
+        if self._served is not None:
+            late = self._elapsed(stamp, arrival) - min(self._wait, 1.25 * period)
+            if late < -0.25 * period:  # a camera at just this rate jitters
+                return False
+        self._served = stamp, arrival
+        self._wait = period - late if late < period else period
         return True
 
-    def _step(self, stamp: float, arrival: float) -> float:
-        """Return the seconds since the last frame, by stamps where they are credible."""
-        if self._last is None:
-            return 0.0
-        captured, arrived = stamp - self._last[0], arrival - self._last[1]
+    def _elapsed(self, stamp: float, arrival: float) -> float:
+        """Return the seconds since the last frame served, by stamps where they are credible."""
+        assert self._served is not None
+        captured, arrived = stamp - self._served[0], arrival - self._served[1]
         credible = arrived / CREDIBLE <= captured <= max(BURST, arrived * CREDIBLE)
         return captured if captured > 0 and credible else arrived
 
