@@ -145,11 +145,11 @@ def _ask_hub(name: str, revision: str) -> None:
 
     Thread(target=ask, daemon=True).start()
     try:
-        refusal = answers.get(timeout=2 * HUB_TIMEOUT)
+        failure = answers.get(timeout=2 * HUB_TIMEOUT)
     except Empty:
         raise TimeoutError(f'no answer within {2 * HUB_TIMEOUT:.0f} s') from None
-    if refusal:
-        raise ConnectionError(refusal)
+    if failure:
+        raise ConnectionError(failure)
 
 
 def _not_found(name: str, revision: str, missing: list[str], reason: str) -> str:
