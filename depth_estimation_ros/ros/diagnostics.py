@@ -25,6 +25,9 @@ SILENT_AFTER = 2.0
 MANY_DROPS = 0.5
 """The share of frames dropped for a fault, within a second, that is worth a WARN."""
 
+NO_CLOCK = ('use_sim_time is set, but no /clock has come: play the bag with --clock, start the '
+            'simulator, or leave use_sim_time out')
+
 IDLE = {UNWANTED: 'idle: nobody subscribes', PAUSED: 'paused by the enable service'}
 """What a camera does whose frames are dropped for these reasons."""
 
@@ -51,7 +54,7 @@ class CameraWatch:
         """
         Return the camera's status.
 
-        :param now: seconds on the node's clock.
+        :param now: seconds on the node's clock; 0 before the first /clock.
         :param period: seconds since the last call.
         :param faults: what is wrong with the camera's topics, each in a sentence.
         """
@@ -59,7 +62,7 @@ class CameraWatch:
         if self.heard is None or summary.received > before.received or now < self.heard:
             self.heard = now
         self.before = summary
-        faults = [*faults, *_blank_depth(summary, before)]
+        faults = [*([] if now else [NO_CLOCK]), *faults, *_blank_depth(summary, before)]
         self._log(faults)
         level, problem = self._problem(summary, before, now)
         if faults:

@@ -79,7 +79,7 @@ class StampWatch:
         Check a frame's stamp; a jump back, as of a bag that loops, is no fault.
 
         :param stamp: the builtin_interfaces/Time of the capture.
-        :param now: seconds on the node's clock.
+        :param now: seconds on the node's clock; 0 before the first /clock.
         """
         self.fault = self._fault(stamp, now)
         self.last = seconds(stamp)
@@ -91,10 +91,7 @@ class StampWatch:
         if stamp.sec < 0 or stamp.nanosec >= 10**9:
             return (f'the stamp {stamp.sec} s {stamp.nanosec} ns is no time: the camera driver '
                     'must keep sec at 0 or more and nanosec below 10^9')
-        if now == 0:
-            return ('use_sim_time is set, but no /clock has come: play the bag with --clock, '
-                    'start the simulator, or leave use_sim_time out')
-        if ahead > AHEAD:
+        if now and ahead > AHEAD:
             return (f'the images are stamped {ahead:.1f} s in the future: set the clocks of '
                     'both hosts by one source (chrony); with use_sim_time set it on the camera '
                     'too, and see that /clock goes on')

@@ -169,6 +169,14 @@ def test_a_fault_of_the_topics_is_logged_once_whatever_its_numbers(second: Secon
         '/front/image: stamped 0.2 s in the future', '/front/image: no frame_id']
 
 
+def test_simulated_time_without_a_clock_is_a_warning_with_images_or_without(
+        second: Second) -> None:
+    second.now = -1.0
+    status = second.status()
+    assert status.level == WARN and 'no /clock has come' in status.message
+    assert second.frames(published=1).status().level == OK
+
+
 def test_the_model_is_ok_until_the_core_warns() -> None:
     known = {'model': 'demo', 'device': 'cpu (2 threads)', 'device_mb': 12}
     status = model_status('node: model', known, '')

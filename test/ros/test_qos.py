@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -57,15 +59,14 @@ POLICIES = {
 
 
 def profiles(node: LifecycleNode) -> dict[str, QoSProfile]:
-    """Return the QoS of each topic of two cameras, as their publishers and subscriptions have."""
+    """Return a copy of the QoS of each topic of two cameras."""
     cameras = [Camera(node, name, transport='raw', deliver=lambda frame: None)
                for name in ('front', 'rear')]
     for camera in cameras:
         camera.subscribe()
     ends = {**{end.topic_name: end for end in node.publishers},
             **{end.topic_name: end for end in node.subscriptions}}
-    found = {topic: ends[f'/{name}/{topic[len(name) + 2:]}'].qos_profile
-             for name in ('front', 'rear')
+    found = {topic: copy.copy(ends[topic].qos_profile) for name in ('front', 'rear')
              for topic in (f'/{name}/{end}' for end in OUTPUTS + INPUTS)}
     for camera in cameras:
         camera.close()
