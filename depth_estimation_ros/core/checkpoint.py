@@ -18,6 +18,9 @@ from .errors import CheckpointError
 from .transforms import Preprocessing
 
 FILES = ('config.json', 'preprocessor_config.json', '*.safetensors', '*.safetensors.index.json')
+WEIGHTS = 'model.safetensors'
+"""The file that transformers loads; a large model has an index and shards instead."""
+
 HUB_TIMEOUT = 5.0
 """Seconds to wait for the hub's answer; a robot without network must not hang at start."""
 
@@ -85,19 +88,53 @@ def find_checkpoint(name: str, *, revision: str = 'main', local_files_only: bool
         raise CheckpointError(f"model '{name}': there is no such folder (looked for "
                               f'{folder.absolute()})')
     wanted = {'repo_id': name, 'revision': revision, 'allow_patterns': list(FILES)}
-    try:
-        return _complete(Path(snapshot_download(**wanted, local_files_only=True)))
-    except (OSError, ValueError) as error:
-        if local_files_only:
-            raise CheckpointError(_not_found(
-                name, revision, 'local_files_only forbids to ask the hub')) from error
+    cached = _cached(wanted)
+    missing = missing_files(cached) if cached else []
+    if cached and not missing:
+        return cached
+    if local_files_only:
+        raise CheckpointError(_not_found(
+            name, revision, missing, 'local_files_only forbids to ask the hub'))
     try:
         _ask_hub(name, revision)
         return _complete(Path(snapshot_download(**wanted, etag_timeout=HUB_TIMEOUT)))
     except Exception as error:  # of the hub's library or the HTTP library below it; many kinds
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise CheckpointError(_not_found(
-            name, revision, f'{constants.ENDPOINT} does not give it: {reason}')) from error
+            name, revision, missing,
+            f'{constants.ENDPOINT} does not give it: {reason}')) from error
+
+
+def missing_files(folder: Path) -> list[str]:
+    """
+    Return the names of the files that a checkpoint's folder lacks.
+
+    A link whose file is gone, as after an interrupted download, counts as missing.
+    """
+    names = ('config.json', 'preprocessor_config.json')
+    return [*(name for name in names if not (folder / name).is_file()), *_missing_weights(folder)]
+
+
+def _missing_weights(folder: Path) -> list[str]:
+    index = folder / f'{WEIGHTS}.index.json'
+    if (folder / WEIGHTS).is_file():
+        return []
+    if index.is_file():
+        shards = _read_json(index).get('weight_map')
+        if not isinstance(shards, dict):
+            raise CheckpointError(f'{index} holds no weight_map')
+        return sorted(name for name in set(map(str, shards.values()))
+                      if not (folder / name).is_file())
+    return [index.name if any(folder.glob('model-*-of-*.safetensors')) else WEIGHTS]
+
+
+def _cached(wanted: dict[str, Any]) -> Path | None:
+    """Return the snapshot in the cache, whole or not; None where there is none."""
+    try:
+        return Path(snapshot_download(**wanted, local_files_only=True))
+    except (OSError, ValueError) as error:
+        partial = getattr(error, 'snapshot_path', None)  # of IncompleteSnapshotError, since 1.22
+        return Path(partial) if partial else None
 
 
 def _expanded(name: str) -> Path:
@@ -120,22 +157,24 @@ def _ask_hub(name: str, revision: str) -> None:
 
     Thread(target=ask, daemon=True).start()
     try:
-        refusal = answers.get(timeout=2 * HUB_TIMEOUT)
+        failure = answers.get(timeout=2 * HUB_TIMEOUT)
     except Empty:
         raise TimeoutError(f'no answer within {2 * HUB_TIMEOUT:.0f} s') from None
-    if refusal:
-        raise ConnectionError(refusal)
+    if failure:
+        raise ConnectionError(failure)
 
 
-def _not_found(name: str, revision: str, reason: str) -> str:
-    return (f"model '{name}' (revision '{revision}') is not in the cache "
-            f'{constants.HF_HUB_CACHE}, and {reason}. Fetch it on a machine with network: '
-            f'hf download {name} --revision {revision}')
+def _not_found(name: str, revision: str, missing: list[str], reason: str) -> str:
+    where = f'the cache {constants.HF_HUB_CACHE}'
+    state = f'lacks {", ".join(missing)} in {where}' if missing else f'is not in {where}'
+    return (f"model '{name}' (revision '{revision}') {state}, and {reason}. Fetch it on a machine "
+            f'with network: hf download {name} --revision {revision}')
 
 
 def _complete(folder: Path) -> Path:
-    if not list(folder.glob('*.safetensors')):
-        raise FileNotFoundError(f'{folder} holds no safetensors file')
+    missing = missing_files(folder)
+    if missing:
+        raise FileNotFoundError(f'{folder} still lacks {", ".join(missing)}')
     return folder
 
 
@@ -171,9 +210,14 @@ def _check_is_metric(name: str, folder: Path, config: dict[str, Any]) -> None:
 
 
 def _load_model(name: str, folder: Path) -> nn.Module:
-    if not list(folder.glob('*.safetensors')):
-        raise CheckpointError(f"model '{name}': {folder} holds no *.safetensors file; pickled "
-                              f'weights (*.bin) are not loaded')
+    missing = _missing_weights(folder)
+    if missing == [WEIGHTS]:
+        raise CheckpointError(f"model '{name}': {folder} holds no *.safetensors file to load "
+                              f'({WEIGHTS}, or an index and its shards); pickled weights (*.bin) '
+                              'are not loaded')
+    if missing:
+        raise CheckpointError(f"model '{name}': {folder} lacks {', '.join(missing)}: fetch the "
+                              'checkpoint again, with every file of it')
     transformers_logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -183,7 +227,8 @@ def _load_model(name: str, folder: Path) -> nn.Module:
     except Exception as error:  # of transformers, safetensors and what they call; many kinds
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise CheckpointError(f"model '{name}': {folder} cannot be loaded: {reason}. Fetch it "
-                              f'again, or check the disk') from error
+                              'again (hf download --force-download), or check the disk'
+                              ) from error
     lost = sorted([*report['missing_keys'], *map(_key, report['mismatched_keys'])])
     if lost:
         raise CheckpointError(f"model '{name}': {folder} lacks {len(lost)} of the weights that "

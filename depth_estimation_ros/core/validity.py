@@ -15,3 +15,10 @@ def apply_range(depth: NDArray[np.float32], near: float, far: float) -> NDArray[
     depth[depth < near] = -np.inf
     depth[depth > far] = np.inf
     return depth
+
+
+def unknown_share(depth: NDArray[np.float32]) -> float:
+    """Return the share of pixels that are NaN; quick where there are none."""
+    if not np.isnan(depth.min()):
+        return 0.0
+    return float(np.count_nonzero(np.isnan(depth)) / depth.size)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from .tally import DEACTIVATED, PAUSED, RATE_LIMITED, REPLACED, UNWANTED, Summary
+from .frame_statistics import (
+    BLANK_SHARE,
+    DEACTIVATED,
+    PAUSED,
+    RATE_LIMITED,
+    REPLACED,
+    UNWANTED,
+    Summary,
+)
 
 SILENT_AFTER = 2.0
 """Seconds without a frame after which a camera is called silent."""
@@ -15,78 +25,107 @@ SILENT_AFTER = 2.0
 MANY_DROPS = 0.5
 """The share of frames dropped for a fault, within a second, that is worth a WARN."""
 
-RESTING = {UNWANTED: 'resting: nobody subscribes', PAUSED: 'paused by the enable service'}
+NO_CLOCK = ('use_sim_time is set, but no /clock has come: play the bag with --clock, start the '
+            'simulator, or leave use_sim_time out')
+
+IDLE = {UNWANTED: 'idle: nobody subscribes', PAUSED: 'paused by the enable service'}
 """What a camera does whose frames are dropped for these reasons."""
 
-BENIGN = (REPLACED, DEACTIVATED, RATE_LIMITED, *RESTING)
+BENIGN = (REPLACED, DEACTIVATED, RATE_LIMITED, *IDLE)
 """Reasons to drop a frame that are the node's ordinary work."""
 
 
 @dataclass
 class CameraWatch:
-    """Turns a camera's account into a status, comparing it with that of a second ago."""
+    """Turns a camera's frame statistics into a status, comparing them with a second ago."""
 
     name: str
     topic: str
+    warn: Callable[[str], None]
+    """Called with each fault of the topics and of the depth when it begins."""
     before: Summary | None = None
     heard: float | None = None
     """Seconds on the node's clock when a frame was last seen to have arrived."""
+    known: set[str] = field(default_factory=set)
+    """The faults of a second ago, without the numbers in them."""
 
-    def status(self, account: Summary, now: float, period: float,
+    def status(self, summary: Summary, now: float, period: float,
                faults: list[str]) -> DiagnosticStatus:
         """
         Return the camera's status.
 
-        :param now: seconds on the node's clock.
+        :param now: seconds on the node's clock; 0 before the first /clock.
         :param period: seconds since the last call.
         :param faults: what is wrong with the camera's topics, each in a sentence.
         """
-        before = self.before or account
-        if self.heard is None or account.received > before.received or now < self.heard:
+        before = self.before or summary
+        if self.heard is None or summary.received > before.received or now < self.heard:
             self.heard = now
-        self.before = account
-        level, problem = self._problem(account, before, now)
+        self.before = summary
+        faults = [*([] if now else [NO_CLOCK]), *faults, *_blank_depth(summary, before)]
+        self._log(faults)
+        level, problem = self._problem(summary, before, now)
         if faults:
             level = max(level, DiagnosticStatus.WARN)
         problems = [*faults, *filter(None, [problem])]
-        message = '; '.join(problems) or _calm(account, before)
+        message = '; '.join(problems) or _calm(summary, before)
         return DiagnosticStatus(
             level=level, name=self.name, message=message, hardware_id=self.topic,
             values=_values({
-                'input_hz': f'{(account.received - before.received) / period:.1f}',
-                'output_hz': f'{(account.published - before.published) / period:.1f}',
-                'received': account.received, 'published': account.published,
-                **{f'dropped_{reason}': count for reason, count in account.dropped.items()},
+                'input_hz': f'{(summary.received - before.received) / period:.1f}',
+                'output_hz': f'{(summary.published - before.published) / period:.1f}',
+                'received': summary.received, 'published': summary.published,
+                **{f'dropped_{reason}': count for reason, count in summary.dropped.items()},
                 'seconds_since_last_frame': f'{now - self.heard:.1f}',
                 **{f'{stage}_ms_{quantile}': f'{value:.1f}'
-                   for stage, pair in account.stages.items()
+                   for stage, pair in summary.stages.items()
                    for quantile, value in zip(('p50', 'p99'), pair, strict=True)}}))
 
-    def _problem(self, account: Summary, before: Summary, now: float) -> tuple[bytes, str]:
+    def _log(self, faults: list[str]) -> None:
+        """Log the faults that were not there a second ago."""
+        now = {re.sub(r'[\d.]+', '', fault): fault for fault in faults}
+        for kind, fault in now.items():
+            if kind not in self.known:
+                self.warn(f'{self.topic}: {fault}')
+        self.known = set(now)
+
+    def _problem(self, summary: Summary, before: Summary, now: float) -> tuple[bytes, str]:
         """Return what is wrong with the frames of the last second, and how badly."""
         silence = now - self.heard if self.heard is not None else 0.0
         if silence > SILENT_AFTER:
             return DiagnosticStatus.WARN, (f'no image on {self.topic} for {silence:.0f} s: is the '
                                            'camera running, and the topic remapped to it?')
-        arrived = account.received - before.received
+        arrived = summary.received - before.received
         faults = {reason: count - before.dropped.get(reason, 0)
-                  for reason, count in account.dropped.items() if reason not in BENIGN}
+                  for reason, count in summary.dropped.items() if reason not in BENIGN}
         lost = sum(faults.values())
         if not arrived or lost <= MANY_DROPS * arrived:
             return DiagnosticStatus.OK, ''
         worst = max(faults, key=lambda reason: faults[reason])
-        why = account.explanations.get(worst, 'the log names the reason')
-        served = account.published > before.published
+        why = summary.explanations.get(worst, 'the log names the reason')
+        served = summary.published > before.published
         return (DiagnosticStatus.WARN if served else DiagnosticStatus.ERROR,
                 f'{lost} of {arrived} frames dropped, most as {worst}: {why}')
 
 
-def _calm(account: Summary, before: Summary) -> str:
+def _blank_depth(summary: Summary, before: Summary) -> list[str]:
+    """Name frames of the last second that were published with little depth or none."""
+    published = summary.published - before.published
+    blank, empty = summary.blank - before.blank, summary.empty - before.empty
+    if not published or blank <= MANY_DROPS * published:
+        return []
+    what = 'no pixel' if empty > MANY_DROPS * published else f'under {BLANK_SHARE:.0%} of pixels'
+    return [f'{what} of {blank} of {published} depth images had depth, the others are NaN: is '
+            'the lens covered or the picture black? If not, the model is damaged: fetch it again '
+            '(hf download), and see whether precision: fp32 mends it']
+
+
+def _calm(summary: Summary, before: Summary) -> str:
     """Say what a camera without a problem is doing."""
-    for reason, words in RESTING.items():
-        if account.dropped.get(reason, 0) > before.dropped.get(reason, 0):
+    for reason, words in IDLE.items():
+        if summary.dropped.get(reason, 0) > before.dropped.get(reason, 0):
             return words
-    return 'depth is published' if account.published else 'waiting for the first image'
+    return 'depth is published' if summary.published else 'waiting for the first image'
 
 
 def model_status(name: str, facts: dict[str, Any], warning: str) -> DiagnosticStatus:

@@ -16,9 +16,9 @@ class Frame:
     message: Any
     """The Image or CompressedImage."""
     stamp: float
-    """Seconds of the capture, from the message's header."""
+    """Seconds of the capture, from the message's header; 0 where it has none."""
     received: float
-    """Seconds on the node's clock when it arrived."""
+    """Seconds on a steady clock (time.monotonic) when it arrived."""
 
 
 class Mailboxes:
@@ -39,7 +39,10 @@ class Mailboxes:
 
     def take(self, limit: int) -> list[Frame]:
         """
-        Wait for frames and take at most ``limit``, the oldest capture first.
+        Wait for frames and take at most ``limit``, of the cameras that wait longest.
+
+        A newer frame inherits the wait of the one that it pushed out, and stamps do not count:
+        neither a fast camera nor one with a clock of its own can starve another.
 
         :return: an empty list once the mailboxes are closed.
         """
@@ -47,13 +50,13 @@ class Mailboxes:
             self._changed.wait_for(lambda: self._frames or self._closed)
             if self._closed:
                 return []
-            oldest = sorted(self._frames.values(), key=lambda frame: frame.stamp)[:limit]
-            for frame in oldest:
+            longest = list(self._frames.values())[:limit]
+            for frame in longest:
                 del self._frames[frame.camera]
-            return oldest
+            return longest
 
     def close(self) -> list[Frame]:
-        """Let the taker go and return the frames that nobody took."""
+        """End the taker's wait and return the frames that nobody took."""
         with self._changed:
             self._closed = True
             left = list(self._frames.values())

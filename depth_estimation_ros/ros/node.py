@@ -76,14 +76,13 @@ class DepthEstimationNode(LifecycleNode):
         self._estimator = estimator
         self._converter = choose_converter()
         self._cameras = [
-            Camera(self, name, transport=self._settings.image_transport, deliver=self._deliver,
-                   warn=self.get_logger().warning)
+            Camera(self, name, transport=self._settings.image_transport, deliver=self._deliver)
             for name in self._settings.cameras]
         self._apply_settings()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._watches = [
             CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
-                        camera.image_topic)
+                        camera.image_topic, self.get_logger().warning)
             for camera in self._cameras]
         self._timer = self.create_timer(
             DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -241,7 +240,7 @@ class DepthEstimationNode(LifecycleNode):
             f'{self.get_fully_qualified_name()}: model', facts, self._log.last_warning)]
         if self._worker is not None:
             message.status += [
-                watch.status(camera.tally.summary(), self._now(), DIAGNOSTICS_PERIOD,
+                watch.status(camera.statistics.summary(), self._now(), DIAGNOSTICS_PERIOD,
                              camera.faults)
                 for watch, camera in zip(self._watches, self._cameras, strict=True)]
         self._diagnostics.publish(message)

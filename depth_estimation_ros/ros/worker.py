@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock, Thread
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Protocol
 
 import numpy as np
@@ -15,12 +15,19 @@ from sensor_msgs.msg import CompressedImage
 
 from ..core.colour import Colouriser
 from ..core.errors import DepthError, ImageError
-from ..core.validity import apply_range
+from ..core.validity import apply_range, unknown_share
 from . import codec
 from .converter import Decode
+from .frame_statistics import (
+    DEACTIVATED,
+    FAILED,
+    REPLACED,
+    TOO_OLD,
+    UNDECODABLE,
+    UNSUITABLE,
+)
 from .mailbox import Frame, Mailboxes
 from .parameters import Settings
-from .tally import DEACTIVATED, FAILED, REPLACED, TOO_OLD, UNDECODABLE, UNSUITABLE
 
 LOGGER = logging.getLogger(__name__)
 
@@ -80,7 +87,7 @@ class Worker:
         """Leave a frame for the network, in place of an older one of the same camera."""
         displaced = self._mailboxes.put(frame)
         if displaced is not None:
-            displaced.camera.tally.drop(REPLACED)
+            displaced.camera.statistics.drop(REPLACED)
 
     def stop(self, timeout: float | None = None) -> bool:
         """
@@ -90,7 +97,7 @@ class Worker:
         :return: whether the thread has ended.
         """
         for frame in self._mailboxes.close():
-            frame.camera.tally.drop(DEACTIVATED)
+            frame.camera.statistics.drop(DEACTIVATED)
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -114,7 +121,7 @@ class Worker:
             self._estimator = successor
 
     def _serve(self, frames: list[Frame], shaping: Shaping) -> None:
-        taken = self._now()
+        taken = monotonic()
         images = []
         for frame in frames:
             started = perf_counter()
@@ -157,11 +164,13 @@ class Worker:
     def _publish(self, frame: Frame, depth: NDArray[np.float32], stages: dict[str, float],
                  shaping: Shaping) -> None:
         started = perf_counter()
-        age = self._now() - frame.stamp
+        age = self._age(frame)
         if shaping.settings.max_age and age > shaping.settings.max_age:
             self._drop(frame, TOO_OLD, f'captured {age:.3f} s ago, more than max_age '
-                                       f'({shaping.settings.max_age} s)')
+                                       f'({shaping.settings.max_age} s); two hosts need clocks '
+                                       'of one source (chrony)')
             return
+        unknown = unknown_share(depth)
         apply_range(depth, shaping.near, shaping.far)
         try:
             frame.camera.publish(frame.message.header, depth, shaping.colourise)
@@ -169,12 +178,16 @@ class Worker:
             self._drop(frame, FAILED, f'publishing failed: {error}')
             return
         self._in_hand = [other for other in self._in_hand if other is not frame]
-        frame.camera.tally.publish({**stages, 'publish': perf_counter() - started,
-                                    'total': self._now() - frame.stamp})
+        frame.camera.statistics.publish({**stages, 'publish': perf_counter() - started,
+                                         'total': self._age(frame)}, unknown)
+
+    def _age(self, frame: Frame) -> float:
+        """Return the seconds since the capture; since the arrival where it has no stamp."""
+        return self._now() - frame.stamp if frame.stamp else monotonic() - frame.received
 
     def _drop(self, frame: Frame, reason: str, explanation: str) -> None:
         self._in_hand = [other for other in self._in_hand if other is not frame]
-        frame.camera.tally.drop(reason, explanation)
+        frame.camera.statistics.drop(reason, explanation)
         self._warn(f'{frame.camera.name} {reason}'.strip(), explanation)
 
 

@@ -20,6 +20,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
+from depth_estimation_ros.core import checkpoint
 from depth_estimation_ros.core.checkpoint import load_checkpoint
 from depth_estimation_ros.core.errors import CheckpointError
 
@@ -192,11 +193,49 @@ def test_a_hub_id_that_is_not_cached_is_refused_without_asking(
     assert constants.ENDPOINT not in text
 
 
+def shard(folder: Path) -> Path:
+    """Split the weights of a checkpoint over two files and an index, as large ones are."""
+    weights = load_file(folder / 'model.safetensors')
+    (folder / 'model.safetensors').unlink()
+    names = sorted(weights)
+    files = {name: f'model-0000{1 + number % 2}-of-00002.safetensors'
+             for number, name in enumerate(names)}
+    for file in set(files.values()):
+        save_file({name: weights[name] for name in names if files[name] == file}, folder / file,
+                  {'format': 'pt'})
+    (folder / 'model.safetensors.index.json').write_text(
+        json.dumps({'metadata': {'total_size': 0}, 'weight_map': files}))
+    return folder
+
+
+def test_a_sharded_checkpoint_is_loaded(folder: Path) -> None:
+    expected = load_checkpoint(str(folder)).parameters
+    assert load_checkpoint(str(shard(folder))).parameters == expected
+
+
+@pytest.mark.parametrize('file', [
+    'model-00002-of-00002.safetensors', 'model.safetensors.index.json'])
+def test_a_missing_part_of_a_sharded_checkpoint_is_named(folder: Path, file: str) -> None:
+    (shard(folder) / file).unlink()
+    assert f'lacks {file}' in refusal(folder)
+
+
+@pytest.mark.parametrize('content', ['{"weight_map": ', '{}', '{"weight_map": []}'])
+def test_a_broken_index_is_named(folder: Path, content: str) -> None:
+    (shard(folder) / 'model.safetensors.index.json').write_text(content)
+    assert 'model.safetensors.index.json' in refusal(folder)
+
+
 class Hub(BaseHTTPRequestHandler):
     """A Hugging Face hub on this machine; what it does depends on the repository's name."""
 
-    folder: Path
+    folders: dict[str, Path]
+    """The files of the repositories whose name begins with 'sharded', and of all others."""
     requests: list[str]
+
+    @property
+    def folder(self) -> Path:
+        return self.folders['sharded' if '/sharded' in self.path else '']
 
     def do_HEAD(self) -> None:
         self._file(with_body=False)
@@ -240,8 +279,10 @@ class Hub(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope='module')
-def hub(checkpoint_of: Callable[..., Path]) -> Iterator[ThreadingHTTPServer]:
-    Hub.folder, Hub.requests = checkpoint_of(), []
+def hub(checkpoint_of: Callable[..., Path],
+        tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadingHTTPServer]:
+    sharded = shutil.copytree(checkpoint_of(), tmp_path_factory.mktemp('hub') / 'sharded')
+    Hub.folders, Hub.requests = {'': checkpoint_of(), 'sharded': shard(Path(sharded))}, []
     server = ThreadingHTTPServer(('127.0.0.1', 0), Hub)
     Thread(target=server.serve_forever, daemon=True).start()
     yield server
@@ -281,3 +322,92 @@ def test_a_hub_gives_a_checkpoint_once_or_says_why_not(
         text, seconds = answers[name]
         assert seconds < 20 and '\n' not in text
         assert f"'{name}'" in text and f'hf download {name}' in text
+
+
+def cache(home: Path, name: str, source: Path, *without: str) -> Path:
+    """Put a snapshot into the hub's cache, but for some files; return its folder."""
+    repository = home / 'hub' / f'models--lab--{name}'
+    snapshot = repository / 'snapshots' / COMMIT
+    shutil.copytree(source, snapshot, ignore=lambda *_: without)
+    (repository / 'refs').mkdir()
+    (repository / 'refs' / 'main').write_text(COMMIT)
+    return snapshot
+
+
+PARTIAL = {
+    'no-preprocessing': ('', 'preprocessor_config.json'), 'no-config': ('', 'config.json'),
+    'no-weights': ('', 'model.safetensors'),
+    'sharded-no-shard': ('sharded', 'model-00001-of-00002.safetensors'),
+    'sharded-no-index': ('sharded', 'model.safetensors.index.json'),
+}
+"""Names of repositories whose cached snapshot lacks a file."""
+
+
+@pytest.fixture
+def home(hub: ThreadingHTTPServer, tmp_path: Path) -> Path:
+    """A cache with snapshots that are whole, partial, interrupted and gone."""
+    for name, (kind, file) in PARTIAL.items():
+        cache(tmp_path, name, Hub.folders[kind], file)
+    cache(tmp_path, 'whole', Hub.folders[''])
+    cache(tmp_path, 'sharded-whole', Hub.folders['sharded'])
+    interrupted = cache(tmp_path, 'interrupted', Hub.folders[''], 'model.safetensors')
+    (interrupted / 'model.safetensors').symlink_to('../../blobs/0123')
+    blobs = interrupted.parents[1] / 'blobs'
+    blobs.mkdir()
+    (blobs / '0123.4567.incomplete').write_bytes(bytes(1000))
+    shutil.rmtree(cache(tmp_path, 'refs-alone', Hub.folders['']))
+    return tmp_path
+
+
+def test_what_a_cache_lacks_is_fetched_and_a_whole_one_stays_offline(
+        hub: ThreadingHTTPServer, home: Path) -> None:
+    whole = [f'lab/{name}' for name in ('whole', 'sharded-whole')]
+    partial = [f'lab/{name}' for name in (*PARTIAL, 'interrupted', 'refs-alone')]
+    Hub.requests.clear()
+    answers = ask(f'http://127.0.0.1:{hub.server_port}', home, *whole, *partial)
+    assert {name: text for name, (text, _) in answers.items() if text} == {}
+    for name in whole:
+        assert not any(name in path for path in Hub.requests)
+    for name, (_, file) in PARTIAL.items():
+        fetched = [path.rsplit('/', 1)[-1] for path in Hub.requests
+                   if f'lab/{name}/resolve' in path]
+        assert fetched == [file], 'more than the missing file was fetched'
+
+
+def test_without_the_hub_what_a_cache_lacks_is_named_with_the_command(home: Path) -> None:
+    names = [f'lab/{name}' for name in (*PARTIAL, 'interrupted', 'whole', 'sharded-whole')]
+    answers = ask('http://127.0.0.1:9', home, *names)
+    assert answers['lab/whole'][0] == answers['lab/sharded-whole'][0] == ''
+    for name, file in [*((name, file) for name, (_, file) in PARTIAL.items()),
+                       ('interrupted', 'model.safetensors')]:
+        text = answers[f'lab/{name}'][0]
+        assert f'lacks {file} in the cache {home / "hub"}' in text and '\n' not in text
+        assert f'hf download lab/{name} --revision main' in text
+
+
+def test_a_file_that_the_hub_lacks_too_is_named(
+        hub: ThreadingHTTPServer, checkpoint_of: Callable[..., Path], tmp_path: Path) -> None:
+    bare = Path(shutil.copytree(checkpoint_of(), tmp_path / 'bare'))
+    (bare / 'preprocessor_config.json').unlink()
+    complete, Hub.folders[''] = Hub.folders[''], bare
+    try:
+        text, _ = ask(f'http://127.0.0.1:{hub.server_port}', tmp_path, 'lab/bare')['lab/bare']
+    finally:
+        Hub.folders[''] = complete
+    assert 'still lacks preprocessor_config.json' in text
+
+
+def test_a_snapshot_that_lacks_only_what_is_not_needed_stays_offline(
+        checkpoint_of: Callable[..., Path], tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's library calls a snapshot incomplete for any file of the repository's list."""
+    snapshot = cache(tmp_path, 'listed', checkpoint_of())
+
+    class IncompleteSnapshotError(FileNotFoundError):
+        snapshot_path = str(snapshot)
+
+    def incomplete(**_: Any) -> str:
+        raise IncompleteSnapshotError('model.fp16.safetensors')
+
+    monkeypatch.setattr(checkpoint, 'snapshot_download', incomplete)
+    assert load_checkpoint('lab/listed', local_files_only=True).folder == snapshot

@@ -1,8 +1,9 @@
 """REP 117: what lies outside the range says on which side, and unknown stays unknown."""
 
 import numpy as np
+import pytest
 
-from depth_estimation_ros.core.validity import apply_range
+from depth_estimation_ros.core.validity import apply_range, unknown_share
 
 INF, NAN = np.inf, np.nan
 
@@ -28,3 +29,10 @@ def test_nan_stays_nan_and_infinities_keep_their_side() -> None:
 
 def test_zero_never_means_unknown() -> None:
     assert 0.0 not in shaped([0.0, 0.2, 5.0], near=0.1)
+
+
+@pytest.mark.parametrize(('unknown', 'share'), [(0, 0.0), (1, 0.25), (3, 0.75), (4, 1.0)])
+def test_the_share_without_depth_counts_nan_only(unknown: int, share: float) -> None:
+    depth = np.array([[1.0, np.inf], [-np.inf, 3.0]], np.float32)
+    depth.flat[:unknown] = np.nan
+    assert unknown_share(depth) == share

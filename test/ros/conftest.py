@@ -36,6 +36,8 @@ def until(condition: Callable[[], bool], what: str = 'nothing happened') -> None
 class RunningNode:
     """The executable as a process of its own, its log in a file."""
 
+    MODULE = 'depth_estimation_ros.ros.main'
+
     def __init__(self, log: Path, *arguments: str, **parameters: Any) -> None:
         self.log = log
         parameters.setdefault('backend', 'torch')  # or each start would build a network beside it
@@ -43,7 +45,7 @@ class RunningNode:
                  for flag in ('-p', f'{name.replace("__", ".")}:={value}')]
         with log.open('w') as stream:
             self.process = subprocess.Popen(
-                [sys.executable, '-m', 'depth_estimation_ros.ros.main', '--ros-args',
+                [sys.executable, '-m', self.MODULE, '--ros-args',
                  *flags, *arguments],
                 stdout=stream, stderr=stream, start_new_session=True,
                 env={**os.environ, 'RCUTILS_LOGGING_BUFFERED_STREAM': '0'})

@@ -1,40 +1,41 @@
-"""Diagnostics: what is said about a camera's account, second by second."""
+"""Diagnostics: what is said about a camera's frames, second by second."""
 
 from __future__ import annotations
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from depth_estimation_ros.ros import tally
+from depth_estimation_ros.ros import frame_statistics as reasons
 from depth_estimation_ros.ros.diagnostics import CameraWatch, model_status
-from depth_estimation_ros.ros.tally import Tally
+from depth_estimation_ros.ros.frame_statistics import FrameStatistics
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
 class Second:
-    """A camera's account and its watch, moved on a second at a time."""
+    """A camera's frame statistics and their watch, moved on a second at a time."""
 
     def __init__(self) -> None:
-        self.tally, self.watch = Tally(), CameraWatch('node: front', '/front/image')
+        self.statistics, self.logged = FrameStatistics(), list[str]()
+        self.watch = CameraWatch('node: front', '/front/image', self.logged.append)
         self.now = 1000.0
         self.status()
 
-    def frames(self, *, published: int = 0, **dropped: int) -> Second:
+    def frames(self, *, published: int = 0, unknown: float = 0.0, **dropped: int) -> Second:
         """Let frames arrive."""
         for _ in range(published):
-            self.tally.receive()
-            self.tally.publish({'network': 0.02, 'total': 0.05})
+            self.statistics.receive()
+            self.statistics.publish({'network': 0.02, 'total': 0.05}, unknown)
         for reason, count in dropped.items():
             for _ in range(count):
-                self.tally.receive()
-                self.tally.drop(reason)
+                self.statistics.receive()
+                self.statistics.drop(reason)
         return self
 
     def status(self, *faults: str, seconds: float = 1.0) -> DiagnosticStatus:
         """Let time pass and ask."""
         self.now += seconds
-        return self.watch.status(self.tally.summary(), self.now, seconds, list(faults))
+        return self.watch.status(self.statistics.summary(), self.now, seconds, list(faults))
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_a_clock_that_jumps_back_is_not_silence(second: Second) -> None:
 
 
 @pytest.mark.parametrize('reason', [
-    tally.UNDECODABLE, tally.UNSUITABLE, tally.TOO_OLD, tally.FAILED])
+    reasons.UNDECODABLE, reasons.UNSUITABLE, reasons.TOO_OLD, reasons.FAILED])
 def test_many_faulty_frames_are_a_warning_that_names_the_worst(
         second: Second, reason: str) -> None:
     status = second.frames(published=4, **{reason: 6}).status()
@@ -94,8 +95,8 @@ def test_many_faulty_frames_are_a_warning_that_names_the_worst(
 
 def test_a_camera_whose_every_frame_is_lost_is_an_error_that_says_why(second: Second) -> None:
     for _ in range(12):
-        second.tally.receive()
-        second.tally.drop(tally.FAILED, 'the network failed: out of memory')
+        second.statistics.receive()
+        second.statistics.drop(reasons.FAILED, 'the network failed: out of memory')
     status = second.status()
     assert status.level == ERROR
     assert status.message == ('12 of 12 frames dropped, most as failed: the network failed: out '
@@ -114,14 +115,14 @@ def test_faults_of_several_kinds_add_up(second: Second) -> None:
 
 
 @pytest.mark.parametrize('reason', [
-    tally.REPLACED, tally.UNWANTED, tally.DEACTIVATED, tally.PAUSED, tally.RATE_LIMITED])
+    reasons.REPLACED, reasons.UNWANTED, reasons.DEACTIVATED, reasons.PAUSED, reasons.RATE_LIMITED])
 def test_ordinary_drops_are_no_warning(second: Second, reason: str) -> None:
     assert second.frames(published=1, **{reason: 29}).status().level == OK
 
 
 @pytest.mark.parametrize(('reason', 'words'), [
-    (tally.UNWANTED, 'resting'), (tally.PAUSED, 'paused')])
-def test_a_camera_that_rests_says_why_while_it_does(
+    (reasons.UNWANTED, 'idle'), (reasons.PAUSED, 'paused')])
+def test_an_idle_camera_says_why_while_it_does(
         second: Second, reason: str, words: str) -> None:
     assert words in second.frames(**{reason: 30}).status().message
     assert 'published' in second.frames(published=30).status().message
@@ -131,6 +132,49 @@ def test_faults_of_the_topics_come_first(second: Second) -> None:
     status = second.frames(published=1, failed=9).status('no peer', 'two publishers')
     assert status.level == WARN
     assert status.message.startswith('no peer; two publishers; 9 of 10')
+
+
+def test_depth_without_any_pixel_is_a_warning_until_it_recovers(second: Second) -> None:
+    second.frames(published=30).status()
+    status = second.frames(published=10, unknown=1.0).status()
+    assert status.level == WARN
+    assert 'no pixel of 10 of 10' in status.message and 'lens covered' in status.message
+    assert len(second.logged) == 1 and second.logged[0].startswith('/front/image: no pixel')
+    assert second.frames(published=12, unknown=1.0).status().level == WARN
+    assert len(second.logged) == 1, 'the same fault is logged again and again'
+    assert second.frames(published=10).status().level == OK
+    assert second.frames(published=10, unknown=1.0).status().level == WARN
+    assert len(second.logged) == 2, 'a fault that returns is not logged'
+
+
+@pytest.mark.parametrize(('unknown', 'level'), [(0.5, OK), (0.6, WARN), (0.999, WARN)])
+def test_depth_in_few_pixels_is_a_warning(second: Second, unknown: float, level: bytes) -> None:
+    status = second.frames(published=10, unknown=unknown).status()
+    assert status.level == level
+    assert ('under 50% of pixels' in status.message) == (level == WARN)
+
+
+def test_single_frames_without_depth_are_no_warning(second: Second) -> None:
+    second.frames(published=5, unknown=1.0)
+    assert second.frames(published=5).status().level == OK
+
+
+def test_a_fault_of_the_topics_is_logged_once_whatever_its_numbers(second: Second) -> None:
+    for ahead in ('1.2', '1.3', '11.9'):
+        second.frames(published=1).status(f'stamped {ahead} s in the future')
+    assert second.logged == ['/front/image: stamped 1.2 s in the future']
+    second.frames(published=1).status()
+    second.frames(published=1).status('stamped 0.2 s in the future', 'no frame_id')
+    assert second.logged[1:] == [
+        '/front/image: stamped 0.2 s in the future', '/front/image: no frame_id']
+
+
+def test_simulated_time_without_a_clock_is_a_warning_with_images_or_without(
+        second: Second) -> None:
+    second.now = -1.0
+    status = second.status()
+    assert status.level == WARN and 'no /clock has come' in status.message
+    assert second.frames(published=1).status().level == OK
 
 
 def test_the_model_is_ok_until_the_core_warns() -> None:

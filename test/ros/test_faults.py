@@ -6,13 +6,15 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
-from .conftest import image
+from .conftest import RunningNode, image, metres
 from .test_lifecycle import change
 from .test_live_parameters import put
 from .test_node import counts
@@ -60,6 +62,42 @@ def test_a_model_that_vanishes_is_missed_only_when_it_is_needed(start, checkpoin
     assert not change(peer, Transition.TRANSITION_CONFIGURE)
     node.wait_for(f"model '{folder}'")
     assert node.end()[0] == 0
+
+
+class DarkNode(RunningNode):
+    MODULE = 'test.ros.dark_node'
+
+
+@pytest.fixture
+def dark_node(checkpoint, tmp_path):
+    running = DarkNode(tmp_path / 'log.txt', '-r', '__ns:=/dark', model=checkpoint, device='cpu')
+    running.wait_for('configured')
+    yield running
+    running.end(signal.SIGKILL)
+
+
+def test_depth_without_any_pixel_is_published_and_named_until_it_recovers(dark_node, peer):
+    def message_after(picture: Image) -> str:
+        """Show a picture until diagnostics come; return the camera's message."""
+        statuses = peer.listen('/diagnostics', DiagnosticArray)
+        statuses.clear()
+
+        def shown() -> bool:
+            picture.header = image().header
+            peer.send('/dark/image', picture)
+            peer.spin_for(0.1)
+            return bool(statuses)
+
+        peer.until(shown)
+        return str(statuses[-1].status[1].message)
+
+    black = image()
+    black.data = bytes(len(black.data))
+    assert np.isnan(metres(peer.depth_of(black, '/dark/'))).all()
+    peer.until(lambda: 'no pixel of' in message_after(black))
+    dark_node.wait_for('is the lens covered')
+    peer.until(lambda: message_after(image()) == 'depth is published')
+    assert np.isfinite(metres(peer.depth_of(image(), '/dark/'))).any()
 
 
 def resident_mb(pid: int) -> float:

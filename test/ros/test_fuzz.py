@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
 from depth_estimation_ros.ros import codec
-from depth_estimation_ros.ros.camera import info_for
+from depth_estimation_ros.ros.camera_info import info_faults, info_for
 from depth_estimation_ros.ros.mailbox import Frame
 from depth_estimation_ros.ros.parameters import Settings
 from depth_estimation_ros.ros.worker import Worker
@@ -41,7 +41,11 @@ FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 INFOS = st.builds(
     CameraInfo, height=st.integers(0, 2**32 - 1), width=st.integers(0, 2**32 - 1),
     k=st.lists(FLOATS, min_size=9, max_size=9), p=st.lists(FLOATS, min_size=12, max_size=12),
-    d=st.lists(FLOATS, max_size=9))
+    d=st.lists(FLOATS, max_size=9), r=st.lists(FLOATS, min_size=9, max_size=9),
+    binning_x=ANY_SIDE, binning_y=ANY_SIDE, distortion_model=st.sampled_from(
+        ['', 'plumb_bob', 'rational_polynomial', 'equidistant', 'thin_prism']),
+    roi=st.builds(RegionOfInterest, x_offset=ANY_SIDE, y_offset=ANY_SIDE, height=ANY_SIDE,
+                  width=ANY_SIDE))
 
 
 @pytest.fixture(scope='module')
@@ -79,16 +83,18 @@ GOOD = image(4, 6)
 
 def serve(worker: Worker, camera: Camera, message) -> None:
     """Deliver one frame and wait until it is accounted for."""
-    camera.tally.receive()
+    camera.statistics.receive()
     worker.deliver(Frame(camera, message, 0.0, 0.0))
     camera.settled()
 
 
 @settings(max_examples=500, deadline=None)
 @given(info=INFOS, height=st.integers(1, 5000), width=st.integers(1, 5000))
-def test_any_calibration_is_scaled_without_an_error(info, height, width):
-    scaled = info_for(info, GOOD.header, (height, width))
-    assert (scaled.height, scaled.width) == (height, width)
-    assert len(scaled.k) == 9 and len(scaled.p) == 12
-    if info.width and np.isfinite(info.k[0]):
-        assert np.isclose(scaled.k[0], info.k[0] * (width / info.width))
+def test_any_calibration_is_published_as_finite_numbers_or_named(info, height, width):
+    published = info_for(info, GOOD.header, (height, width))
+    assert (published.height, published.width) == (height, width)
+    assert (published.roi, published.binning_x) == (RegionOfInterest(), 0)
+    assert np.isfinite([*published.k, *published.p, *published.r]).all()
+    faults = info_faults(info, (height, width), 'optical', '/cam/image_rect')
+    assert faults or (published.k[0] > 0 and published.k[4] > 0 and published.p[0] > 0)
+    assert all(len(fault) > 20 and '\n' not in fault for fault in faults)

@@ -1,4 +1,4 @@
-"""The mailboxes: the newest frame of each camera, the oldest capture first, never a queue."""
+"""The mailboxes: the newest frame of each camera, the longest wait first, never a queue."""
 
 from __future__ import annotations
 
@@ -60,12 +60,24 @@ def test_cameras_do_not_push_each_other_out() -> None:
     assert {taken.camera for taken in boxes.take(8)} == {'front', 'rear', 'left'}
 
 
-def test_the_oldest_captures_come_first_and_no_more_than_the_limit() -> None:
+def test_the_cameras_that_wait_longest_come_first_and_no_more_than_the_limit() -> None:
     boxes = Mailboxes()
     for name, stamp in (('a', 5.0), ('b', 2.0), ('c', 4.0), ('d', 3.0)):
         boxes.put(frame(name, stamp))
-    assert [taken.camera for taken in boxes.take(3)] == ['b', 'd', 'c']
-    assert [taken.camera for taken in boxes.take(3)] == ['a']
+    boxes.put(frame('a', 9.0))
+    assert [taken.camera for taken in boxes.take(3)] == ['a', 'b', 'c']
+    assert [taken.camera for taken in boxes.take(3)] == ['d']
+
+
+@pytest.mark.parametrize('stamp', [0.0, 1e9], ids=['no stamps', 'a clock far ahead'])
+def test_no_camera_starves_whatever_its_stamps(stamp: float) -> None:
+    boxes = Mailboxes()
+    served = []
+    for now in range(100, 106):
+        boxes.put(frame('odd', stamp))
+        boxes.put(frame('sound', float(now)))
+        served += [taken.camera for taken in boxes.take(1)]
+    assert served.count('odd') == served.count('sound') == 3
 
 
 def test_the_taker_waits_for_a_frame() -> None:

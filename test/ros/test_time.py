@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
 
 from .conftest import image
 from .test_node import counts
@@ -29,7 +30,8 @@ def test_a_bag_that_loops_is_served_again(node, peer):
     assert 'future' not in peer.diagnostics()['camera'].message
 
 
-@pytest.mark.parametrize(('stamp', 'named'), [(0, 'no stamp'), (4_000_000_000, 'future')])
+@pytest.mark.parametrize(('stamp', 'named'), [
+    (0, 'no stamp'), (4_000_000_000, 'future'), (-7, 'is no time')])
 def test_lying_stamps_are_served_and_named(node, peer, stamp, named):
     if stamp > 2**31 - 1:
         stamp = 2**31 - 1
@@ -65,6 +67,8 @@ def test_simulated_time_may_jump_back(start, checkpoint, peer):
     simulated = start('-r', '__ns:=/simulated', model=checkpoint, device='cpu',
                       use_sim_time=True, max_age='5.0')
     simulated.wait_for('configured')
+    assert peer.depth_of(at(99), '/simulated/').header.stamp.sec == 99
+    simulated.wait_for('no /clock')
     for second in (100, 101, 50, 51):
         clock = Clock()
         clock.clock.sec = second
@@ -74,8 +78,35 @@ def test_simulated_time_may_jump_back(start, checkpoint, peer):
     assert simulated.end()[0] == 0
 
 
-def test_the_account_still_balances(node, peer):
+@pytest.fixture(scope='module')
+def limited(start, checkpoint):
+    running = start('-r', '__ns:=/limited', model=checkpoint, device='cpu', max_rate='[5.0]')
+    running.wait_for('configured')
+    return running
+
+
+@pytest.mark.parametrize('stamps', [
+    [(0, 0)], [(7000, 0)], [(9000, 0), (5400, 0)], [(-5, 0)], [(7000, 4_000_000_000)],
+    [(2**31 - 1, 0), (100, 0)]],
+    ids=['no stamps', 'standing still', 'an hour back', 'negative', 'no nanoseconds', 'far ahead'])
+def test_no_stamps_stop_a_camera_with_a_limited_rate(limited, peer, stamps):
+    depths = peer.listen('/limited/depth/image_rect', Image)
+
+    def send(stamp: tuple[int, int]) -> None:
+        message = image()
+        message.header.stamp.sec, message.header.stamp.nanosec = stamp
+        peer.send('/limited/image', message)
+        peer.spin_for(0.1)
+
+    for stamp in stamps:
+        depths.clear()
+        peer.until(lambda stamp=stamp: send(stamp) is None and len(depths) >= 3)
+        assert all(depth.header.stamp.sec == stamp[0] for depth in depths[1:])
+    assert limited.process.poll() is None
+
+
+def test_the_statistics_still_balance(node, peer):
     peer.spin_for(1.0)
-    account = counts(peer)
-    dropped = sum(value for key, value in account.items() if key.startswith('dropped_'))
-    assert account['received'] == account['published'] + dropped
+    statistics = counts(peer)
+    dropped = sum(value for key, value in statistics.items() if key.startswith('dropped_'))
+    assert statistics['received'] == statistics['published'] + dropped

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Event
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from depth_estimation_ros.core.colour import Colouriser
 from depth_estimation_ros.core.errors import DeviceError, ImageError
-from depth_estimation_ros.ros import codec, tally
+from depth_estimation_ros.ros import codec
+from depth_estimation_ros.ros import frame_statistics as reasons
+from depth_estimation_ros.ros.frame_statistics import FrameStatistics
 from depth_estimation_ros.ros.mailbox import Frame
 from depth_estimation_ros.ros.parameters import Settings
-from depth_estimation_ros.ros.tally import Tally
 from depth_estimation_ros.ros.worker import Worker
 
 from .conftest import PATIENCE, until
@@ -33,7 +35,7 @@ class Camera:
     """Keeps what is published instead of publishing it."""
 
     def __init__(self, name: str = '') -> None:
-        self.name, self.tally = name, Tally()
+        self.name, self.statistics = name, FrameStatistics()
         self.published: list[tuple[Any, NDArray[np.float32], Colouriser]] = []
         self.error: Exception | None = None
 
@@ -48,8 +50,8 @@ class Camera:
 
     def settled(self) -> dict[str, int]:
         """Wait until no frame is pending; return how many were dropped for which reason."""
-        until(lambda: self.tally.summary().pending == 0)
-        return self.tally.summary().dropped
+        until(lambda: self.statistics.summary().pending == 0)
+        return self.statistics.summary().dropped
 
 
 class Network:
@@ -64,6 +66,7 @@ class Network:
         self.entered, self.free = Event(), Event()
         self.free.set()
         self.closed = False
+        self.depth = DEPTH
 
     def network_size(self, image: Pixels) -> tuple[int, int]:
         if image.shape[0] == 3:
@@ -80,7 +83,7 @@ class Network:
         for mark in marks:
             if mark in self.failing:
                 raise self.failing[mark]
-        return [np.array([DEPTH], np.float32) for _ in images]
+        return [np.array([self.depth], np.float32) for _ in images]
 
     def close(self) -> None:
         self.closed = True
@@ -97,13 +100,13 @@ class Bench:
             warn=lambda kind, sentence: self.warnings.append((kind, sentence)))
 
     def send(self, camera: Camera, mark: int = 0, *, stamp: int = 1000,
-             message: Any = None) -> None:
+             message: Any = None, waited: float = 0.0) -> None:
         """Deliver an image that holds ``mark``, or another message."""
         sent = Image(height=1, width=2, step=6, encoding='rgb8', data=bytes([mark] * 6))
         sent = sent if message is None else message
         sent.header.stamp.sec, sent.header.frame_id = stamp, f'optical_{mark}'
-        camera.tally.receive()
-        self.worker.deliver(Frame(camera, sent, float(stamp), self.clock))
+        camera.statistics.receive()
+        self.worker.deliver(Frame(camera, sent, float(stamp), monotonic() - waited))
 
     def occupy(self) -> Camera:
         """Keep the network busy with a frame until :meth:`release`."""
@@ -163,8 +166,8 @@ def test_depth_outside_the_range_is_marked(
 
 
 @pytest.mark.parametrize(('message', 'reason'), [
-    (broken, tally.UNDECODABLE), (tiny, tally.UNSUITABLE),
-    (lambda: CompressedImage(format='jpeg', data=b'\xff\xd8'), tally.UNDECODABLE)],
+    (broken, reasons.UNDECODABLE), (tiny, reasons.UNSUITABLE),
+    (lambda: CompressedImage(format='jpeg', data=b'\xff\xd8'), reasons.UNDECODABLE)],
     ids=['broken', 'tiny', 'broken jpeg'])
 def test_a_bad_frame_disturbs_no_other_of_its_batch(
         bench: Callable[..., Bench], message: Callable[[], Any], reason: str) -> None:
@@ -200,9 +203,9 @@ def test_an_image_on_which_the_network_fails_harms_no_other(
     for stamp, (camera, mark) in enumerate(((front, 1), (bad, 66), (rear, 2))):
         made.send(camera, mark, stamp=stamp)
     made.release()
-    assert (front.settled(), bad.settled(), rear.settled()) == ({}, {tally.FAILED: 1}, {})
+    assert (front.settled(), bad.settled(), rear.settled()) == ({}, {reasons.FAILED: 1}, {})
     assert made.network.batches[1:] == [[1, 66, 2], [1], [66], [2]]
-    assert made.warnings == [(f'bad {tally.FAILED}', f'the network failed: {error}')]
+    assert made.warnings == [(f'bad {reasons.FAILED}', f'the network failed: {error}')]
 
 
 def test_publishing_that_fails_harms_no_other(bench: Callable[..., Bench]) -> None:
@@ -212,11 +215,11 @@ def test_publishing_that_fails_harms_no_other(bench: Callable[..., Bench]) -> No
     made.send(bad, 1)
     made.send(front, 2)
     made.release()
-    assert (front.settled(), bad.settled()) == ({}, {tally.FAILED: 1})
+    assert (front.settled(), bad.settled()) == ({}, {reasons.FAILED: 1})
     assert 'the context is gone' in made.warnings[0][1]
     bad.error = None
     made.send(bad, 3)
-    assert bad.settled() == {tally.FAILED: 1} and len(bad.published) == 1
+    assert bad.settled() == {reasons.FAILED: 1} and len(bad.published) == 1
 
 
 def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
@@ -226,7 +229,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
     made.send(camera)
     until(lambda: any('was lost' in record.getMessage() for record in caplog.records))
     assert caplog.records[-1].levelno == logging.ERROR
-    assert camera.settled() == {tally.FAILED: 1}
+    assert camera.settled() == {reasons.FAILED: 1}
     made.send(next_camera)
     assert next_camera.settled() == {} and len(next_camera.published) == 1
 
@@ -237,7 +240,7 @@ def test_only_the_newest_frame_waits_for_the_network(bench: Callable[..., Bench]
     for stamp in range(1000, 1006):
         made.send(camera, stamp=stamp)
     made.release()
-    assert camera.settled() == {tally.REPLACED: 5}
+    assert camera.settled() == {reasons.REPLACED: 5}
     assert camera.stamps == [1005]
 
 
@@ -248,10 +251,10 @@ def test_a_batch_is_no_larger_than_max_batch(bench: Callable[..., Bench]) -> Non
         made.send(camera, number, stamp=1000 - number)
     made.release()
     assert [camera.settled() for camera in cameras] == [{}] * 5
-    assert made.network.batches[1:] == [[4, 3], [2, 1], [0]]
+    assert made.network.batches[1:] == [[0, 1], [2, 3], [4]]
 
 
-@pytest.mark.parametrize(('age', 'dropped'), [(0.4, {}), (0.6, {tally.TOO_OLD: 1})])
+@pytest.mark.parametrize(('age', 'dropped'), [(0.4, {}), (0.6, {reasons.TOO_OLD: 1})])
 def test_depth_of_an_image_older_than_max_age_is_dropped(
         bench: Callable[..., Bench], age: float, dropped: dict[str, int]) -> None:
     made, camera = bench(max_age=0.5), Camera('front')
@@ -267,7 +270,7 @@ def test_age_counts_the_time_in_the_network(bench: Callable[..., Bench]) -> None
     camera = made.occupy()
     made.clock += 0.6
     made.release()
-    assert camera.settled() == {tally.TOO_OLD: 1}
+    assert camera.settled() == {reasons.TOO_OLD: 1}
 
 
 def test_age_does_not_matter_without_max_age(bench: Callable[..., Bench]) -> None:
@@ -275,6 +278,28 @@ def test_age_does_not_matter_without_max_age(bench: Callable[..., Bench]) -> Non
     made.clock += 1e6
     made.send(camera)
     assert camera.settled() == {}
+
+
+def test_the_age_of_an_image_without_a_stamp_counts_from_its_arrival(
+        bench: Callable[..., Bench]) -> None:
+    made, camera = bench(max_age=30.0), Camera()
+    made.clock = 1.7e9
+    made.send(camera, stamp=0)
+    assert camera.settled() == {} and len(camera.published) == 1
+    assert 0 <= camera.statistics.summary().stages['total'][0] < 30e3
+
+
+def test_the_pixels_without_depth_are_counted(bench: Callable[..., Bench]) -> None:
+    made, camera = bench(), Camera()
+    made.network.depth = [np.nan, np.nan, 5.0]
+    made.send(camera)
+    camera.settled()
+    made.network.depth = [np.nan, np.nan, np.nan]
+    made.send(camera)
+    camera.settled()
+    summary = camera.statistics.summary()
+    assert (summary.published, summary.blank, summary.empty) == (2, 2, 1)
+    assert np.isnan(camera.published[1][1]).all()
 
 
 def test_settings_change_from_the_next_frame_on(bench: Callable[..., Bench]) -> None:
@@ -318,7 +343,7 @@ def test_stopping_drops_what_waits_and_lets_the_batch_in_hand_finish(
     busy = made.occupy()
     made.send(waiting)
     assert not made.worker.stop(0.01)
-    assert waiting.settled() == {tally.DEACTIVATED: 1}
+    assert waiting.settled() == {reasons.DEACTIVATED: 1}
     made.release()
     assert made.worker.stop(PATIENCE)
     assert busy.settled() == {} and len(busy.published) == 1 and not waiting.published
@@ -334,7 +359,16 @@ def test_every_stage_of_a_frame_is_timed(bench: Callable[..., Bench]) -> None:
     made.clock += 0.25
     made.release()
     camera.settled()
-    stages = camera.tally.summary().stages
+    stages = camera.statistics.summary().stages
     assert set(stages) == {'wait', 'decode', 'network', 'publish', 'total'}
-    assert stages['total'][0] == pytest.approx(250.0) and stages['wait'][0] == 0.0
+    assert stages['total'][0] == pytest.approx(250.0)
     assert all(stage[0] >= 0 for stage in stages.values())
+
+
+def test_the_wait_counts_from_the_arrival_whatever_the_nodes_clock(
+        bench: Callable[..., Bench]) -> None:
+    made, camera = bench(), Camera()
+    made.clock = 0.0
+    made.send(camera, waited=60.0)
+    camera.settled()
+    assert 60e3 <= camera.statistics.summary().stages['wait'][0] < 1e3 * (60 + PATIENCE)

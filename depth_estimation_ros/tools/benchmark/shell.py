@@ -13,8 +13,8 @@ from rclpy.lifecycle import LifecycleNode
 
 from ...ros import codec
 from ...ros.camera import SECOND, Camera
+from ...ros.frame_statistics import FrameStatistics
 from ...ros.parameters import Settings
-from ...ros.tally import Tally
 from ...ros.worker import Worker
 from . import processes
 
@@ -46,14 +46,14 @@ class InstantEstimator:
         return 384, 512
 
 
-class StageTally(Tally):
+class StageTimes(FrameStatistics):
     """Keeps the stages of every published frame."""
 
     def __init__(self) -> None:
         super().__init__()
         self.frames: list[dict[str, float]] = []
 
-    def publish(self, stages: dict[str, float]) -> None:
+    def publish(self, stages: dict[str, float], unknown: float = 0.0) -> None:
         """Keep a frame's stages."""
         self.frames.append(stages)
 
@@ -81,8 +81,8 @@ def _serve(size: str, frames: int, rate: float) -> list[dict[str, float]]:
     worker = Worker(InstantEstimator(width, height), codec.decode, settings=Settings(),
                     now=lambda: node.get_clock().now().nanoseconds * SECOND,
                     warn=lambda kind, text: print(f'{kind}: {text}'))
-    camera = Camera(node, '', transport='raw', deliver=worker.deliver, warn=print)
-    camera.tally = tally = StageTally()
+    camera = Camera(node, '', transport='raw', deliver=worker.deliver)
+    camera.statistics = times = StageTimes()
     node.trigger_configure()
     node.trigger_activate()
     camera.subscribe()
@@ -96,7 +96,7 @@ def _serve(size: str, frames: int, rate: float) -> list[dict[str, float]]:
     worker.stop()
     camera.close()
     node.destroy_node()
-    return tally.frames
+    return times.frames
 
 
 def _row(size: str, frames: list[dict[str, float]]) -> dict[str, Any]:

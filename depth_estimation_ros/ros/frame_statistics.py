@@ -1,4 +1,4 @@
-"""Every frame accounted for: published, or dropped for a named reason."""
+"""Frame statistics: every frame is published, or dropped for a named reason."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ FAILED = 'failed'
 DEACTIVATED = 'deactivated'
 """The node was deactivated while the frame waited."""
 
+BLANK_SHARE = 0.5
+"""The share of a frame's pixels without depth (NaN) beyond which the frame is called blank."""
+
 WINDOW = 300
 """Frames over which latencies are summarised."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A camera's account at one moment."""
+    """A camera's frame statistics at one moment."""
 
     received: int
     published: int
@@ -44,14 +47,18 @@ class Summary:
     """For each stage of a frame its p50 and p99 in milliseconds over the last frames."""
     explanations: dict[str, str]
     """For each reason to drop that has one, why the last frame was dropped for it."""
+    blank: int = 0
+    """Frames published with depth in fewer than half of their pixels."""
+    empty: int = 0
+    """Frames published without depth in any pixel; they are counted as blank too."""
 
 
-class Tally:
-    """One camera's account, written by reception and the worker, read by diagnostics."""
+class FrameStatistics:
+    """One camera's counts, written by reception and the worker, read by diagnostics."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._received = self._published = 0
+        self._received = self._published = self._blank = self._empty = 0
         self._dropped: Counter[str] = Counter()
         self._explanations: dict[str, str] = {}
         self._stages: dict[str, deque[float]] = {}
@@ -68,21 +75,29 @@ class Tally:
             if explanation:
                 self._explanations[reason] = explanation
 
-    def publish(self, stages: dict[str, float]) -> None:
-        """Count a published frame and the seconds that each of its stages took."""
+    def publish(self, stages: dict[str, float], unknown: float = 0.0) -> None:
+        """
+        Count a published frame.
+
+        :param stages: the seconds that each of its stages took.
+        :param unknown: the share of its pixels that have no depth (NaN).
+        """
         with self._lock:
             self._published += 1
+            self._blank += unknown > BLANK_SHARE
+            self._empty += unknown == 1.0
             for stage, seconds in stages.items():
                 self._stages.setdefault(stage, deque(maxlen=WINDOW)).append(1e3 * seconds)
 
     def summary(self) -> Summary:
-        """Return the account so far."""
+        """Return the counts so far."""
         with self._lock:
             dropped = dict(self._dropped)
             stages = {stage: list(values) for stage, values in self._stages.items()}
             received, published = self._received, self._published
+            blank, empty = self._blank, self._empty
             explanations = dict(self._explanations)
         return Summary(
             received, published, dropped, received - published - sum(dropped.values()),
             {stage: (float(np.percentile(values, 50)), float(np.percentile(values, 99)))
-             for stage, values in stages.items()}, explanations)
+             for stage, values in stages.items()}, explanations, blank, empty)
