@@ -6,7 +6,7 @@ padded image is never built: its reflection is folded into the indices that the 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -65,6 +65,18 @@ class Preprocessing:
             rescale_factor=float(rescale_factor) if config.get('do_rescale', True) else 1.0,
             mean=(float(mean[0]), float(mean[1]), float(mean[2])),
             std=(float(std[0]), float(std[1]), float(std[2])))
+
+    def sized(self, height: int, width: int) -> 'Preprocessing':
+        """
+        Return these settings for a network size of the user's.
+
+        :param height: rows; 0 follows the width in the checkpoint's own proportion.
+        :param width: columns; 0 follows the height likewise; both 0 keep the checkpoint's own.
+        """
+        if not height and not width:
+            return self
+        return replace(self, height=height or round(self.height * width / self.width),
+                       width=width or round(self.width * height / self.height))
 
     def margin(self, side: int) -> int:
         """Return the reflected border in pixels before and after a side of ``side`` pixels."""
