@@ -216,10 +216,11 @@ def set_together(node: Node) -> None:
     """
     def answer(request: SetParameters.Request,
                response: SetParameters.Response) -> SetParameters.Response:
-        together = _assign(node, request.parameters)
-        response.results = (
-            [together] * len(request.parameters) if together.successful else
-            [_assign(node, [parameter]) for parameter in request.parameters])
+        live = [each for each in request.parameters if _may_change(node, each.name)]
+        together = _assign(node, live)
+        response.results = [
+            together if together.successful and each in live else _assign(node, [each])
+            for each in request.parameters]
         return response
 
     def answer_atomically(
@@ -230,6 +231,10 @@ def set_together(node: Node) -> None:
 
     service_of(node, SetParameters).callback = answer
     service_of(node, SetParametersAtomically).callback = answer_atomically
+
+
+def _may_change(node: Node, name: str) -> bool:
+    return node.has_parameter(name) and not node.describe_parameter(name).read_only
 
 
 def _assign(node: Node, messages: Iterable[Any]) -> SetParametersResult:
