@@ -187,6 +187,7 @@ class DepthEstimationNode(ManagedNode):
         if self._worker is not None:
             self._worker.configure(self.settings)
         if self._estimator is not None and not self._reloading and self._outdated(self._wanted):
+            self._reloading = True
             self.executor.create_task(self._reload)
 
     @property
@@ -199,9 +200,9 @@ class DepthEstimationNode(ManagedNode):
 
     async def _reload(self) -> None:
         """Load the model that is wanted beside the one in use, until that is the one in use."""
-        self._reloading = True
         try:
             while self._outdated(wanted := await self.beside(self._settled)):
+                self.get_logger().info('loading the network anew, beside the one in use')
                 try:
                     self._adopt(await self.beside(partial(DepthEstimator, wanted)))
                 except Exception as error:

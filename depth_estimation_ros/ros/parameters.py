@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields, replace
@@ -27,6 +28,9 @@ from .logs import one_line
 
 CAMERA_NAME = re.compile(r'([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?', re.ASCII)
 """What can be the prefix of a topic; '' is none."""
+
+OUTPUTS = '/depth'
+"""What stands between a camera's name and its outputs' names."""
 
 SMALLEST_NETWORK = 32
 """Pixels of a side, ZoeDepth's patches: below it nothing is left to see."""
@@ -119,7 +123,12 @@ class Settings:
             if not CAMERA_NAME.fullmatch(name):
                 raise ValueError(f"cameras holds '{name}', which no topic can start with: take "
                                  "letters, digits and '_', and no digit first")
-        if len(self.max_rate) not in (1, len(self.cameras)) or min(self.max_rate) < 0:
+            if (name + OUTPUTS).removeprefix('/') in self.cameras:
+                raise ValueError(f"cameras holds '{name}' and a name below its own topics, "
+                                 f"'{(name + OUTPUTS).removeprefix('/')}': their camera_info "
+                                 'would be one topic')
+        if (len(self.max_rate) not in (1, len(self.cameras))
+                or not all(0 <= rate < math.inf for rate in self.max_rate)):
             raise ValueError(f'max_rate must be one number of Hz, or one for each of the '
                              f'{len(self.cameras)} cameras, none negative, not '
                              f'{list(self.max_rate)}')
