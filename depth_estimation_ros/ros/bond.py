@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
+
+from .logs import one_line
 
 TOPIC = 'bond'
 PERIOD = 0.1
@@ -26,14 +29,19 @@ class Bond:
         """Start to send heartbeats, where bondpy is installed."""
         if find_spec('bondpy') is None:
             return
-        from bondpy.bondpy import Bond as Heartbeat
-        self._bond = Heartbeat(self._node, TOPIC, self._node.get_name())
-        self._bond.heartbeat_period = PERIOD
-        self._bond.heartbeat_timeout = NEVER
-        self._bond.start()
+        try:
+            from bondpy.bondpy import Bond as Heartbeat
+            self._bond = Heartbeat(self._node, TOPIC, self._node.get_name())
+            self._bond.heartbeat_period = PERIOD
+            self._bond.heartbeat_timeout = NEVER
+            self._bond.start()
+        except Exception as error:  # another's code, which depth does not need
+            self._node.get_logger().warning(f'no bond with a lifecycle manager: set its '
+                                            f'bond_timeout to 0.0: {one_line(error)}')
 
     def end(self) -> None:
         """Tell the manager that the heartbeats end by intention."""
         bond, self._bond = self._bond, None
         if bond is not None:
-            bond.shutdown()
+            with suppress(Exception):
+                bond.shutdown()
