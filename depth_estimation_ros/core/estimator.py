@@ -123,8 +123,11 @@ class DepthEstimator:
         rows, columns = self.network_size(image)
         error = '' if self.precision_error is None else (
             f' ({self.precision_error:.2%} from fp32)')
+        asked = self.options.height or rows, self.options.width or columns
+        kept = '' if self.preprocessing.rounded(*asked) == (rows, columns) else (
+            f' (not {asked[1]}x{asked[0]}: the image keeps its proportion)')
         return (f'{self.name}: {self.parameters / 1e6:.1f} M parameters on {self.device_name}, '
-                f'{self.precision}{error}, network {columns}x{rows} for images of '
+                f'{self.precision}{error}, network {columns}x{rows}{kept} for images of '
                 f'{image.shape[1]}x{image.shape[0]}')
 
     @property
