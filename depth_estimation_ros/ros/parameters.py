@@ -168,7 +168,9 @@ def declare(node: Node) -> Settings:
     given = node._parameter_overrides  # rclpy has no public way to change them
     given.update({each.name: each for each in converted(given.values())})
     for item in fields(Settings):
-        value = getattr(default, item.name)
+        value, override = getattr(default, item.name), given.get(_name(item))
+        if override is not None and override.type_ == Parameter.Type.NOT_SET:
+            raise ValueError(f"parameter '{override.name}' is given without a value")
         node.declare_parameter(
             _name(item), list(value) if isinstance(value, tuple) else value, _descriptor(item))
     return read(node)

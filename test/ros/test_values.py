@@ -15,8 +15,10 @@ from rcl_interfaces.srv import (
     SetParameters,
     SetParametersAtomically,
 )
+from rclpy.parameter import Parameter
 
 from .conftest import image
+from .test_interrupts import flood
 from .test_lifecycle import call, change
 from .test_live_parameters import put
 
@@ -146,20 +148,19 @@ def test_changes_of_one_request_are_taken_together_where_only_that_makes_sense(n
 def test_a_value_of_a_wrong_kind_at_start_is_named_in_one_line(start, checkpoint, override):
     running = start('-p', override, model=checkpoint, device='cpu')
     assert running.process.wait(timeout=60) == 1
-    lines = running.text().splitlines()
+    lines = [line for line in running.text().splitlines() if 'rmw_fastrtps' not in line]
     assert len(lines) == 1 and override.split(':')[0] in lines[0], running.text()
 
 
 def test_several_changes_load_the_network_once_for_the_last_wanted_state(node, peer):
-    before = node.text().count('loading the network')
     assert not put(peer, network__height=128, far=0.0, precision='bf16', network__width=192)
-    for height, width in ((64, 64), (96, 96), (64, 96)):
-        assert not put(peer, network__height=height)
-        assert not put(peer, network__width=width)
-    assert not put(peer, precision='fp32')
+    flood(peer, SetParameters, 'set_parameters', [
+        SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        for name, value in (('network.height', 64), ('network.width', 64), ('network.height', 96),
+                            ('network.width', 96), ('network.height', 64), ('precision', 'fp32'))])
     node.wait_for('fp32, network 96x64')
     peer.spin_for(1.0)
-    assert node.text().count('loading the network') == before + 1
+    assert node.text().count('loading the network') == 1
     assert node.text().count('changed over') == 1
 
 
