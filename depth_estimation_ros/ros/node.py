@@ -212,12 +212,13 @@ class DepthEstimationNode(ManagedNode):
             self._reloading = False
 
     def _settled(self) -> EstimatorOptions:
-        """Wait until no further change comes; return what is wanted then."""
-        wanted = None
-        while wanted != self._wanted:
+        """Wait until no further change comes, but not for ever; return what is wanted then."""
+        for _ in range(10):
             wanted = self._wanted
             time.sleep(SETTLE)
-        return wanted
+            if wanted == self._wanted:
+                break
+        return self._wanted
 
     def _adopt(self, successor: DepthEstimator) -> None:
         """Put a model that was loaded beside the old one in its place, if it is still wanted."""
