@@ -3,7 +3,7 @@
 import gc
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -46,9 +46,9 @@ class EstimatorOptions:
     precision: str = 'auto'
     """'auto', 'fp32', 'bf16' or 'fp16'."""
     height: int = 0
-    """Rows that the network sees; 0 takes the checkpoint's own."""
+    """Rows that the network sees; 0 takes the checkpoint's own, or follows the width."""
     width: int = 0
-    """Columns that the network sees; 0 takes the checkpoint's own."""
+    """Columns that the network sees; 0 takes the checkpoint's own, or follows the height."""
     backend: str = 'auto'
     """'auto', 'torch' or 'openvino'; auto takes OpenVINO on the CPU where it is installed."""
     compile: bool = False
@@ -71,9 +71,7 @@ class DepthEstimator:
         checkpoint = load_checkpoint(options.model, revision=options.revision,
                                      local_files_only=options.local_files_only)
         self.name = checkpoint.name
-        own = checkpoint.preprocessing
-        self.preprocessing = replace(
-            own, height=options.height or own.height, width=options.width or own.width)
+        self.preprocessing = checkpoint.preprocessing.sized(options.height, options.width)
         self.parameters = checkpoint.parameters
         self.range = checkpoint.range
         """The nearest and farthest depth in metres that the model was trained for."""
@@ -120,12 +118,17 @@ class DepthEstimator:
         return self.preprocessing.network_size(*image.shape[:2])
 
     def describe(self) -> str:
-        """Return one line for the log: model, device, precision, size and network size."""
+        """Return a line for the log: model, device, precision, network size of a VGA image."""
+        image = _test_image()
+        rows, columns = self.network_size(image)
         error = '' if self.precision_error is None else (
             f' ({self.precision_error:.2%} from fp32)')
+        asked = self.options.height or rows, self.options.width or columns
+        kept = '' if self.preprocessing.rounded(*asked) == (rows, columns) else (
+            f' (not {asked[1]}x{asked[0]}: the image keeps its proportion)')
         return (f'{self.name}: {self.parameters / 1e6:.1f} M parameters on {self.device_name}, '
-                f'{self.precision}{error}, network {self.preprocessing.width}x'
-                f'{self.preprocessing.height}')
+                f'{self.precision}{error}, network {columns}x{rows}{kept} for images of '
+                f'{image.shape[1]}x{image.shape[0]}')
 
     @property
     def device_name(self) -> str:

@@ -6,7 +6,7 @@ padded image is never built: its reflection is folded into the indices that the 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -32,6 +32,8 @@ class Preprocessing:
     width: int
     multiple: int = 32
     keep_aspect_ratio: bool = True
+    led_by: str = ''
+    """'height' or 'width' where only that was asked for, '' for the one that scales less."""
     pad: bool = True
     rescale_factor: float = 1 / 255
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
@@ -66,6 +68,20 @@ class Preprocessing:
             mean=(float(mean[0]), float(mean[1]), float(mean[2])),
             std=(float(std[0]), float(std[1]), float(std[2])))
 
+    def sized(self, height: int, width: int) -> 'Preprocessing':
+        """
+        Return these settings for a network size of the user's.
+
+        :param height: rows; 0 follows the width, in the image's proportion where that is kept,
+            else in the checkpoint's own.
+        :param width: columns; 0 follows the height likewise; both 0 keep the checkpoint's own.
+        """
+        if not height and not width:
+            return self
+        return replace(self, height=height or round(self.height * width / self.width),
+                       width=width or round(self.width * height / self.height),
+                       led_by=('', 'height', 'width')[bool(height) - bool(width)])
+
     def margin(self, side: int) -> int:
         """Return the reflected border in pixels before and after a side of ``side`` pixels."""
         return int(math.sqrt(side / 2) * 3) if self.pad else 0
@@ -84,20 +100,22 @@ class Preprocessing:
         scale_height = self.height / padded_height
         scale_width = self.width / padded_width
         if self.keep_aspect_ratio:
-            if abs(1 - scale_width) < abs(1 - scale_height):
+            nearer = abs(1 - scale_width) < abs(1 - scale_height)
+            if self.led_by == 'width' or (nearer and not self.led_by):
                 scale_height = scale_width
             else:
                 scale_width = scale_height
-        rows = self._round(scale_height * padded_height)
-        columns = self._round(scale_width * padded_width)
+        rows, columns = self.rounded(scale_height * padded_height, scale_width * padded_width)
         limit = MAX_AREA_RATIO * self.height * self.width
         if not rows or not columns or rows * columns > limit:
             raise ImageError(f'image of {width}x{height} pixels is too elongated: the network '
                              f'would see it at {columns}x{rows}')
         return rows, columns
 
-    def _round(self, side: float) -> int:
-        return round(side / self.multiple) * self.multiple
+    def rounded(self, height: float, width: float) -> tuple[int, int]:
+        """Return the nearest size whose sides are multiples of the checkpoint's."""
+        return (round(height / self.multiple) * self.multiple,
+                round(width / self.multiple) * self.multiple)
 
 
 @dataclass(frozen=True)

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
-from types import FrameType
 from typing import NoReturn
+
+from .signals import Interrupt
 
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the node; SIGINT and SIGTERM end it with code 0 at any time, also while it loads."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    interrupt = Interrupt()
     os.environ.setdefault('OMP_WAIT_POLICY', 'passive')  # or a busy core costs others tenfold
-    try:
-        from .process import run
-        run(args)
-    except KeyboardInterrupt:
-        os._exit(0)  # an interrupt within an import would else end Python by the signal
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    from .process import run
+    run(args, interrupt)
 
 
 if __name__ == '__main__':

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from queue import SimpleQueue
-from threading import Lock, Thread
+from contextlib import ExitStack
+from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
-from ..core.errors import DepthError
 from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..resources import DEMO_MODEL, model_folder
 from . import parameters
+from .bond import Bond
 from .camera import SECOND, Camera
 from .converter import Converter, choose_converter
 from .diagnostics import CameraWatch, model_status
-from .logs import CoreLog, Throttle
+from .lifecycle import ManagedNode
+from .logs import CoreLog, Throttle, one_line
 from .mailbox import Frame
 from .parameters import Settings
 from .worker import Worker
@@ -34,21 +35,26 @@ GRACE = 1.0
 
 DIAGNOSTICS_PERIOD = 1.0
 
+SETTLE = 0.3
+"""Seconds without a further change after which a changed network is loaded."""
 
-class DepthEstimationNode(LifecycleNode):
+
+class DepthEstimationNode(ManagedNode):
     """Metric depth for one or more cameras."""
 
     def __init__(self) -> None:
         """Declare the parameters; raises ValueError when they make no sense together."""
         super().__init__('depth_estimation')
-        self._settings = parameters.declare(self)
-        self._throttle = Throttle(self.get_logger())
+        self.settings = parameters.declare(self)
+        self._throttle = Throttle(self.get_logger().warning)
         for name in parameters.unknown_overrides(self):
             self.get_logger().warning(f"parameter '{name}' is set, but the node has none of that "
                                       'name: is it misspelt?')
+        self.add_pre_set_parameters_callback(parameters.converted)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
-        self._log = CoreLog(self.get_logger())
+        parameters.set_together(self)
+        self._log = CoreLog(self.get_logger(), self.context.ok)
         core = logging.getLogger('depth_estimation_ros')
         core.addHandler(self._log)
         core.setLevel(logging.INFO)
@@ -56,36 +62,31 @@ class DepthEstimationNode(LifecycleNode):
         self._converter: Converter | None = None
         self._worker: Worker | None = None
         self._cameras: list[Camera] = []
+        self._bond = Bond(self)
         self._foreign_camera_named = False
-        self._loading = Lock()
+        self._reloading = False
         self._refused: EstimatorOptions | None = None
         """What could not be loaded; it is not tried again until something else is wanted."""
-        self._successors: SimpleQueue[DepthEstimator] = SimpleQueue()
-        self._rebuilt = self.create_guard_condition(self._succeed)
         self.create_service(SetBool, '~/enable', self._enable)
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+    async def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm the model, create the outputs."""
         started = time.monotonic()
-        try:
-            estimator = DepthEstimator(self._wanted)
-            self._settings.range(estimator.range[1])
-        except (DepthError, LookupError, ValueError) as error:
-            self.get_logger().error(f'cannot configure: {error}')
-            return TransitionCallbackReturn.FAILURE
-        self._estimator = estimator
-        self._converter = choose_converter()
-        self._cameras = [
-            Camera(self, name, transport=self._settings.image_transport, deliver=self._deliver)
-            for name in self._settings.cameras]
-        self._apply_settings()
+        self._refused = None
+        self._converter = await self.beside(choose_converter)
+        self._estimator = await self.beside(partial(DepthEstimator, self._wanted))
+        self.settings.range(self._estimator.range[1])
+        for name in self.settings.cameras:
+            self._cameras.append(Camera(
+                self, name, transport=self.settings.image_transport, deliver=self._deliver))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._watches = [
             CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
                         camera.image_topic, self.get_logger().warning)
             for camera in self._cameras]
-        self._timer = self.create_timer(
+        self.create_timer(
             DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._apply_settings()
         self.get_logger().info(
             f'configured {self._estimator.describe()}, images decoded by {self._converter.name}, '
             f'in {time.monotonic() - started:.1f} s')
@@ -95,16 +96,18 @@ class DepthEstimationNode(LifecycleNode):
         """Start the worker and receive images."""
         assert self._estimator is not None and self._converter is not None
         self._worker = Worker(
-            self._estimator, self._converter.decode, settings=self._settings,
+            self._estimator, self._converter.decode, settings=self.settings,
             now=self._now, warn=self._warn)
         result = super().on_activate(state)
         for camera in self._cameras:
             camera.subscribe()
+        if not self.settings.autostart:
+            self._bond.start()
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop receiving, let the batch in hand finish."""
-        self.rest(None)
+        """Stop receiving, let the batch in progress finish."""
+        self.idle(None)
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -115,6 +118,7 @@ class DepthEstimationNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and free everything, from whatever state."""
         self.release()
+        self.get_logger().info('shut down: only a new process can serve again')
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -123,35 +127,33 @@ class DepthEstimationNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def release(self) -> None:
-        """Give everything back."""
-        ended = self.rest(GRACE)
-        for camera in self._cameras:
-            camera.close()
-        if self._estimator is not None:
-            self.destroy_timer(self._timer)
-            self.destroy_publisher(self._diagnostics)
-            if ended:
-                self._estimator.close()
-        self._cameras, self._estimator = [], None
+        """Give everything back, also what is half made; log what cannot be."""
+        cameras, self._cameras = self._cameras, []
+        estimator, self._estimator = self._estimator, None
+        try:
+            with ExitStack() as undo:  # which goes on after an error
+                undo.callback(self.remove_made)
+                for camera in cameras:
+                    undo.callback(camera.close)
+                if self.idle(GRACE) and estimator is not None:
+                    undo.callback(estimator.close)
+        except Exception as error:
+            self.get_logger().error(f'not all could be released: {one_line(error)}')
 
-    def rest(self, timeout: float | None) -> bool:
+    def idle(self, timeout: float | None) -> bool:
         """Stop receiving and drop what waits; return whether the worker's thread has ended."""
-        for camera in self._cameras:
-            camera.unsubscribe()
         worker, self._worker = self._worker, None
-        return worker is None or worker.stop(timeout)
-
-    def destroy_node(self) -> None:
-        """Destroy the node and leave the graph at once."""
-        machine = self._state_machine  # rclpy keeps it, and it keeps the node in the graph
-        super().destroy_node()
-        machine.destroy_when_not_in_use()
+        with ExitStack() as undo:
+            undo.callback(self._bond.end)
+            for camera in self._cameras:
+                undo.callback(camera.unsubscribe)
+            return worker is None or worker.stop(timeout)
 
     def _deliver(self, frame: Frame) -> None:
         if self._worker is not None:
             self._worker.deliver(frame)
         frame_id = frame.message.header.frame_id
-        if (self._settings.model == DEMO_MODEL and frame_id != DEMO_FRAME
+        if (self.settings.model == DEMO_MODEL and frame_id != DEMO_FRAME
                 and not self._foreign_camera_named):
             self._foreign_camera_named = True
             self.get_logger().warning(
@@ -166,7 +168,7 @@ class DepthEstimationNode(LifecycleNode):
         return float(self.get_clock().now().nanoseconds) * SECOND
 
     def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        return parameters.check(self._settings, changes, self._verify)
+        return parameters.check(self.settings, changes, self._verify)
 
     def _verify(self, settings: Settings) -> None:
         """Raise ValueError or DepthError where the loaded model cannot serve the settings."""
@@ -175,47 +177,60 @@ class DepthEstimationNode(LifecycleNode):
             self._estimator.check(settings.estimator_options(self._estimator.options.model))
 
     def _take_parameters(self, _: list[Parameter]) -> None:
-        self._settings = parameters.read(self)
+        self.settings = parameters.read(self)
         self._apply_settings()
 
     def _apply_settings(self) -> None:
-        for camera, rate in zip(self._cameras, self._settings.rates(), strict=False):
+        for camera, rate in zip(self._cameras, self.settings.rates(), strict=False):
             camera.rate.max_rate = rate
         if self._worker is not None:
-            self._worker.configure(self._settings)
-        if self._estimator is not None and self._wanted not in (
-                self._estimator.options, self._refused):
-            Thread(target=self._rebuild, args=(self._wanted,), daemon=True).start()
+            self._worker.configure(self.settings)
+        if self._estimator is not None and not self._reloading and self._outdated(self._wanted):
+            self._reloading = True
+            self.executor.create_task(self._reload)
 
     @property
     def _wanted(self) -> EstimatorOptions:
-        return self._settings.estimator_options(model_folder(self._settings.model))
+        return self.settings.estimator_options(model_folder(self.settings.model))
 
-    def _rebuild(self, options: EstimatorOptions) -> None:
-        """Load a model beside the one in use, in a thread of its own; hand it to the executor."""
-        with self._loading:
-            if options != self._wanted:
-                return
-            try:
-                self._successors.put(DepthEstimator(options))
-            except (DepthError, RuntimeError, OSError) as error:
-                self._refused = options
-                self.get_logger().error(f'the network stays as it is: {error}')
-            self._rebuilt.trigger()
+    def _outdated(self, wanted: EstimatorOptions) -> bool:
+        return self._estimator is not None and wanted not in (
+            self._estimator.options, self._refused)
 
-    def _succeed(self) -> None:
-        """Put a model that was loaded beside the old one in its place."""
-        while not self._successors.empty():
-            successor = self._successors.get()
-            if self._estimator is None or successor.options != self._wanted:
-                successor.close()
-                continue
-            old, self._estimator = self._estimator, successor
-            self.get_logger().info(f'changed over to {successor.describe()}')
-            if self._worker is not None:
-                self._worker.replace(successor)
-            else:
-                old.close()
+    async def _reload(self) -> None:
+        """Load the model that is wanted beside the one in use, until that is the one in use."""
+        try:
+            while self._outdated(wanted := await self.beside(self._settled)):
+                self.get_logger().info('loading the network anew, beside the one in use')
+                try:
+                    self._adopt(await self.beside(partial(DepthEstimator, wanted)))
+                except Exception as error:
+                    self._refused = wanted
+                    self.get_logger().error(f'the network stays as it is: {one_line(error)}')
+        finally:
+            self._reloading = False
+
+    def _settled(self) -> EstimatorOptions:
+        """Wait until no further change comes, but not for ever; return what is wanted then."""
+        for _ in range(10):
+            wanted = self._wanted
+            time.sleep(SETTLE)
+            if wanted == self._wanted:
+                break
+        return self._wanted
+
+    def _adopt(self, successor: DepthEstimator) -> None:
+        """Put a model that was loaded beside the old one in its place, if it is still wanted."""
+        old = self._estimator
+        if old is None or successor.options != self._wanted or old.options == successor.options:
+            successor.close()
+            return
+        self._estimator = successor
+        self.get_logger().info(f'changed over to {successor.describe()}')
+        if self._worker is not None:
+            self._worker.replace(successor)
+        else:
+            old.close()
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Pause or resume; a service callback."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields, replace
@@ -13,6 +14,7 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -20,9 +22,18 @@ from ..core.backends import BACKENDS
 from ..core.colour import COLORMAPS
 from ..core.errors import DepthError
 from ..core.estimator import PRECISIONS, EstimatorOptions
+from .conversion import convert, kind_of
+from .lifecycle import service_of
+from .logs import one_line
 
 CAMERA_NAME = re.compile(r'([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?', re.ASCII)
 """What can be the prefix of a topic; '' is none."""
+
+OUTPUTS = '/depth'
+"""What stands between a camera's name and its outputs' names."""
+
+SMALLEST_NETWORK = 32
+"""Pixels of a side, ZoeDepth's patches: below it nothing is left to see."""
 
 
 def _parameter(default: Any, description: str, *, name: str = '', live: bool = True,
@@ -49,10 +60,12 @@ class Settings:
         'auto', 'Precision of backbone and neck; auto takes a low one on CUDA where its depth is '
         'within 1 % of fp32', choices=('auto', *PRECISIONS))
     network_height: int = _parameter(
-        0, "Rows that the network sees, rounded to the checkpoint's multiple; 0 takes its own",
+        0, 'Rows that the network sees of an image in its own proportion, rounded to the '
+        "checkpoint's multiple; 0 follows network.width, or takes the checkpoint's own",
         name='network.height', low=0, high=2048)
     network_width: int = _parameter(
-        0, 'Columns that the network sees, likewise', name='network.width', low=0, high=2048)
+        0, 'Columns that the network sees, likewise; 0 follows network.height',
+        name='network.width', low=0, high=2048)
     backend: str = _parameter(
         'auto', 'What runs the network on the CPU; auto takes OpenVINO where it is installed, '
         'where it is faster', choices=BACKENDS)
@@ -95,6 +108,10 @@ class Settings:
             if choices and value not in choices:
                 raise ValueError(f"{_name(item)} is '{value}', which is none of "
                                  f'{", ".join(choices)}')
+        for side in (self.network_height, self.network_width):
+            if 0 < side < SMALLEST_NETWORK:
+                raise ValueError(f'network.height and network.width must be 0 or at least '
+                                 f'{SMALLEST_NETWORK}, not {side}')
         if self.far and self.far <= self.near:
             raise ValueError(f'far ({self.far} m) must lie beyond near ({self.near} m), or be 0')
         if self.preview_far <= self.preview_near:
@@ -106,7 +123,12 @@ class Settings:
             if not CAMERA_NAME.fullmatch(name):
                 raise ValueError(f"cameras holds '{name}', which no topic can start with: take "
                                  "letters, digits and '_', and no digit first")
-        if len(self.max_rate) not in (1, len(self.cameras)) or min(self.max_rate) < 0:
+            if (name + OUTPUTS).removeprefix('/') in self.cameras:
+                raise ValueError(f"cameras holds '{name}' and a name below its own topics, "
+                                 f"'{(name + OUTPUTS).removeprefix('/')}': their camera_info "
+                                 'would be one topic')
+        if (len(self.max_rate) not in (1, len(self.cameras))
+                or not all(0 <= rate < math.inf for rate in self.max_rate)):
             raise ValueError(f'max_rate must be one number of Hz, or one for each of the '
                              f'{len(self.cameras)} cameras, none negative, not '
                              f'{list(self.max_rate)}')
@@ -143,25 +165,27 @@ def declare(node: Node) -> Settings:
     :raises ValueError: when the values make no sense together.
     """
     default = Settings()
+    given = node._parameter_overrides  # rclpy has no public way to change them
+    given.update({each.name: each for each in converted(given.values())})
     for item in fields(Settings):
-        value = getattr(default, item.name)
-        _accept_whole_numbers(node, item)
+        value, override = getattr(default, item.name), given.get(_name(item))
+        if override is not None and override.type_ == Parameter.Type.NOT_SET:
+            raise ValueError(f"parameter '{override.name}' is given without a value")
         node.declare_parameter(
             _name(item), list(value) if isinstance(value, tuple) else value, _descriptor(item))
     return read(node)
 
 
-def _accept_whole_numbers(node: Node, item: Field[Any]) -> None:
-    """Let a file say `far: 10` for a number of metres, which rclpy would refuse as an integer."""
-    number = item.default[0] if isinstance(item.default, tuple) else item.default
-    given = node._parameter_overrides.get(_name(item))
-    if not isinstance(number, float) or given is None:
-        return
-    if given.type_ == Parameter.Type.INTEGER:
-        node._parameter_overrides[given.name] = Parameter(given.name, value=float(given.value))
-    elif given.type_ == Parameter.Type.INTEGER_ARRAY:
-        node._parameter_overrides[given.name] = Parameter(
-            given.name, value=[float(value) for value in given.value])
+def converted(changes: Iterable[Parameter]) -> list[Parameter]:
+    """
+    Return parameters with the values as this node declares them, where they leave no doubt.
+
+    A number may come whole (``far:=10``) and a list of one as its element (``cameras:=front``);
+    rclpy would refuse both. Whatever else is of another type stays as it is.
+    """
+    kinds = {_name(item): kind_of(item.default) for item in fields(Settings)}
+    return [convert(change, kinds[change.name]) if change.name in kinds else change
+            for change in changes]
 
 
 def read(node: Node) -> Settings:
@@ -192,6 +216,48 @@ def check(settings: Settings, changes: list[Parameter],
     except (ValueError, DepthError) as error:
         return SetParametersResult(successful=False, reason=str(error))
     return SetParametersResult(successful=True)
+
+
+def set_together(node: Node) -> None:
+    """
+    Let the node take the changes of one request together where they make sense together.
+
+    rclpy takes them one by one: then a file's ``near: 20`` and ``far: 30`` may be refused for the
+    far end that is about to change, and each change has its consequences alone.
+    """
+    def answer(request: SetParameters.Request,
+               response: SetParameters.Response) -> SetParameters.Response:
+        live = [each for each in request.parameters if _may_change(node, each.name)]
+        together = _assign(node, live)
+        response.results = [
+            together if together.successful and each in live else _assign(node, [each])
+            for each in request.parameters]
+        return response
+
+    def answer_atomically(
+            request: SetParametersAtomically.Request,
+            response: SetParametersAtomically.Response) -> SetParametersAtomically.Response:
+        response.result = _assign(node, request.parameters)
+        return response
+
+    service_of(node, SetParameters).callback = answer
+    service_of(node, SetParametersAtomically).callback = answer_atomically
+
+
+def _may_change(node: Node, name: str) -> bool:
+    return node.has_parameter(name) and not node.describe_parameter(name).read_only
+
+
+def _assign(node: Node, messages: Iterable[Any]) -> SetParametersResult:
+    """Set parameters all or none; whatever is wrong with them becomes the reason."""
+    try:
+        changes = [Parameter.from_parameter_msg(message) for message in messages]
+        for change in changes:
+            if not node.has_parameter(change.name):
+                raise ValueError(f"the node has no parameter '{change.name}'")
+        return node.set_parameters_atomically(changes)
+    except Exception as error:  # rclpy's own checks raise for some of what may be sent
+        return SetParametersResult(successful=False, reason=one_line(error))
 
 
 def _name(item: Field[Any]) -> str:

@@ -3,74 +3,57 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import NoReturn
 
 import rclpy
-from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 
+from .logs import Throttle, one_line
 from .node import GRACE, DepthEstimationNode
+from .signals import Interrupt
 
 
-def run(args: list[str] | None = None) -> NoReturn:
+def run(args: list[str] | None, interrupt: Interrupt) -> NoReturn:
     """Run the node until it is told to stop, then end the process."""
     node: DepthEstimationNode | None = None
-    code = 0
     try:
-        node = _start(args)
-        code = 1 if node is None else _serve(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = DepthEstimationNode()
+        code = _serve(node, interrupt)
+    except Exception as error:
+        print(f'depth_estimation: cannot start: {one_line(error)}', file=sys.stderr)
+        code = 1
     _leave(node, code)
 
 
-def _start(args: list[str] | None) -> DepthEstimationNode | None:
-    """Return the node, or say in one line why it cannot start."""
-    try:
-        _init(args)
-        return DepthEstimationNode()
-    except (ParameterException, ValueError) as error:
-        print(f'depth_estimation: cannot start: {error}', file=sys.stderr)
-        return None
-
-
-def _init(args: list[str] | None) -> None:
-    try:
-        rclpy.init(args=args)
-    except RuntimeError as error:  # rclpy's RCLError, which it does not export
-        raise ValueError(str(error).splitlines()[0]) from error
-
-
-def _serve(node: DepthEstimationNode) -> int:
+def _serve(node: DepthEstimationNode, interrupt: Interrupt) -> int:
     """Bring the node up if it starts by itself, then let it work; return an exit code."""
-    if node.get_parameter('autostart').value:
-        if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    interrupt.defer(executor.wake)
+    throttle = Throttle(node.get_logger().error)
+    start = executor.create_task(node.bring_up) if node.settings.autostart else None
+    while not interrupt.received:
+        try:
+            executor.spin_once()
+        except ExternalShutdownException:
+            break
+        except Exception as error:  # a callback's: rclpy would end the process
+            throttle.warn('a callback failed', one_line(error))
+        if start is not None and start.done() and not start.result():
             return 1
-        node.trigger_activate()
-    rclpy.spin(node, _executor())
     return 0
-
-
-def _executor() -> SingleThreadedExecutor:
-    """Make an executor; half made by an interrupt it would complain at the end."""
-    signals = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        return SingleThreadedExecutor()
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
 def _leave(node: DepthEstimationNode | None, code: int) -> NoReturn:
     """Leave the graph and end, without the second or more that Python takes to unwind torch."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    if node is not None and node.rest(GRACE):
-        node.destroy_node()
-        rclpy.try_shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    try:
+        if node is not None and node.idle(GRACE):
+            node.destroy_node()
+            rclpy.try_shutdown()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -310,8 +310,19 @@ def test_cpu_is_taken_without_a_warning(own: Factory, caplog: pytest.LogCaptureF
 def test_the_description_names_what_runs_where(estimator_of: Factory) -> None:
     text = estimator_of().describe()
     for fact in (estimator_of().name, f'{estimator_of().parameters / 1e6:.1f} M parameters', 'cpu',
-                 'fp32', 'network 128x96'):
+                 'fp32', 'network 128x96 for images of 640x480'):
         assert fact in text
+
+
+@pytest.mark.parametrize(('wanted', 'said'), [
+    ({'height': 64}, 'network 96x64 for'), ({'width': 64}, 'network 64x64 for'),
+    ({'height': 192, 'width': 640},
+     'network 640x480 (not 640x192: the image keeps its proportion)'),
+])
+def test_the_description_tells_the_network_size_that_runs(
+        own: Factory, wanted: dict[str, int], said: str) -> None:
+    estimator = own(**wanted)
+    assert said in estimator.describe()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,6 +47,29 @@ def difference(image: Image, **configured: Any) -> float:
     expected = stock_pixels(processor, image)[0]
     assert ours.shape == expected.shape
     return float((ours - expected).abs().max())
+
+
+@pytest.mark.parametrize(('wanted', 'size'), [
+    ((0, 0), (384, 512)), ((192, 0), (192, 256)), ((0, 256), (192, 256)), ((64, 0), (64, 85)),
+    ((64, 96), (64, 96)), ((0, 2048), (1536, 2048))], ids=str)
+def test_one_side_alone_takes_the_other_along(
+        wanted: tuple[int, int], size: tuple[int, int]) -> None:
+    sized = PUBLISHED.sized(*wanted)
+    assert (sized.height, sized.width) == size
+
+
+@pytest.mark.parametrize('keep', [True, False])
+@pytest.mark.parametrize('wanted', [64, 96, 192, 768])
+@pytest.mark.parametrize(('height', 'width'), [(480, 640), (720, 1280), (375, 1242), (900, 400)])
+def test_a_side_alone_is_what_the_network_sees_whatever_the_images_proportion(
+        height: int, width: int, wanted: int, keep: bool) -> None:
+    own = replace(PUBLISHED, keep_aspect_ratio=keep, pad=False)
+    sizes = [own.sized(wanted, 0).network_size(height, width),
+             own.sized(0, wanted).network_size(height, width)]
+    assert (sizes[0][0], sizes[1][1]) == (wanted, wanted)
+    proportion = height / width if keep else 384 / 512
+    assert sizes[0][1] == pytest.approx(wanted / proportion, abs=own.multiple)
+    assert sizes[1][0] == pytest.approx(wanted * proportion, abs=own.multiple)
 
 
 @pytest.mark.parametrize(('width', 'height'), SIZES)

@@ -193,3 +193,9 @@ def test_the_core_gets_what_it_needs() -> None:
     assert (options.device, options.precision, options.revision) == ('cpu', 'bf16', 'v2')
     assert (options.height, options.width) == (192, 256)
     assert options.compile and options.local_files_only
+
+
+@pytest.mark.parametrize('names', [('front', 'front/depth'), ('depth', ''), ('a/depth', 'b', 'a')])
+def test_cameras_whose_topics_would_be_one_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match='camera_info would be one topic'):
+        Settings(cameras=names)

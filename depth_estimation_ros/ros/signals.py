@@ -1,0 +1,52 @@
+"""SIGINT and SIGTERM: they end the process at once while it starts, in good order afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from threading import Thread
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+DEADLINE = 1.6
+"""Seconds from a signal after which the process ends, whatever is still in progress."""
+
+
+class Interrupt:
+    """
+    Waits for a signal in a thread of its own.
+
+    No handler raises: an exception between any two instructions may hit a conversion within
+    rclpy's C++, which makes another error of it. Nor does rclpy shut its context down by itself,
+    which makes every call that is in progress fail.
+    """
+
+    def __init__(self) -> None:
+        """End the process with code 0 on a signal: there is nothing yet to leave in order."""
+        self.received = False
+        self._wake: Callable[[], object] | None = None
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in SIGNALS:
+            signal.signal(number, lambda number, frame: None)
+        Thread(target=self._watch, args=(reader,), name='signals', daemon=True).start()
+
+    def defer(self, wake: Callable[[], object]) -> None:
+        """
+        Leave it to the caller from now on to look at ``received``, and to end.
+
+        :param wake: called on a signal, in another thread, to end the caller's waiting.
+        """
+        self._wake = wake
+
+    def _watch(self, reader: int) -> None:
+        os.read(reader, 1)
+        self.received = True
+        if self._wake is None:
+            os._exit(0)
+        self._wake()
+        time.sleep(DEADLINE)
+        os._exit(0)

@@ -1,0 +1,60 @@
+"""Giving back what a transition has made, whatever state that is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from std_msgs.msg import String
+
+from depth_estimation_ros.ros.node import DepthEstimationNode
+
+
+class Recorded:
+    """Stands in for a camera, an estimator or a worker; raises where it is told to."""
+
+    def __init__(self, *faulty: str) -> None:
+        self.faulty, self.called = faulty, []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any) -> bool:
+            self.called.append(name)
+            if name in self.faulty:
+                raise RuntimeError(f'{name} is broken')
+            return True
+        return call
+
+
+@pytest.fixture
+def node() -> Iterator[DepthEstimationNode]:
+    made = DepthEstimationNode()
+    yield made
+    made.destroy_node()
+
+
+def test_one_part_that_cannot_be_released_keeps_no_other_from_it(
+        node: DepthEstimationNode, capfd: pytest.CaptureFixture) -> None:
+    parts = Recorded('close'), Recorded(), Recorded(), Recorded('stop')
+    first, second, estimator, worker = parts
+    node._cameras, node._estimator, node._worker = [first, second], estimator, worker
+    node.create_publisher(String, 'half', 1)
+    node.release()
+    assert first.called == second.called == ['close']
+    assert worker.called == ['stop']
+    assert 'half' not in [each.topic_name.strip('/') for each in node.publishers]
+    errors = [line for line in capfd.readouterr().err.splitlines() if 'ERROR' in line]
+    assert len(errors) == 1 and 'not all could be released' in errors[0]
+
+
+def test_the_model_is_freed_once_the_worker_has_ended(node: DepthEstimationNode) -> None:
+    camera, estimator, worker = Recorded('close'), Recorded(), Recorded()
+    node._cameras, node._estimator, node._worker = [camera], estimator, worker
+    node.release()
+    assert worker.called == ['stop'] and estimator.called == ['close']
+
+
+def test_releasing_twice_or_nothing_is_no_error(node: DepthEstimationNode, capfd) -> None:
+    node.release()
+    node.release()
+    assert 'ERROR' not in capfd.readouterr().err
