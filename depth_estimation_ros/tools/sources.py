@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from ..ros import codec
+from ..ros.compressed import decompress
 
 PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 VIDEOS = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
@@ -43,7 +44,7 @@ class Shot:
         """Return the image uncompressed; raises CodecError when it is broken."""
         if isinstance(self.image, Image):
             return self.image
-        return codec.encode(codec.decompress(self.image), 'rgb8', self.image.header)
+        return codec.encode(decompress(self.image), 'rgb8', self.image.header)
 
 
 def open_source(path: Path) -> Iterator[Shot]:
