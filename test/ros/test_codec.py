@@ -159,7 +159,7 @@ def test_the_last_row_needs_no_padding() -> None:
 UNKNOWN = {
     **dict.fromkeys(['', 'jpeg', 'nv42', 'rgb 8', '24UC1'], 'is not one .* rgb8, .*nv12'),
     **dict.fromkeys(['32FC1', '16UC1', '64FC1'], 'depth cameras send: remap'),
-    **dict.fromkeys(['8UC', '8SC1', '16UC3', '32SC4', '64FC2', '8UC5', '16SC1'], "encoding='bgr8'"),
+    **dict.fromkeys(['8UC', '8SC1', '16UC3', '32SC4', '64FC2', '8UC5'], "encoding='bgr8'"),
     '8UC2': r'yuv422_yuy2 \(yuyv\) or yuv422'}
 
 
