@@ -16,7 +16,7 @@ from .converter import Decode
 LOGGER = logging.getLogger(__name__)
 
 HABIT = 30
-"""Frames in a row with padded restart markers after which that is how the camera writes them."""
+"""Frames in a row with padded markers after which that is how the camera writes them."""
 
 
 class CameraDecoder:
@@ -64,8 +64,8 @@ class CameraDecoder:
             if self._padded_frames < HABIT:
                 raise
         self._pads = True
-        LOGGER.warning('%s pads its JPEGs before the restart markers, as some webcams do: taken '
-                       'from now on, but damage that begins there is not seen', self._camera)
+        LOGGER.warning('%s pads its JPEGs before their markers, as some webcams do: taken from '
+                       'now on, but damage that begins there is not seen', self._camera)
         return compressed.unpack(message, padded=True)
 
     def _warn_of_assumption(self, name: str) -> None:

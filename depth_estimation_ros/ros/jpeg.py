@@ -37,9 +37,12 @@ MAX_WORK = 16 * MAX_PIXELS
 """Pixels times scans at most: more is no picture but hours of work in a few bytes."""
 
 MAX_PADDING = 16
-"""Bytes before a restart marker that a webcam may have put there to no effect."""
+"""Bytes before a restart or the end marker that a webcam may have put there to no effect."""
 
-PADDED = re.compile(r'(\d+) extraneous bytes before marker 0xd[0-7]')
+PADDED = re.compile(r'(\d+) extraneous bytes before marker 0xd[0-79]')
+
+JFIF, VERSION = slice(6, 11), 11
+"""Where a file has its name of the format, and that format's version, 1 or 2."""
 
 
 def _simplejpeg() -> Any:
@@ -57,14 +60,14 @@ MISSING = ('simplejpeg is not installed (pip install simplejpeg): a JPEG that is
 
 
 class PaddedError(CodecError):
-    """A JPEG whose first fault is a few bytes too many before a restart marker."""
+    """A JPEG whose first fault is a few bytes too many before a restart or the end marker."""
 
 
 def decode(data: bytes, *, padded: bool = False) -> NDArray[np.uint8]:
     """
     Decode a JPEG, in its own orientation.
 
-    :param padded: take a file whose first fault is a few bytes before a restart marker.
+    :param padded: take a file whose first fault is a few bytes before such a marker.
     :return: uint8, H×W where the file is grey, else H×W×3 RGB.
     :raises CodecError: when the file is too large, or does not hold all its pixels.
     """
@@ -80,6 +83,8 @@ def decode(data: bytes, *, padded: bool = False) -> NDArray[np.uint8]:
             return _decode_by_opencv(data)
         raise CodecError(f'libjpeg: {error}') from error
     _check_size(height, width)
+    if data[JFIF] == b'JFIF\0' and data[VERSION] not in (1, 2):  # it would hide other warnings
+        data = data[:VERSION] + b'\1' + data[VERSION + 1:]
     space = 'GRAY' if space == 'Gray' else 'RGB'
     try:
         pixels = SIMPLEJPEG.decode_jpeg(data, space, strict=True)

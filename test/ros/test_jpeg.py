@@ -83,6 +83,7 @@ SOUND = {
     'without JFIF': without(by_opencv(RGB), 0xe0),
     'zeros after the end': by_opencv(RGB) + bytes(1000),
     'a second file after the end': by_opencv(RGB) + by_opencv(RGB)[:700],
+    'an unknown version of JFIF': by_opencv(RGB)[:11] + b'\5' + by_opencv(RGB)[12:],
     'fill bytes': by_opencv(RGB).replace(b'\xff\xda', b'\xff\xff\xff\xda', 1),
     'Huffman tables left out, as UVC cameras do': without(by_opencv(RGB), 0xc4),
 }
@@ -157,13 +158,14 @@ def test_more_scans_than_any_picture_has_are_refused_at_once() -> None:
         jpeg.decode(bomb)
 
 
-def test_a_few_bytes_before_a_restart_marker_are_told_from_other_damage() -> None:
+@pytest.mark.parametrize('marker', [b'\xff\xd3', b'\xff\xd9'], ids=['restart', 'end'])
+def test_a_few_bytes_before_a_marker_are_told_from_other_damage(marker: bytes) -> None:
     data = by_opencv(RGB, restart=2)
-    place = data.index(b'\xff\xd3')
-    with pytest.raises(jpeg.PaddedError, match='3 extraneous bytes before marker 0xd3'):
-        jpeg.decode(data[:place] + bytes(3) + data[place:])
-    assert np.array_equal(
-        jpeg.decode(data[:place] + bytes(3) + data[place:], padded=True), jpeg.decode(data))
+    place = data.rindex(marker)
+    padded = data[:place] + bytes(9) + data[place:]
+    with pytest.raises(jpeg.PaddedError, match='extraneous bytes before marker 0x'):
+        jpeg.decode(padded)
+    assert np.array_equal(jpeg.decode(padded, padded=True), jpeg.decode(data))
     with pytest.raises(CodecError, match='extraneous') as failure:
         jpeg.decode(data[:place] + bytes(100) + data[place:], padded=True)
     assert not isinstance(failure.value, jpeg.PaddedError)
