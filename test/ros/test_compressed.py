@@ -22,6 +22,8 @@ from sensor_msgs.msg import CompressedImage
 from depth_estimation_ros.ros.codec import ENCODINGS, CodecError
 from depth_estimation_ros.ros.compressed import decompress, unpack
 
+from .test_codec import MOSAIC
+
 Pixels = NDArray[Any]
 
 BOMB = """
@@ -195,14 +197,12 @@ def test_a_bomb_is_refused_before_its_memory_is_taken(bomb: Any) -> None:
 
 RGB = np.ascontiguousarray(smooth_bgr()[:, :, ::-1])
 GREY = np.ascontiguousarray(RGB[:, :, 1])
-MOSAICS = {'rggb': ((0, 1), (1, 2)), 'bggr': ((2, 1), (1, 0)), 'gbrg': ((1, 2), (0, 1)),
-           'grbg': ((1, 0), (2, 1))}
 
 
 def mosaic(pattern: str) -> Pixels:
     """Return what a sensor behind a colour filter sees of the picture."""
     seen = np.empty(RGB.shape[:2], np.uint8)
-    for row, colours in enumerate(MOSAICS[pattern]):
+    for row, colours in enumerate(MOSAIC[pattern]):
         for column, colour in enumerate(colours):
             seen[row::2, column::2] = RGB[row::2, column::2, colour]
     return seen
@@ -213,7 +213,7 @@ def near(seen: Pixels, expected: Pixels, tolerance: float) -> bool:
         np.abs(seen.astype(float) - expected).mean() < tolerance)
 
 
-@pytest.mark.parametrize('pattern', MOSAICS)
+@pytest.mark.parametrize('pattern', MOSAIC)
 @pytest.mark.parametrize(('kind', 'form'), [
     ('jpg', 'bayer_{}8; jpeg compressed '), ('jpg', 'bayer_{0}8; jpeg compressed bayer_{0}8'),
     ('png', 'bayer_{}8; png compressed '), ('tiff', 'BAYER_{}8; tiff compressed')])
