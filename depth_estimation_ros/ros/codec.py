@@ -6,19 +6,18 @@ and either endianness cost nothing extra, and lets OpenCV change the colours.
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 
 from . import MAX_PIXELS
-
-JPEG, SCAN, END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
-"""JPEG's markers: start of the file, start of a scan, end of the file."""
 
 
 class CodecError(ValueError):
@@ -31,12 +30,23 @@ class Encoding:
 
     dtype: str
     channels: int
-    to_rgb: int | None
-    """OpenCV's conversion code; None where the pixels are RGB already."""
+    to_rgb: int | Callable[[NDArray[Any]], NDArray[Any]] | None
+    """OpenCV's conversion code or a function; None where the pixels are RGB already."""
     height_factor: tuple[int, int] = (1, 1)
     """Rows in memory over rows of the image, for planar formats."""
     even: tuple[bool, bool] = (False, False)
     """Whether the height, the width must be even."""
+
+
+def _rgb_from_nv24(planes: NDArray[np.uint8]) -> NDArray[Any]:
+    """Convert Y and, below it, two rows of U, V pairs for each row; OpenCV has no code for it."""
+    height = len(planes) // 3
+    chroma = planes[height:].reshape(height, -1, 2)
+    doubled = np.empty((height, chroma.shape[1], 4), np.uint8)  # as UYVY of twice the width
+    doubled[:, :, 1] = doubled[:, :, 3] = planes[:height]
+    doubled[:, :, 0], doubled[:, :, 2] = chroma[:, :, 0], chroma[:, :, 1]
+    rgb = cv2.cvtColor(doubled.reshape(height, -1, 2), cv2.COLOR_YUV2RGB_UYVY)
+    return np.ascontiguousarray(rgb[:, ::2])
 
 
 _COLOUR = {
@@ -59,24 +69,49 @@ ENCODINGS: dict[str, Encoding] = {
         ('yuv422_yuy2', cv2.COLOR_YUV2RGB_YUY2), ('yuyv', cv2.COLOR_YUV2RGB_YUY2))},
     **{name: Encoding('u1', 1, code, height_factor=(3, 2), even=(True, True)) for name, code in (
         ('nv12', cv2.COLOR_YUV2RGB_NV12), ('nv21', cv2.COLOR_YUV2RGB_NV21))},
+    'nv24': Encoding('u1', 1, _rgb_from_nv24, height_factor=(3, 1)),
+    '8uc1': Encoding('u1', 1, cv2.COLOR_GRAY2RGB),
+    '8uc3': Encoding('u1', 3, cv2.COLOR_BGR2RGB),
+    '8uc4': Encoding('u1', 4, cv2.COLOR_BGRA2RGB),
 }
-"""Every encoding that has colours or brightness; depth and feature encodings have neither."""
+"""Every encoding that has colours or brightness, in lower case."""
+
+ASSUMED = {'8uc1': 'mono8', '8uc3': 'bgr8', '8uc4': 'bgra8'}
+"""What cv_bridge calls an OpenCV array by default, which names no colours, and how it is taken."""
+
+NUMBERS = re.compile(r'(8|16|32|64)[usf]c\d*')
+"""OpenCV's names for arrays of any meaning."""
+
+DEPTH = ('16uc1', '32fc1', '64fc1')
+"""The encodings of depth cameras."""
 
 
-def decode(message: Image) -> NDArray[np.uint8]:
+def decode(message: Image, bits: int = 16) -> NDArray[np.uint8]:
     """
     Convert an image message to RGB.
 
     :param message: sensor_msgs/Image in any of :data:`ENCODINGS`.
+    :param bits: how many of its bits a 16-bit encoding uses, counted from the lowest.
     :return: uint8 RGB, H×W×3; a view of the message's bytes where they are RGB already.
     :raises CodecError: when the message does not hold the image that it declares.
     """
     encoding = encoding_of(message)
-    pixels = view(message, encoding)
-    if encoding.to_rgb is not None:
+    return to_rgb(view(message, encoding), encoding, bits)
+
+
+def to_rgb(pixels: NDArray[Any], encoding: Encoding, bits: int = 16) -> NDArray[np.uint8]:
+    """
+    Convert an array to RGB.
+
+    :param pixels: as :func:`view` returns them.
+    :param bits: how many of its bits a 16-bit encoding uses, counted from the lowest.
+    """
+    if callable(encoding.to_rgb):
+        pixels = encoding.to_rgb(pixels)
+    elif encoding.to_rgb is not None:
         pixels = cv2.cvtColor(pixels, encoding.to_rgb)
     if pixels.dtype != np.uint8:
-        pixels = cv2.convertScaleAbs(pixels, alpha=255 / 65535)
+        pixels = cv2.convertScaleAbs(pixels, alpha=255 / (2**bits - 1))
     return np.asarray(pixels, np.uint8)
 
 
@@ -84,9 +119,22 @@ def encoding_of(message: Image) -> Encoding:
     """Look up a message's encoding; raises CodecError when it has no colours."""
     encoding = ENCODINGS.get(message.encoding.lower())
     if encoding is None:
-        raise CodecError(f"encoding '{message.encoding}' is not one this node can show the "
-                         f'network; it takes {", ".join(ENCODINGS)}')
+        raise CodecError(f"encoding '{message.encoding}' {unsupported_reason(message.encoding)}")
     return encoding
+
+
+def unsupported_reason(name: str) -> str:
+    """Say why an encoding that is not in :data:`ENCODINGS` is not taken, and what to do."""
+    name = name.lower()
+    if name in DEPTH:
+        return 'is what depth cameras send: remap the input to the colour image, not to depth'
+    if name == '8uc2':
+        return ('names no colours: have the publisher say which layout it is, yuv422_yuy2 (yuyv) '
+                'or yuv422 (uyvy)')
+    if NUMBERS.fullmatch(name):
+        return ("names no colours: have the publisher name them, such as encoding='bgr8' in "
+                'cv_bridge (bgr16 for 16 bits)')
+    return f'is not one this node can show the network; it takes {", ".join(ENCODINGS)}'
 
 
 def view(message: Image, encoding: Encoding) -> NDArray[Any]:
@@ -117,31 +165,20 @@ def view(message: Image, encoding: Encoding) -> NDArray[Any]:
     shape = (rows, width) if encoding.channels == 1 else (rows, width, encoding.channels)
     strides = (step, encoding.channels * dtype.itemsize, dtype.itemsize)[:len(shape)]
     pixels: NDArray[Any] = np.ndarray(shape, dtype, buffer=message.data, strides=strides)
+    if message.encoding.lower() == 'nv24':
+        pixels = _whole_rows(pixels, message)
     sound = dtype.isnative and pixels.flags.aligned
     return pixels if sound else pixels.astype(dtype.newbyteorder('='))
 
 
-def decompress(message: CompressedImage) -> NDArray[np.uint8]:
-    """
-    Decode a JPEG, PNG or other file format that OpenCV reads.
-
-    :return: uint8 RGB, H×W×3, in the file's own orientation.
-    :raises CodecError: when the data are not such a file, or too large a picture.
-    """
-    data = message.data.tobytes()
-    if not data:
-        raise CodecError(f"format '{message.format}': no data")
-    if data.startswith(JPEG) and data.rfind(END) < data.rfind(SCAN):
-        raise CodecError(f"format '{message.format}': the JPEG breaks off after {len(data)} bytes")
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8),
-                              cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise CodecError(f"format '{message.format}': {error.err or error}") from error
-    if pixels is None:
-        raise CodecError(f"format '{message.format}': its {len(data)} bytes are not a picture "
-                         'that OpenCV can read')
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+def _whole_rows(pixels: NDArray[Any], message: Image) -> NDArray[Any]:
+    """Lay padded NV24 tight: a row of its U, V pairs takes two steps, with all padding last."""
+    height, width, step = message.height, message.width, message.step
+    if step == width:
+        return pixels
+    chroma = np.ndarray((height, 2 * width), np.uint8, buffer=message.data,
+                        offset=height * step, strides=(2 * step, 1))
+    return np.vstack([pixels[:height], chroma.reshape(2 * height, width)])
 
 
 def encode(pixels: NDArray[Any], encoding: str, header: Any) -> Image:

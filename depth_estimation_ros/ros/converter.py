@@ -33,7 +33,7 @@ message = Message(height=2, width=4, encoding='mono16', is_bigendian=0, step=8,
 assert (CvBridge().imgmsg_to_cv2(message, 'passthrough') == wide).all()
 """
 
-NOT_BRIDGED = ('uyvy', 'yuyv', 'yuv422_yuy2', 'nv12', 'nv21')
+NOT_BRIDGED = ('uyvy', 'yuyv', 'yuv422_yuy2', 'nv12', 'nv21', 'nv24', *codec.ASSUMED)
 """Encodings that some or all versions of cv_bridge refuse."""
 
 Decode = Callable[[Image], NDArray[np.uint8]]

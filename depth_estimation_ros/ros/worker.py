@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock, Thread
 from time import monotonic, perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage
 
 from ..core.colour import Colouriser
 from ..core.errors import DepthError, ImageError
 from ..core.validity import apply_range, unknown_share
 from . import codec
 from .converter import Decode
+from .decoder import CameraDecoder
 from .frame_statistics import (
     DEACTIVATED,
     FAILED,
@@ -61,6 +61,7 @@ class Worker:
         :param warn: called with a camera's topic prefix and a sentence about a dropped frame.
         """
         self._estimator, self._decode = estimator, decode
+        self._decoders: dict[Any, CameraDecoder] = {}
         self._successor: Estimator | None = None
         self._changing = Lock()
         self._in_hand: list[Frame] = []
@@ -133,9 +134,11 @@ class Worker:
             self._publish(frame, depth, stages, shaping)
 
     def _decoded(self, frame: Frame) -> Pixels | None:
-        compressed = isinstance(frame.message, CompressedImage)
+        decoder = self._decoders.get(frame.camera)
+        if decoder is None:
+            decoder = self._decoders[frame.camera] = CameraDecoder(frame.camera.name, self._decode)
         try:
-            pixels = (codec.decompress if compressed else self._decode)(frame.message)
+            pixels = decoder(frame.message)
             self._estimator.network_size(pixels)
         except codec.CodecError as error:
             self._drop(frame, UNDECODABLE, str(error))

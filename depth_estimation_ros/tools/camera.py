@@ -28,7 +28,7 @@ from ..recordings import (
     open_recording,
     shots,
 )
-from ..ros import codec
+from ..ros import codec, compressed
 
 SETTLE = 3.2
 """Seconds between the camera's seeing its subscribers and theirs of it: a discovery period."""
@@ -54,7 +54,7 @@ def moment_of(shot: Shot, transport: str = 'raw') -> Moment:
     kind = CompressedImage if shot.image.type == COMPRESSED_IMAGE else Image
     image = deserialize_message(shot.image.data, kind)
     if transport == 'raw' and kind is CompressedImage:
-        image = codec.encode(codec.decompress(image), 'rgb8', image.header)
+        image = codec.encode(compressed.decompress(image), 'rgb8', image.header)
     info = shot.info and deserialize_message(shot.info.data, CameraInfo)
     return Moment(image, info, shot.truth and _depth(shot.truth))
 

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip('cv_bridge', reason='cv_bridge is not installed')
 
 from depth_estimation_ros.ros import codec, converter
+from depth_estimation_ros.ros.decoder import CameraDecoder
 
 SIZES = ((4, 6), (32, 48), (33, 47))
 
@@ -46,6 +47,19 @@ def test_cv_bridge_itself_agrees_on_tight_rows(encoding):
     image = message(encoding, 32, 48)
     np.testing.assert_array_equal(
         CvBridge().imgmsg_to_cv2(image, 'rgb8'), codec.decode(image))
+
+
+@pytest.mark.parametrize('bits', [10, 12, 16])
+@pytest.mark.parametrize('encoding', ['mono16', 'rgb16', 'bgra16', 'bayer_gbrg16'])
+def test_both_count_the_same_bits_of_a_camera(encoding, bits):
+    kind, rng = codec.ENCODINGS[encoding], np.random.default_rng(bits)
+    data = rng.integers(0, 2**bits, 32 * 48 * kind.channels, np.uint16).tobytes()
+    image = SimpleNamespace(height=32, width=48, encoding=encoding, is_bigendian=0,
+                            step=96 * kind.channels, data=data, header=None)
+    ours, theirs = (CameraDecoder('', decode)(image)
+                    for decode in (codec.decode, converter.cv_bridge_decode()))
+    np.testing.assert_array_equal(theirs, ours)
+    assert ours.max() == 255
 
 
 @pytest.mark.parametrize('encoding', ['rgb8', 'mono8', 'mono16', 'bayer_rggb8'])

@@ -33,9 +33,12 @@ IMAGES = st.builds(
     is_bigendian=st.integers(0, 255), data=DATA)
 
 START = st.sampled_from([b'', b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'BM', b'RIFF', b'GIF89a'])
+FORMATS = st.sampled_from([
+    'jpeg', 'png', '', 'rgb8; jpeg compressed bgr8', 'bayer_rggb8; jpeg compressed ',
+    'mono16; png compressed ', '16UC1; compressedDepth png', ';;'])
 FILES = st.builds(
-    lambda start, rest: CompressedImage(format='jpeg', data=start + rest),
-    START, st.binary(max_size=300))
+    lambda form, start, rest: CompressedImage(format=form, data=start + rest),
+    FORMATS, START, st.binary(max_size=300))
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 INFOS = st.builds(

@@ -1,0 +1,83 @@
+"""One camera's decoder: what it has learnt of a camera's images makes the next ones right."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
+
+from . import codec, compressed, jpeg
+from .bits import BitsInUse
+from .converter import Decode
+
+LOGGER = logging.getLogger(__name__)
+
+HABIT = 30
+"""Frames in a row with padded markers after which that is how the camera writes them."""
+
+
+class CameraDecoder:
+    """Turns the messages of one camera into RGB."""
+
+    def __init__(self, camera: str, decode: Decode) -> None:
+        """
+        Start without knowledge.
+
+        :param camera: its name for the log; '' for the only one.
+        :param decode: how Image messages become RGB where nothing must be known of the camera.
+        """
+        self._camera, self._decode = camera or 'the camera', decode
+        self._bits = BitsInUse(self._camera)
+        self._assumed = False
+        self._pads, self._padded_frames = False, 0
+
+    def __call__(self, message: Image | CompressedImage) -> NDArray[np.uint8]:
+        """Return uint8 RGB, H×W×3; raises CodecError with the reason where that can't be done."""
+        if isinstance(message, CompressedImage):
+            return self._decompress(message)
+        encoding = codec.encoding_of(message)
+        if message.encoding.lower() in codec.ASSUMED:
+            self._warn_of_assumption(message.encoding)
+        if encoding.dtype == 'u2':
+            pixels = codec.view(message, encoding)
+            bits = self._bits.observe(pixels, message.encoding.lower())
+            if bits < 16:
+                return codec.to_rgb(pixels, encoding, bits)
+        return self._decode(message)
+
+    def _decompress(self, message: CompressedImage) -> NDArray[np.uint8]:
+        if jpeg.SIMPLEJPEG is None:
+            warn_of_missing_library()
+        picture = self._unpack(message)
+        bits = self._bits.observe(picture.pixels, picture.name)
+        return codec.to_rgb(picture.pixels, picture.encoding, bits)
+
+    def _unpack(self, message: CompressedImage) -> compressed.Picture:
+        padded, self._padded_frames = self._padded_frames, 0
+        try:
+            return compressed.unpack(message, padded=self._pads)
+        except jpeg.PaddedError:
+            self._padded_frames = padded + 1
+            if self._padded_frames < HABIT:
+                raise
+        self._pads = True
+        LOGGER.warning('%s pads its JPEGs before their markers, as some webcams do: taken from '
+                       'now on, but damage that begins there is not seen', self._camera)
+        return compressed.unpack(message, padded=True)
+
+    def _warn_of_assumption(self, name: str) -> None:
+        if not self._assumed:
+            self._assumed = True
+            LOGGER.warning(
+                "%s sends encoding '%s', which names no colours: taken as %s; have the publisher "
+                'name it (encoding= in cv2_to_imgmsg)', self._camera, name,
+                codec.ASSUMED[name.lower()])
+
+
+@cache
+def warn_of_missing_library() -> None:
+    """Say once in this process that damaged JPEGs can't be told."""
+    LOGGER.warning(jpeg.MISSING)
