@@ -172,7 +172,7 @@ class Graphs:
     def _captured(self, function: Function, inputs: Tensor, version: object) -> '_Graph':
         current = torch.cuda.current_stream(self.device)
         stream = self.stream
-        pool = self._pool or torch.cuda.graph_pool_handle()
+        pool = torch.cuda.graph_pool_handle() if self._pool is None else self._pool
         graph = torch.cuda.CUDAGraph()
         own = inputs.clone()
         stream.wait_stream(current)
