@@ -1,4 +1,4 @@
-"""What a device's errors mean: one line with a remedy, out of memory in any words, lost for good."""
+"""What a device's errors mean: a line with a remedy, out of memory in any words, lost for good."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from depth_estimation_ros.core.errors import DeviceError, DeviceLostError
 CPU = torch.device('cpu')
 TAIL = ("\nSearch for `cudaErrorNoKernelImageForDevice' in "
         'https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html for more '
-        'information.\nCUDA kernel errors might be asynchronously reported at some other API call.')
+        'information.\nCUDA kernel errors might be reported at some other API call.')
 
 AT_START = [
     ('CUDA error: no kernel image is available for execution on the device' + TAIL,
@@ -100,7 +100,7 @@ def test_out_of_memory_by_its_type() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError('x')) and is_out_of_memory(MemoryError())
 
 
-@pytest.mark.parametrize('text', [text for text in STICKY] + ['a bug', ''])
+@pytest.mark.parametrize('text', [*STICKY, 'a bug', ''])
 def test_other_errors_are_not_out_of_memory(text: str) -> None:
     assert not is_out_of_memory(RuntimeError(text))
 
