@@ -37,17 +37,18 @@ class Mailboxes:
             self._changed.notify()
         return displaced
 
-    def take(self, limit: int) -> list[Frame]:
+    def take(self, limit: int, *, wait: bool = True) -> list[Frame]:
         """
         Wait for frames and take at most ``limit``, of the cameras that wait longest.
 
         A newer frame inherits the wait of the one that it pushed out, and stamps do not count:
         neither a fast camera nor one with a clock of its own can starve another.
 
+        :param wait: whether to wait where there is none.
         :return: an empty list once the mailboxes are closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._frames or self._closed)
+            self._changed.wait_for(lambda: self._frames or self._closed or not wait)
             if self._closed:
                 return []
             longest = list(self._frames.values())[:limit]

@@ -14,6 +14,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
+from ..core.errors import DeviceLostError
 from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..resources import DEMO_MODEL, model_folder
 from . import parameters
@@ -67,6 +68,9 @@ class DepthEstimationNode(ManagedNode):
         self._reloading = False
         self._refused: EstimatorOptions | None = None
         """What could not be loaded; it is not tried again until something else is wanted."""
+        self.lost: DeviceLostError | None = None
+        """Why only a new process can serve any more; the process then ends with code 1."""
+        self._awake = self.create_guard_condition(lambda: None)
         self.create_service(SetBool, '~/enable', self._enable)
 
     async def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -97,7 +101,7 @@ class DepthEstimationNode(ManagedNode):
         assert self._estimator is not None and self._converter is not None
         self._worker = Worker(
             self._estimator, self._converter.decode, settings=self.settings,
-            now=self._now, warn=self._warn)
+            now=self._now, warn=self._warn, fail=self._lose_device)
         result = super().on_activate(state)
         for camera in self._cameras:
             camera.subscribe()
@@ -164,6 +168,11 @@ class DepthEstimationNode(ManagedNode):
         if self.context.ok():  # after a signal nothing can be published any more
             self._throttle.warn(kind, message)
 
+    def _lose_device(self, error: DeviceLostError) -> None:
+        """Have the process end; called by the thread that finds out."""
+        self.lost = error
+        self._awake.trigger()
+
     def _now(self) -> float:
         return float(self.get_clock().now().nanoseconds) * SECOND
 
@@ -204,6 +213,9 @@ class DepthEstimationNode(ManagedNode):
                 self.get_logger().info('loading the network anew, beside the one in use')
                 try:
                     self._adopt(await self.beside(partial(DepthEstimator, wanted)))
+                except DeviceLostError as error:
+                    self._lose_device(error)
+                    break
                 except Exception as error:
                     self._refused = wanted
                     self.get_logger().error(f'the network stays as it is: {one_line(error)}')

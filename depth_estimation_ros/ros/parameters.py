@@ -21,7 +21,8 @@ from rclpy.parameter import Parameter
 from ..core.backends import BACKENDS
 from ..core.colour import COLORMAPS
 from ..core.errors import DepthError
-from ..core.estimator import PRECISIONS, EstimatorOptions
+from ..core.estimator import EstimatorOptions
+from ..core.precision import PRECISIONS
 from .conversion import convert, kind_of
 from .lifecycle import service_of
 from .logs import one_line

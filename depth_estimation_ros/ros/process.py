@@ -44,6 +44,10 @@ def _serve(node: DepthEstimationNode, interrupt: Interrupt) -> int:
             throttle.warn('a callback failed', one_line(error))
         if start is not None and start.done() and not start.result():
             return 1
+        if node.lost is not None:
+            node.get_logger().fatal(
+                f'{node.lost}: ending, so that a supervisor starts a new process')
+            return 1
     return 0
 
 
