@@ -13,5 +13,9 @@ class DeviceError(DepthError):
     """A device or precision that this machine does not have, or has too little of."""
 
 
+class DeviceLostError(DeviceError):
+    """A device that answers no call of this process any more: only a new process helps."""
+
+
 class ImageError(DepthError, ValueError):
     """An image that the network cannot take: wrong shape, dtype or size."""

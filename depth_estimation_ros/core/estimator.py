@@ -2,30 +2,37 @@
 
 import gc
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from . import device_constants, precision
 from .backends import check_backend, choose_backends
+from .batches import Batch, BatchRunner
 from .checkpoint import Checkpoint, load_checkpoint
-from .device import resolve_device
+from .device import resolve_device, start_device
+from .device_errors import explain, explained, is_out_of_memory, watched
 from .errors import CheckpointError, DeviceError, ImageError
 from .patches import patch
-from .plan import Planner
-from .transforms import to_depth, to_network
+from .running.guard import GUARD
+from .running.planner import Planner
+from .running.shape import MAX_GRAPH_BATCH, Size
 
 LOGGER = logging.getLogger(__name__)
 
-PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-MAX_PRECISION_ERROR = 0.01
-"""The mean relative error in depth against fp32 above which a low precision is not used."""
+LOST_SHARE = 0.01
+"""The share of an image's pixels without a finite depth from which on there is a warning."""
+
+LOST_PERIOD = 60.0
+"""Seconds for which that warning is not repeated."""
 
 Image = NDArray[np.uint8]
 Depth = NDArray[np.float32]
@@ -68,9 +75,10 @@ class DepthEstimator:
         self.options = options
         self.device = resolve_device(options.device)
         self.check(options)
+        start_device(self.device)
         checkpoint = load_checkpoint(options.model, revision=options.revision,
                                      local_files_only=options.local_files_only)
-        self.name = checkpoint.name
+        self.name, self._folder = checkpoint.name, checkpoint.folder
         own = checkpoint.preprocessing
         self.preprocessing = replace(
             own, height=options.height or own.height, width=options.width or own.width)
@@ -80,16 +88,22 @@ class DepthEstimator:
         self.precision = 'fp32'
         self.precision_error: float | None = None
         """The mean relative error of the chosen low precision against fp32, where measured."""
-        self._planner = self._placed(checkpoint)
-        self._choose_precision(options.precision)
-        self._accelerate()
+        self._runner = BatchRunner(self.device, self.preprocessing)
+        self._limits: dict[Size, int] = {}
+        """The largest batch of the network that the memory holds, where one was too large."""
+        self._lost_warned = -LOST_PERIOD
+        with self._starting():
+            self._planner = self._placed(checkpoint)
+            del checkpoint
+            self._choose_precision(options.precision)
+            self._accelerate()
 
     def estimate(self, images: Sequence[Image], *, flip: bool = False) -> list[Depth]:
         """
         Estimate the depth of a batch of images, which may differ in size.
 
         Images with the same network size run as one batch. Where the device's memory does not
-        hold the batch it is halved.
+        hold it, CUDA graphs are dropped, then the batch is halved, for good.
 
         :param images: each uint8 RGB, H×W×3.
         :param flip: average with the mirrored image's depth, as the original ZoeDepth does.
@@ -97,16 +111,28 @@ class DepthEstimator:
             the network gave no finite value.
         :raises ImageError: when an image has another shape or dtype, or is too small or elongated.
         :raises DeviceError: when the device's memory does not hold one image.
+        :raises DeviceLostError: when the device answers no call any more.
+        """
+        return self.submit(images, flip=flip)()
+
+    def submit(self, images: Sequence[Image], *, flip: bool = False) -> Callable[[], list[Depth]]:
+        """
+        Begin what :meth:`estimate` does; on CUDA it goes on while the caller does other things.
+
+        :return: waits for the depth and returns it; to be called once, before anything else is
+            asked of the estimator.
         """
         sizes = [self.network_size(image) for image in images]
-        depths: list[Depth | None] = [None] * len(images)
         order = sorted(range(len(images)), key=lambda index: sizes[index])
-        for size, group in groupby(order, key=lambda index: sizes[index]):
-            indices = list(group)
-            batch = self._estimate_batch([images[index] for index in indices], size, flip)
-            for index, depth in zip(indices, batch, strict=True):
-                depths[index] = depth
-        return [depth for depth in depths if depth is not None]
+        with watched(self.device):
+            batches = [batch for size, group in groupby(order, key=lambda index: sizes[index])
+                       for batch in self._start(images, list(group), size, flip)]
+            return partial(self._collect, images, batches, self._runner.end_of_work(), flip)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether submitted work goes on beside the caller's own."""
+        return self.device.type == 'cuda'
 
     def network_size(self, image: Image) -> tuple[int, int]:
         """
@@ -156,143 +182,150 @@ class DepthEstimator:
         """Give the device's memory back; the estimator is of no use afterwards."""
         self._planner.close()
         del self._planner
-        gc.collect()
-        if self.device.type == 'cuda':
-            torch.cuda.empty_cache()
+        device_constants.forget()
+        GUARD.run_soon(partial(_free_unused, self.device))
 
     @property
     def device_bytes(self) -> int:
         """The memory taken on the CUDA device; 0 on the CPU."""
         return torch.cuda.memory_allocated(self.device) if self.device.type == 'cuda' else 0
 
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Keep other threads from capturing meanwhile; say in one line what the device says."""
+        with GUARD.hold() if self.device.type == 'cuda' else nullcontext():
+            try:
+                with watched(self.device), explained(self.device):
+                    yield
+            except BaseException:
+                if hasattr(self, '_planner'):
+                    self._planner.close()
+                raise
+
     def _placed(self, checkpoint: Checkpoint) -> Planner:
-        self._folder = checkpoint.folder
         try:
             model: Any = patch(checkpoint.model)
             model.to(self.device, memory_format=torch.channels_last)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             raise DeviceError(f'{self.device_name} has no room for {self.name} '
-                              f'({self.parameters / 1e6:.0f} M parameters): {error}') from error
+                              f'({self.parameters / 1e6:.0f} M parameters): {explain(error)}'
+                              ) from error
         return Planner(model)
 
     def _choose_precision(self, wanted: str) -> None:
-        """Take the first precision whose depth stays near that of fp32; warm the model."""
-        reference = self._warm()
-        if not np.isfinite(reference).any():
+        """Take the first precision whose depth stays near that of fp32, and warm the model."""
+        candidates = precision.candidates(wanted, self.device)
+        images = precision.sample_images()[:None if candidates else 1]
+        references = self._depths(images)
+        if not all(np.isfinite(reference).any() for reference in references):
             raise CheckpointError(f"model '{self.name}' gives no finite depth at fp32: its "
                                   'weights are damaged')
-        for precision in self._candidates(wanted):
-            self._lower(PRECISIONS[precision])
-            error = relative_error(self._warm(), reference)
-            if error <= MAX_PRECISION_ERROR:
-                self.precision, self.precision_error = precision, error
+        for name in candidates:
+            exact, self._planner = self._planner, Planner(
+                precision.lowered(self._planner.model, precision.PRECISIONS[name]))
+            error = precision.deviation(self._depths(images), references)
+            if error.within(precision.MAX_DEVIATION):
+                exact.close()
+                self.precision, self.precision_error = name, error.mean
                 return
-            LOGGER.warning('precision %s is %.2f %% from fp32 on %s (limit %.0f %%): not used',
-                           precision, 100 * error, self.device_name, 100 * MAX_PRECISION_ERROR)
-            self._restore()
+            LOGGER.warning('precision %s is %s on %s (limits %.0f and %.0f %%): not used', name,
+                           error, self.device_name, *(100 * limit for limit
+                                                      in precision.MAX_DEVIATION))
+            self._planner.close()
+            self._planner = exact
+
+    def _depths(self, images: Sequence[Image]) -> list[Depth]:
+        """Estimate one image after the other, without graphs that would soon be of no use."""
+        self._planner.captures = False
+        depths = [self.estimate([image])[0] for image in images]
+        self._planner.captures = True
+        return depths
 
     def _accelerate(self) -> None:
-        """Start to build faster networks beside the work, the usual size's first."""
+        """Capture, and start to build faster networks beside the work, the usual size's first."""
         self._planner.backends = choose_backends(
             self.options.backend, compiles=self.options.compile, device=self.device,
             precision=self.precision, folder=self._folder)
-        image = _test_image()
-        self._planner.prepare(self._input([image], self.network_size(image), flip=False))
+        image = precision.sample_images()[0]
+        if self.device.type == 'cuda':
+            for _ in range(2):  # from the second on frames of this size are one graph
+                self.estimate([image])
+        else:
+            self._runner.prepare(self._planner, image, self.network_size(image))
 
-    def _candidates(self, wanted: str) -> list[str]:
-        if wanted == 'auto':
-            return ['fp16', 'bf16'] if self.device.type == 'cuda' else []
-        if wanted not in PRECISIONS:
-            raise DeviceError(f"precision '{wanted}' is not one of auto, {', '.join(PRECISIONS)}")
-        return [] if wanted == 'fp32' else [wanted]
-
-    def _lower(self, dtype: torch.dtype) -> None:
-        """Convert all but the metric head, in which low precision would cost metres."""
-        model = self._planner.model
-        for name, module in model.named_children():
-            if name != 'metric_head':
-                module.to(dtype)
-        self._planner = Planner(model)
-
-    def _restore(self) -> None:
-        """Load the weights again, at the full precision that lowering them has lost."""
-        self._planner.close()
-        self._planner = self._placed(load_checkpoint(
-            self.options.model, revision=self.options.revision, local_files_only=True))
-        self.precision, self.precision_error = 'fp32', None
-
-    def _warm(self) -> Depth:
-        """Estimate the depth of the test image."""
-        return self.estimate([_test_image()])[0]
-
-    def _estimate_batch(self, images: list[Image], size: tuple[int, int],
-                        flip: bool) -> list[Depth]:
+    def _fall_back(self) -> bool:
+        """Serve in fp32 from now on; return False where the weights cannot be read again."""
+        LOGGER.warning('precision %s gave no finite depth for a whole image: falling back to '
+                       'fp32', self.precision)
         try:
-            depths = self._run(images, size, flip)
-        except torch.OutOfMemoryError as error:
-            if len(images) == 1:
-                raise DeviceError(f'out of memory on {self.device_name} with one image at network '
-                                  f'size {size[1]}x{size[0]}: {error}') from error
-            depths = None
-        if depths is None:
-            half = len(images) // 2
-            LOGGER.warning('out of memory on %s with a batch of %d: halving it',
-                           self.device_name, len(images))
-            torch.cuda.empty_cache()
-            return (self._estimate_batch(images[:half], size, flip)
-                    + self._estimate_batch(images[half:], size, flip))
-        if self.precision != 'fp32' and any(np.isnan(depth).all() for depth in depths):
-            LOGGER.warning('precision %s gave no finite depth for a whole image: falling back to '
-                           'fp32', self.precision)
-            self._restore()
+            checkpoint = load_checkpoint(self.options.model, revision=self.options.revision,
+                                         local_files_only=True)
+        except CheckpointError as error:
+            LOGGER.error('it stays in %s, since fp32 cannot be loaded: %s', self.precision, error)
+            return False
+        with self._starting():
+            self._planner.close()
+            self._planner = self._placed(checkpoint)
+            self.precision, self.precision_error = 'fp32', None
             self._accelerate()
-            return self._estimate_batch(images, size, flip)
-        return depths
+        return True
 
-    @torch.inference_mode()
-    def _run(self, images: list[Image], size: tuple[int, int], flip: bool) -> list[Depth]:
-        if self.device.type == 'cuda':
-            torch.cuda.set_device(self.device)
-        metres = self._planner(self._input(images, size, flip))
-        metres = torch.where(metres.isfinite(), metres, torch.nan)
-        if flip:
-            metres = (metres[:len(images)] + metres[len(images):].flip(-1)) / 2
-        depths = [to_depth(depth, image.shape[0], image.shape[1], self.preprocessing)
-                  for depth, image in zip(metres, images, strict=True)]
-        return self._download(depths)
+    def _start(self, images: Sequence[Image], indices: list[int], size: Size,
+               flip: bool) -> list[Batch]:
+        """Begin with images of one network size, in batches that the memory holds."""
+        limit = max(self._limit(size) // (1 + flip), 1)
+        if len(indices) > limit:
+            parts = [indices[start:start + limit] for start in range(0, len(indices), limit)]
+            return [batch for part in parts for batch in self._start(images, part, size, flip)]
+        try:
+            return [self._runner.run(self._planner, images, indices, size, flip)]
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = explain(error)
+        self._make_room(len(indices), size, flip, reason)  # now that the error holds no tensor
+        return self._start(images, indices, size, flip)
 
-    @torch.inference_mode()
-    def _input(self, images: list[Image], size: tuple[int, int], flip: bool) -> Tensor:
-        """Return the network's input for a batch, with ``flip`` the mirrored images behind."""
-        pixels = torch.stack([to_network(self._upload(image), size, self.preprocessing)
-                              for image in images])
-        return torch.cat((pixels, pixels.flip(-1))) if flip else pixels
+    def _limit(self, size: Size) -> int:
+        """Return the largest batch of the network at a size."""
+        largest = 1 << 30 if self._planner.graphs is None else MAX_GRAPH_BATCH
+        return min(self._limits.get(size, largest), largest)
 
-    def _upload(self, image: Image) -> Tensor:
-        pixels = torch.from_numpy(np.require(image, requirements=['C', 'W']))
-        if self.device.type == 'cuda':
-            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
-        return pixels
+    def _make_room(self, count: int, size: Size, flip: bool, reason: str) -> None:
+        """After an out of memory drop the graphs first, then halve the batch, for good."""
+        where = f'out of memory on {self.device_name} with a batch of {count} at network size ' \
+                f'{size[1]}x{size[0]}'
+        if self._planner.release_graphs():
+            self._planner.captures = False
+            LOGGER.warning('%s: serving without CUDA graphs', where)
+        elif count == 1:
+            raise DeviceError(f'{where}: {reason}')
+        else:
+            self._limits[size] = max(count // 2, 1) * (1 + flip)
+            self._planner.captures = True
+            LOGGER.warning('%s: halving it from now on', where)
+        GUARD.run_soon(partial(_free_unused, self.device))
 
-    def _download(self, depths: list[Tensor]) -> list[Depth]:
-        if self.device.type == 'cuda':
-            pinned = [torch.empty(depth.shape, pin_memory=True) for depth in depths]
-            for host, depth in zip(pinned, depths, strict=True):
-                host.copy_(depth, non_blocking=True)
-            torch.cuda.current_stream(self.device).synchronize()
-            depths = pinned
-        return [depth.numpy() for depth in depths]
+    def _collect(self, images: Sequence[Image], batches: list[Batch], wait: Callable[[], object],
+                 flip: bool) -> list[Depth]:
+        """Return the depths of submitted images in their order."""
+        with watched(self.device):
+            wait()
+        lost = max((float(batch.lost.max()) for batch in batches), default=0.0)
+        if lost >= 1 and self.precision != 'fp32' and self._fall_back():
+            return self.estimate(images, flip=flip)
+        if lost > LOST_SHARE and time.monotonic() - self._lost_warned >= LOST_PERIOD:
+            self._lost_warned = time.monotonic()
+            LOGGER.warning('the network gave no finite depth for %.0f %% of an image, at %s: they '
+                           'are NaN', 100 * lost, self.precision)
+        depths = {index: depth.numpy() for batch in batches
+                  for index, depth in zip(batch.indices, batch.depths, strict=True)}
+        return [depths[index] for index in range(len(images))]
 
 
-@lru_cache
-def _test_image() -> Image:
-    """Return smooth noise, uint8 RGB, 480×640×3, the same each time."""
-    coarse = torch.rand(1, 3, 12, 16, generator=torch.Generator().manual_seed(0)) * 255
-    image = torch.nn.functional.interpolate(coarse, (480, 640), mode='bicubic')
-    return np.asarray(image[0].permute(1, 2, 0).clamp(0, 255).byte().numpy())
-
-
-def relative_error(depth: Depth, reference: Depth) -> float:
-    """Return the mean of |depth - reference| / reference over a whole image; inf if not finite."""
-    error = float(np.mean(np.abs(depth - reference) / np.abs(reference)))
-    return error if np.isfinite(error) else float('inf')
+def _free_unused(device: torch.device) -> None:
+    gc.collect()
+    if device.type == 'cuda':
+        torch.cuda.empty_cache()

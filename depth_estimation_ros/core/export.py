@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .backends import forward, load_openvino
 from .checkpoint import load_checkpoint
 from .patches import patch
-from .plan import Planner
+from .running.planner import Planner
 
 NICENESS = 10
 

@@ -7,7 +7,6 @@ padded image is never built: its reflection is folded into the indices that the 
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .device_constants import device_constant
 from .errors import CheckpointError, ImageError
 
 BILINEAR = 2
@@ -121,7 +121,7 @@ class _Corners:
     """The weight of those below, float32, h×1×1."""
 
 
-@lru_cache(maxsize=16)
+@device_constant
 def _corners(height: int, width: int, size: tuple[int, int], settings: Preprocessing,
              device: torch.device) -> _Corners:
     rows = _reflected_taps(height, settings.margin(height), size[0])
@@ -158,7 +158,8 @@ def to_network(image: Tensor, size: tuple[int, int], settings: Preprocessing) ->
     :param settings: the checkpoint's preprocessing.
     :return: float32, 3×h×w, normalised; a view of channels-last memory.
     """
-    corners = _corners(*image.shape[:2], size, settings, image.device)
+    height, width = image.shape[:2]
+    corners = _corners(height, width, size, settings, image.device)
     (above, beside), (below, beyond) = (
         [image.view(-1, 3).index_select(0, corner).float().view(*size, 3) for corner in pair]
         for pair in (corners.above, corners.below))
@@ -168,7 +169,7 @@ def to_network(image: Tensor, size: tuple[int, int], settings: Preprocessing) ->
     return torch.lerp(top, bottom, corners.down).sub_(mean).div_(std).permute(2, 0, 1)
 
 
-@lru_cache(maxsize=16)
+@device_constant
 def _normalisation(settings: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation in units of the raw pixel values."""
     factor = settings.rescale_factor

@@ -37,14 +37,15 @@ class Mailboxes:
             self._changed.notify()
         return displaced
 
-    def take(self, limit: int) -> list[Frame]:
+    def take(self, limit: int, *, wait: bool = True) -> list[Frame]:
         """
         Wait for frames and take at most ``limit``, the oldest capture first.
 
+        :param wait: whether to wait where there is none.
         :return: an empty list once the mailboxes are closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._frames or self._closed)
+            self._changed.wait_for(lambda: self._frames or self._closed or not wait)
             if self._closed:
                 return []
             oldest = sorted(self._frames.values(), key=lambda frame: frame.stamp)[:limit]

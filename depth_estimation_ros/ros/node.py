@@ -14,7 +14,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
-from ..core.errors import DepthError
+from ..core.errors import DepthError, DeviceLostError
 from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..resources import DEMO_MODEL, model_folder
 from . import parameters
@@ -62,6 +62,9 @@ class DepthEstimationNode(LifecycleNode):
         """What could not be loaded; it is not tried again until something else is wanted."""
         self._successors: SimpleQueue[DepthEstimator] = SimpleQueue()
         self._rebuilt = self.create_guard_condition(self._succeed)
+        self.lost: DeviceLostError | None = None
+        """Why only a new process can serve any more; the process then ends with code 1."""
+        self._awake = self.create_guard_condition(lambda: None)
         self.create_service(SetBool, '~/enable', self._enable)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -97,7 +100,7 @@ class DepthEstimationNode(LifecycleNode):
         assert self._estimator is not None and self._converter is not None
         self._worker = Worker(
             self._estimator, self._converter.decode, settings=self._settings,
-            now=self._now, warn=self._warn)
+            now=self._now, warn=self._warn, fail=self._lose_device)
         result = super().on_activate(state)
         for camera in self._cameras:
             camera.subscribe()
@@ -163,6 +166,11 @@ class DepthEstimationNode(LifecycleNode):
         if self.context.ok():  # after a signal nothing can be published any more
             self._throttle.warn(kind, message)
 
+    def _lose_device(self, error: DeviceLostError) -> None:
+        """Have the process end; called by the thread that finds out."""
+        self.lost = error
+        self._awake.trigger()
+
     def _now(self) -> float:
         return float(self.get_clock().now().nanoseconds) * SECOND
 
@@ -199,6 +207,8 @@ class DepthEstimationNode(LifecycleNode):
                 return
             try:
                 self._successors.put(DepthEstimator(options))
+            except DeviceLostError as error:
+                self._lose_device(error)
             except (DepthError, RuntimeError, OSError) as error:
                 self._refused = options
                 self.get_logger().error(f'the network stays as it is: {error}')

@@ -19,7 +19,8 @@ from rclpy.parameter import Parameter
 from ..core.backends import BACKENDS
 from ..core.colour import COLORMAPS
 from ..core.errors import DepthError
-from ..core.estimator import PRECISIONS, EstimatorOptions
+from ..core.estimator import EstimatorOptions
+from ..core.precision import PRECISIONS
 
 CAMERA_NAME = re.compile(r'([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?', re.ASCII)
 """What can be the prefix of a topic; '' is none."""

@@ -50,8 +50,12 @@ def _serve(node: DepthEstimationNode) -> int:
         if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
             return 1
         node.trigger_activate()
-    rclpy.spin(node, _executor())
-    return 0
+    executor = _executor()
+    executor.add_node(node)
+    while node.lost is None:
+        executor.spin_once()
+    node.get_logger().fatal(f'{node.lost}: ending, so that a supervisor starts a new process')
+    return 1
 
 
 def _executor() -> SingleThreadedExecutor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock, Thread
 from time import perf_counter
 from typing import Protocol
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
 from ..core.colour import Colouriser
-from ..core.errors import DepthError, ImageError
+from ..core.errors import DepthError, DeviceLostError, ImageError
 from ..core.validity import apply_range
 from . import codec
 from .converter import Decode
@@ -25,6 +26,8 @@ from .tally import DEACTIVATED, FAILED, REPLACED, TOO_OLD, UNDECODABLE, UNSUITAB
 LOGGER = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
+Wait = Callable[[], list[NDArray[np.float32]]]
+"""Waits for the depth of each image of a batch."""
 
 
 class Estimator(Protocol):
@@ -32,8 +35,12 @@ class Estimator(Protocol):
 
     range: tuple[float, float]
 
-    def estimate(self, images: list[Pixels], *, flip: bool) -> list[NDArray[np.float32]]:
-        """Return depth in metres for each image."""
+    @property
+    def overlaps(self) -> bool:
+        """Whether submitted work goes on beside the caller's own."""
+
+    def submit(self, images: list[Pixels], *, flip: bool) -> Wait:
+        """Begin with a batch; what is returned waits for its depth in metres."""
 
     def network_size(self, image: Pixels) -> tuple[int, int]:
         """Raise ImageError when the network cannot take the image."""
@@ -43,21 +50,27 @@ class Estimator(Protocol):
 
 
 class Worker:
-    """Takes the newest frames of all cameras, runs them as one batch, publishes each."""
+    """
+    Takes the newest frames of all cameras, runs them as one batch, publishes each.
+
+    On a GPU the next batch is in the network while the last one is published.
+    """
 
     def __init__(self, estimator: Estimator, decode: Decode, *, settings: Settings,
-                 now: Callable[[], float], warn: Callable[[str, str], None]) -> None:
+                 now: Callable[[], float], warn: Callable[[str, str], None],
+                 fail: Callable[[DeviceLostError], None]) -> None:
         """
         Start the thread.
 
         :param now: the node's clock in seconds.
         :param warn: called with a camera's topic prefix and a sentence about a dropped frame.
+        :param fail: called when the device is lost, after which no frame is served.
         """
         self._estimator, self._decode = estimator, decode
         self._successor: Estimator | None = None
         self._changing = Lock()
         self._in_hand: list[Frame] = []
-        self._now, self._warn = now, warn
+        self._now, self._warn, self._fail = now, warn, fail
         self._mailboxes = Mailboxes()
         self.configure(settings)
         self._thread = Thread(target=self._run, name='depth_worker', daemon=True)
@@ -96,10 +109,13 @@ class Worker:
 
     def _run(self) -> None:
         while frames := self._mailboxes.take(self._shaping.settings.max_batch):
-            self._in_hand = frames
             try:
-                self._succeed()
-                self._serve(frames, self._shaping)
+                self._serve(frames)
+            except DeviceLostError as error:
+                for frame in self._in_hand:
+                    frame.camera.tally.drop(FAILED, str(error))
+                self._fail(error)
+                return
             except Exception as error:  # the thread's boundary: it must outlive any one batch
                 LOGGER.exception('a batch of %d frames was lost', len(frames))
                 for frame in self._in_hand:
@@ -113,8 +129,25 @@ class Worker:
             self._estimator.close()
             self._estimator = successor
 
-    def _serve(self, frames: list[Frame], shaping: Shaping) -> None:
-        taken = self._now()
+    def _serve(self, frames: list[Frame]) -> None:
+        """Serve frames, and those that come while they are published."""
+        batch: Batch | None = self._begin(frames)
+        while batch is not None:
+            estimated = self._finish(batch)
+            following = self._begin_next() if self._estimator.overlaps else None
+            for frame, depth, stages in estimated:
+                self._publish(frame, depth, stages, batch.shaping)
+            batch = following
+
+    def _begin_next(self) -> Batch | None:
+        """Begin with the newest frames, if any wait."""
+        frames = self._mailboxes.take(self._shaping.settings.max_batch, wait=False)
+        return self._begin(frames) if frames else None
+
+    def _begin(self, frames: list[Frame]) -> Batch:
+        self._in_hand = self._in_hand + frames
+        self._succeed()
+        shaping, taken = self._shaping, self._now()
         images = []
         for frame in frames:
             started = perf_counter()
@@ -122,8 +155,7 @@ class Worker:
             if pixels is not None:
                 stages = {'wait': taken - frame.received, 'decode': perf_counter() - started}
                 images.append((frame, pixels, stages))
-        for frame, depth, stages in self._estimated(images, shaping.settings.flip_augmentation):
-            self._publish(frame, depth, stages, shaping)
+        return self._submitted(images, shaping)
 
     def _decoded(self, frame: Frame) -> Pixels | None:
         compressed = isinstance(frame.message, CompressedImage)
@@ -138,21 +170,34 @@ class Worker:
             return pixels
         return None
 
-    def _estimated(self, images: list[Decoded], flip: bool) -> list[Estimated]:
-        """Run the batch; where it fails, run its images alone so that one harms no other."""
-        if not images:
-            return []
+    def _submitted(self, images: list[Decoded], shaping: Shaping) -> Batch:
+        """Hand images to the network; where it fails at once, :meth:`_finish` is told."""
         started = perf_counter()
         try:
-            depths = self._estimator.estimate([pixels for _, pixels, _ in images], flip=flip)
+            wait: Wait = self._estimator.submit(
+                [pixels for _, pixels, _ in images],
+                flip=shaping.settings.flip_augmentation) if images else list
+        except DeviceLostError:
+            raise
         except (DepthError, RuntimeError) as error:
-            if len(images) == 1:
-                self._drop(images[0][0], FAILED, f'the network failed: {error}')
+            wait = partial(_raise, error)
+        return Batch(images, shaping, started, wait)
+
+    def _finish(self, batch: Batch) -> list[Estimated]:
+        """Wait for a batch; where it fails, run its images alone so that one harms no other."""
+        try:
+            depths = batch.wait()
+        except DeviceLostError:
+            raise
+        except (DepthError, RuntimeError) as error:
+            if len(batch.images) == 1:
+                self._drop(batch.images[0][0], FAILED, f'the network failed: {error}')
                 return []
-            return [result for image in images for result in self._estimated([image], flip)]
-        network = perf_counter() - started
+            return [result for image in batch.images
+                    for result in self._finish(self._submitted([image], batch.shaping))]
+        network = perf_counter() - batch.started
         return [(frame, depth, {**stages, 'network': network})
-                for (frame, _, stages), depth in zip(images, depths, strict=True)]
+                for (frame, _, stages), depth in zip(batch.images, depths, strict=True)]
 
     def _publish(self, frame: Frame, depth: NDArray[np.float32], stages: dict[str, float],
                  shaping: Shaping) -> None:
@@ -190,5 +235,20 @@ class Shaping:
     colourise: Colouriser
 
 
+def _raise(error: Exception) -> list[NDArray[np.float32]]:
+    raise error
+
+
 Decoded = tuple[Frame, Pixels, dict[str, float]]
 Estimated = tuple[Frame, NDArray[np.float32], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images that were handed to the network together."""
+
+    images: list[Decoded]
+    shaping: Shaping
+    started: float
+    """When, on the performance counter."""
+    wait: Wait

@@ -28,7 +28,7 @@ from ..core.checkpoint import load_checkpoint
 from ..core.export import Metres
 from ..core.judge import MAX_DIFFERENCE
 from ..core.patches import patch
-from ..core.plan import Planner
+from ..core.running.planner import Planner
 from ..core.transforms import to_network
 from .benchmark import tables
 from .benchmark.device import stopwatch

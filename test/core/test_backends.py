@@ -22,7 +22,7 @@ from depth_estimation_ros.core.backends import (
     openvino,
 )
 from depth_estimation_ros.core.errors import DeviceError
-from depth_estimation_ros.core.plan import Planner
+from depth_estimation_ros.core.running.planner import Planner
 
 from .conftest import noise, patched_model
 

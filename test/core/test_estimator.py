@@ -16,11 +16,8 @@ from torch import Tensor
 
 from depth_estimation_ros.core import estimator as module
 from depth_estimation_ros.core.errors import CheckpointError, DeviceError, ImageError
-from depth_estimation_ros.core.estimator import (
-    DepthEstimator,
-    EstimatorOptions,
-    relative_error,
-)
+from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
+from depth_estimation_ros.core.precision import Deviation, deviation
 
 from .conftest import SIZES, smooth_image, stock_depth, stock_model, stock_pixels, stock_processor
 
@@ -52,7 +49,8 @@ class Instead:
     """Takes a planner's place: changes what it is given or returns."""
 
     close = staticmethod(lambda: None)
-    backend = 'torch'
+    release_graphs = staticmethod(lambda: False)
+    backend, graphs, captures = 'torch', None, False
 
     def __init__(self, planner: Callable[[Tensor], Tensor],
                  change: Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]) -> None:
@@ -176,31 +174,37 @@ def test_depth_that_is_not_finite_is_nan_there_and_nowhere_else(
     assert not np.isinf(depth).any()
 
 
-def test_a_batch_too_large_for_the_memory_is_halved(
-        estimator_of: Factory, instead: Callable[..., Instead],
+@pytest.mark.parametrize('text', [
+    'CUDA out of memory. Tried to allocate 2.00 GiB.',
+    'NVML_SUCCESS == r INTERNAL ASSERT FAILED at "CUDACachingAllocator.cpp":838',
+    'CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'])
+def test_a_batch_too_large_for_the_memory_is_halved_for_good(
+        own: Factory, text: str, instead: Callable[..., Instead],
         caplog: pytest.LogCaptureFixture) -> None:
-    estimator = estimator_of()
+    estimator = own()
     images = [smooth_image(64, 48, seed) for seed in range(5)]
     expected = [estimator.estimate([image])[0] for image in images]
 
     def tight(planner: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
         if len(pixels) > 1:
-            raise torch.OutOfMemoryError('injected')
+            raise RuntimeError(text)
         return planner(pixels)
 
     planner = instead(estimator, tight)
     depths = estimator.estimate(images)
-    assert planner.batches[0] == 5 and planner.batches.count(1) == 5
+    assert planner.batches == [5, 2, 1, 1, 1, 1, 1]
     assert all(map(np.array_equal, depths, expected))
     assert 'batch of 5' in warnings_of(caplog)[0]
+    assert all(map(np.array_equal, estimator.estimate(images), expected))
+    assert planner.batches[7:] == [1] * 5 and len(warnings_of(caplog)) == 2
 
 
 def test_one_image_too_large_for_the_memory_is_an_error(
-        estimator_of: Factory, instead: Callable[..., Instead]) -> None:
+        own: Factory, instead: Callable[..., Instead]) -> None:
     def full(planner: Any, pixels: Tensor) -> Tensor:
         raise torch.OutOfMemoryError('injected')
 
-    estimator = estimator_of()
+    estimator = own()
     instead(estimator, full)
     with pytest.raises(DeviceError, match=r'out of memory on cpu .* 128x96: injected'):
         estimator.estimate([smooth_image(64, 48), smooth_image(64, 48)])
@@ -214,7 +218,7 @@ def test_a_low_precision_stays_near_fp32(
     assert low.precision_error is not None and 0 < low.precision_error < 0.01
     for depth, reference in zip(
             low.estimate(images), estimator_of().estimate(images), strict=True):
-        assert depth.dtype == np.float32 and 0 < relative_error(depth, reference) < 0.01
+        assert depth.dtype == np.float32 and 0 < deviation([depth], [reference]).mean < 0.01
     assert f'{precision} ({low.precision_error:.2%} from fp32)' in low.describe()
 
 
@@ -225,15 +229,21 @@ def test_the_metric_head_stays_in_fp32(own: Factory) -> None:
     assert model.backbone.dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize('error', [0.02, float('inf')])
-def test_a_precision_too_far_from_fp32_is_not_used(
+@pytest.mark.parametrize('error', [
+    Deviation(0.02, 0.02), Deviation(0.005, 0.04), Deviation(float('inf'), float('inf'))])
+def test_a_precision_too_far_from_fp32_is_not_used_and_no_file_is_read_again(
         estimator_of: Factory, own: Factory, monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture, error: float) -> None:
-    monkeypatch.setattr(module, 'relative_error', lambda depth, reference: error)
+        caplog: pytest.LogCaptureFixture, error: Deviation) -> None:
+    loads = []
+    load = module.load_checkpoint
+    monkeypatch.setattr(module, 'load_checkpoint', lambda *args, **kwargs: (
+        loads.append(args), load(*args, **kwargs))[1])
+    monkeypatch.setattr(module.precision, 'deviation', lambda depths, references: error)
     estimator = own(precision='bf16')
     assert (estimator.precision, estimator.precision_error) == ('fp32', None)
+    assert len(loads) == 1
     warning, = warnings_of(caplog)
-    assert 'bf16' in warning and 'not used' in warning
+    assert 'bf16' in warning and 'not used' in warning and str(error) in warning
     image = smooth_image(64, 48)
     assert np.array_equal(estimator.estimate([image])[0], estimator_of().estimate([image])[0])
 
@@ -274,9 +284,59 @@ def test_a_bad_frame_at_fp32_is_nan_and_the_next_is_served(
     estimator, image = estimator_of(), smooth_image(64, 48)
     factors = iter([torch.nan, 1.0])
     instead(estimator, lambda planner, pixels: planner(pixels) * next(factors))
+    estimator._lost_warned = -module.LOST_PERIOD
     assert np.isnan(estimator.estimate([image])[0]).all()
     assert np.isfinite(estimator.estimate([image])[0]).all()
-    assert not warnings_of(caplog)
+    warning, = warnings_of(caplog)
+    assert 'no finite depth for 100 % of an image' in warning
+
+
+@pytest.mark.parametrize(('rows', 'warned'), [(0, 0), (1, 1)])
+def test_a_share_of_lost_pixels_is_named_once_a_minute(
+        own: Factory, instead: Callable[..., Instead], caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch, rows: int, warned: int) -> None:
+    estimator, image, minutes = own(), smooth_image(64, 48), []
+    monkeypatch.setattr(module.time, 'monotonic', lambda: 60.0 * len(minutes))
+
+    def spoil(planner: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
+        metres = planner(pixels).clone()
+        metres[:, :rows], metres[0, 0, 0] = torch.nan, torch.nan
+        return metres
+
+    instead(estimator, spoil)
+    for _ in range(3):
+        estimator.estimate([image])
+    assert len(warnings_of(caplog)) == warned
+    minutes.append(1)
+    estimator.estimate([image])
+    assert len(warnings_of(caplog)) == 2 * warned
+
+
+def test_a_fall_back_that_cannot_be_loaded_leaves_the_estimator_serving(
+        own: Factory, instead: Callable[..., Instead], monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture) -> None:
+    estimator, image = own(precision='bf16'), smooth_image(64, 48)
+    factors = iter([torch.nan, 1.0])
+    instead(estimator, lambda planner, pixels: planner(pixels) * next(factors))
+
+    def vanished(*args: Any, **kwargs: Any) -> Any:
+        raise CheckpointError('the folder is gone')
+
+    monkeypatch.setattr(module, 'load_checkpoint', vanished)
+    assert np.isnan(estimator.estimate([image])[0]).all()
+    assert np.isfinite(estimator.estimate([image])[0]).all()
+    assert estimator.precision == 'bf16'
+    error, = [record.getMessage() for record in caplog.records
+              if record.levelno == logging.ERROR]
+    assert 'stays in bf16' in error and 'the folder is gone' in error
+
+
+def test_submitted_images_come_back_in_their_order(estimator_of: Factory) -> None:
+    estimator = estimator_of()
+    images = [smooth_image(*size) for size in ((64, 48), (48, 64), (128, 96))]
+    depths = estimator.submit(images)()
+    assert not estimator.overlaps
+    assert all(map(np.array_equal, depths, estimator.estimate(images)))
 
 
 def test_damaged_weights_are_named_at_start(
@@ -345,11 +405,3 @@ def test_the_network_size_may_be_set(own: Factory) -> None:
 def test_the_range_is_that_of_the_heads(estimator_of: Factory) -> None:
     assert estimator_of(2).range == (0.001, 80.0)
     assert estimator_of(1).range == (0.001, 10.0)
-
-
-@pytest.mark.parametrize(('depth', 'expected'), [
-    ([1.0, 2.0], 0.0), ([1.1, 2.0], 0.05), ([1.0, np.nan], np.inf), ([np.inf, 2.0], np.inf)])
-def test_the_relative_error_is_the_mean_over_the_image(
-        depth: list[float], expected: float) -> None:
-    error = relative_error(np.array(depth, np.float32), np.array([1.0, 2.0], np.float32))
-    assert error == pytest.approx(expected, rel=1e-5)

@@ -36,6 +36,8 @@ def until(condition: Callable[[], bool], what: str = 'nothing happened') -> None
 class RunningNode:
     """The executable as a process of its own, its log in a file."""
 
+    program = ('-m', 'depth_estimation_ros.ros.main')
+
     def __init__(self, log: Path, *arguments: str, **parameters: Any) -> None:
         self.log = log
         parameters.setdefault('backend', 'torch')  # or each start would build a network beside it
@@ -43,7 +45,7 @@ class RunningNode:
                  for flag in ('-p', f'{name.replace("__", ".")}:={value}')]
         with log.open('w') as stream:
             self.process = subprocess.Popen(
-                [sys.executable, '-m', 'depth_estimation_ros.ros.main', '--ros-args',
+                [sys.executable, *self.program, '--ros-args',
                  *flags, *arguments],
                 stdout=stream, stderr=stream, start_new_session=True,
                 env={**os.environ, 'RCUTILS_LOGGING_BUFFERED_STREAM': '0'})
@@ -92,12 +94,12 @@ class Peer(Node):
             self.destroy_subscription(receiver)
         self._receivers.clear()
 
-    def send(self, topic: str, message: Any) -> Any:
+    def send(self, topic: str, message: Any, patience: float = PATIENCE) -> Any:
         """Publish with a camera's QoS, once somebody listens; return the message."""
         if topic not in self._senders:
             self._senders[topic] = self.create_publisher(
                 type(message), topic, qos_profile_sensor_data)
-        self.until(lambda: self._senders[topic].get_subscription_count() > 0)
+        self.until(lambda: self._senders[topic].get_subscription_count() > 0, patience)
         self._senders[topic].publish(message)
         return message
 

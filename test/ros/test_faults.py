@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from lifecycle_msgs.msg import Transition
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
-from .conftest import image
+from .conftest import PATIENCE, RunningNode, image
 from .test_lifecycle import change
 from .test_live_parameters import put
 from .test_node import counts
@@ -30,6 +32,47 @@ def test_after_a_kill_the_next_start_serves(start, checkpoint, peer):
     second.wait_for('configured')
     peer.depth_of(image())
     assert second.end()[0] == 0
+
+
+class LosingNode(RunningNode):
+    """A node whose network raises, from its third frame on, as on a device that is lost."""
+
+    program = ('-c', """
+import sys
+import torch
+from depth_estimation_ros.core import device_errors
+from depth_estimation_ros.core.running.planner import Planner
+from depth_estimation_ros.ros.main import main
+
+run, left = Planner.__call__, [3]
+
+def network(planner, pixels):
+    left[0] -= 1
+    if left[0] < 0:
+        device_errors.is_alive = lambda device: False
+        raise torch.AcceleratorError('CUDA error: an illegal memory access was encountered\\nmore')
+    return run(planner, pixels)
+
+Planner.__call__ = network
+main()
+""")
+
+
+def test_a_lost_device_ends_the_process_with_code_1_and_one_line(checkpoint, peer, tmp_path):
+    node = LosingNode(tmp_path / 'log.txt', model=checkpoint, device='cpu')
+    node.wait_for('configured')
+    before = len(node.text().splitlines())
+    peer.listen('depth/image_rect', Image)  # or the network idles
+    end = time.monotonic() + PATIENCE
+    while node.process.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(AssertionError):  # once it has ended, nobody listens
+            peer.send('image', image(), patience=1.0)
+        peer.spin_for(0.05)
+    node.process.kill()
+    assert node.process.wait() == 1, node.text()
+    line, = node.text().splitlines()[before:]
+    assert 'an illegal memory access was encountered' in line and '[FATAL]' in line
+    assert 'lost to this process' in line and 'a supervisor starts a new process' in line
 
 
 def test_a_user_who_stalls_holds_up_no_other(start, checkpoint, peer):

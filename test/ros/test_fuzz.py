@@ -50,7 +50,7 @@ def fuzzed():
     network, camera = Network(), Camera('fuzz')
     warnings: list[str] = []
     worker = Worker(network, codec.decode, settings=Settings(), now=lambda: 0.0,
-                    warn=lambda kind, text: warnings.append(text))
+                    warn=lambda kind, text: warnings.append(text), fail=warnings.append)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     given_frames = {'bad': 0, 'good': 0}
     yield worker, camera, given_frames

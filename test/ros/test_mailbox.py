@@ -39,6 +39,14 @@ def test_a_frame_is_taken_once() -> None:
     assert boxes.take(8) == [second]
 
 
+def test_nothing_is_waited_for_unless_asked() -> None:
+    boxes, first = Mailboxes(), frame('front', 1.0)
+    assert boxes.take(8, wait=False) == []
+    boxes.put(first)
+    assert boxes.take(8, wait=False) == [first]
+    assert boxes.take(8, wait=False) == []
+
+
 def test_a_newer_frame_pushes_the_older_one_out() -> None:
     boxes = Mailboxes()
     frames = [frame('front', float(stamp)) for stamp in range(5)]

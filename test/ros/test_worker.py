@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -14,12 +15,12 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from depth_estimation_ros.core.colour import Colouriser
-from depth_estimation_ros.core.errors import DeviceError, ImageError
+from depth_estimation_ros.core.errors import DeviceError, DeviceLostError, ImageError
 from depth_estimation_ros.ros import codec, tally
 from depth_estimation_ros.ros.mailbox import Frame
 from depth_estimation_ros.ros.parameters import Settings
 from depth_estimation_ros.ros.tally import Tally
-from depth_estimation_ros.ros.worker import Worker
+from depth_estimation_ros.ros.worker import Wait, Worker
 
 from .conftest import PATIENCE, until
 
@@ -57,7 +58,9 @@ class Network:
 
     range = (0.001, 80.0)
 
-    def __init__(self) -> None:
+    def __init__(self, overlaps: bool = False) -> None:
+        self.overlaps = overlaps
+        self.events: list[str] = []
         self.batches: list[list[int]] = []
         self.flips: list[bool] = []
         self.failing: dict[int, Exception] = {}
@@ -70,9 +73,14 @@ class Network:
             raise ImageError('image of 1x3 pixels is too small')
         return 96, 128
 
-    def estimate(self, images: list[Pixels], *, flip: bool) -> list[NDArray[np.float32]]:
-        """Return the same depth for each; an image's first value is its mark."""
+    def submit(self, images: list[Pixels], *, flip: bool) -> Wait:
+        """Return what gives the same depth for each; an image's first value is its mark."""
         marks = [int(image[0, 0, 0]) for image in images]
+        self.events.append(f'submit {marks}')
+        return partial(self._estimate, marks, flip)
+
+    def _estimate(self, marks: list[int], flip: bool) -> list[NDArray[np.float32]]:
+        self.events.append(f'wait {marks}')
         self.batches.append(marks)
         self.flips.append(flip)
         self.entered.set()
@@ -80,7 +88,7 @@ class Network:
         for mark in marks:
             if mark in self.failing:
                 raise self.failing[mark]
-        return [np.array([DEPTH], np.float32) for _ in images]
+        return [np.array([DEPTH], np.float32) for _ in marks]
 
     def close(self) -> None:
         self.closed = True
@@ -89,12 +97,13 @@ class Network:
 class Bench:
     """A worker with everything around it."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.network, self.settings = Network(), replace(Settings(), **settings)
-        self.clock, self.warnings = 1000.0, []
+    def __init__(self, overlaps: bool = False, **settings: Any) -> None:
+        self.network, self.settings = Network(overlaps), replace(Settings(), **settings)
+        self.clock, self.warnings, self.lost = 1000.0, [], []
         self.worker = Worker(
             self.network, codec.decode, settings=self.settings, now=lambda: self.clock,
-            warn=lambda kind, sentence: self.warnings.append((kind, sentence)))
+            warn=lambda kind, sentence: self.warnings.append((kind, sentence)),
+            fail=self.lost.append)
 
     def send(self, camera: Camera, mark: int = 0, *, stamp: int = 1000,
              message: Any = None) -> None:
@@ -338,3 +347,93 @@ def test_every_stage_of_a_frame_is_timed(bench: Callable[..., Bench]) -> None:
     assert set(stages) == {'wait', 'decode', 'network', 'publish', 'total'}
     assert stages['total'][0] == pytest.approx(250.0) and stages['wait'][0] == 0.0
     assert all(stage[0] >= 0 for stage in stages.values())
+
+
+class Watched(Camera):
+    """A camera whose publishing is noted among the network's events."""
+
+    def __init__(self, network: Network, then: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.network, self.then = network, then
+
+    def publish(self, header: Any, depth: NDArray[np.float32], colourise: Colouriser) -> None:
+        self.network.events.append(f'publish {header.frame_id[len("optical_"):]}')
+        super().publish(header, depth, colourise)
+        self.then()
+
+
+def test_on_a_gpu_the_next_frame_is_in_the_network_while_the_last_is_published(
+        bench: Callable[..., Bench]) -> None:
+    made = bench(overlaps=True)
+    camera = Watched(made.network)
+    made.occupy()
+    made.network.events.clear()
+    made.send(camera, 1)
+    made.release()
+    camera.settled()
+    made.network.free.clear()
+    made.network.entered.clear()
+    made.send(camera, 2)
+    assert made.network.entered.wait(PATIENCE)
+    made.send(camera, 3)
+    made.send(camera, 4, stamp=1001)
+    made.release()
+    assert camera.settled() == {tally.REPLACED: 1}
+    assert made.network.events[-6:] == [
+        'submit [2]', 'wait [2]', 'submit [4]', 'publish 2', 'wait [4]', 'publish 4']
+    assert camera.stamps == [1000, 1000, 1001]
+
+
+def test_on_the_cpu_a_frame_is_published_before_the_next_is_taken(
+        bench: Callable[..., Bench]) -> None:
+    made = bench()
+    camera = Watched(made.network)
+    made.occupy()
+    made.send(camera, 2)
+    made.release()
+    camera.settled()
+    made.send(camera, 3)
+    camera.settled()
+    assert made.network.events[-6:] == [
+        'submit [2]', 'wait [2]', 'publish 2', 'submit [3]', 'wait [3]', 'publish 3']
+
+
+def test_a_frame_in_flight_when_publishing_fails_unforeseen_is_counted(
+        bench: Callable[..., Bench]) -> None:
+    made = bench(overlaps=True)
+    bad, other = Camera('bad'), Camera('other')
+    bad.error = ValueError('unforeseen')
+    made.occupy()
+    made.send(bad, 1)
+    made.release()
+    assert bad.settled() == {tally.FAILED: 1}
+    made.send(other, 2)
+    assert other.settled() == {}
+
+
+def test_another_estimator_takes_over_between_two_frames_in_flight(
+        bench: Callable[..., Bench]) -> None:
+    made, camera, successor = bench(overlaps=True), Camera(), Network(overlaps=True)
+    made.occupy()
+    made.send(camera, 5)
+    made.worker.replace(successor)
+    made.release()
+    assert camera.settled() == {}
+    until(lambda: made.network.closed)
+    assert successor.batches == [[5]] and made.network.batches == [[255]]
+
+
+@pytest.mark.parametrize('overlaps', [False, True])
+def test_a_lost_device_ends_the_worker_at_once_and_is_told_once(
+        bench: Callable[..., Bench], overlaps: bool) -> None:
+    made, front, rear = bench(overlaps=overlaps), Camera('front'), Camera('rear')
+    error = DeviceLostError('cuda:0 is lost to this process')
+    made.network.failing[66] = error
+    made.occupy()
+    made.send(front, 66)
+    made.send(rear, 2)
+    made.release()
+    assert front.settled() == rear.settled() == {tally.FAILED: 1}
+    until(lambda: made.lost == [error])
+    assert made.worker.stop(PATIENCE)
+    assert made.network.batches[1:] == [[66, 2]] and not made.warnings

@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 from ...core.backends import BACKENDS
 from ...core.device import resolve_device
 from ...core.errors import DepthError
-from ...core.estimator import PRECISIONS
+from ...core.precision import PRECISIONS
 from . import tables
 from .core import Plan, measure_core
 from .models import MODELS

@@ -15,7 +15,8 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from ...core.estimator import PRECISIONS, DepthEstimator, EstimatorOptions
+from ...core.estimator import DepthEstimator, EstimatorOptions
+from ...core.precision import PRECISIONS
 from ...core.transforms import to_network
 from .device import PeakMemory, matmul_rate, stopwatch, weight_bytes
 from .images import textured

@@ -15,7 +15,7 @@ from ...ros import codec
 from ...ros.camera import SECOND, Camera
 from ...ros.parameters import Settings
 from ...ros.tally import Tally
-from ...ros.worker import Worker
+from ...ros.worker import Wait, Worker
 from . import processes
 
 METRONOME = 'depth_estimation_ros.tools.benchmark.metronome'
@@ -29,14 +29,14 @@ class InstantEstimator:
     """Stands for the network: the same depth for every image, some of it beyond the range."""
 
     range = (0.001, 10.0)
+    overlaps = False
 
     def __init__(self, width: int, height: int) -> None:
         self._depth = np.linspace(0, 12, width * height, dtype=np.float32).reshape(height, width)
 
-    def estimate(self, images: list[NDArray[np.uint8]], *,
-                 flip: bool) -> list[NDArray[np.float32]]:
-        """Return a copy for each image."""
-        return [self._depth.copy() for _ in images]
+    def submit(self, images: list[NDArray[np.uint8]], *, flip: bool) -> Wait:
+        """Return what gives a copy for each image."""
+        return lambda: [self._depth.copy() for _ in images]
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -80,7 +80,7 @@ def _serve(size: str, frames: int, rate: float) -> list[dict[str, float]]:
     node = LifecycleNode(f'shell_{size}')
     worker = Worker(InstantEstimator(width, height), codec.decode, settings=Settings(),
                     now=lambda: node.get_clock().now().nanoseconds * SECOND,
-                    warn=lambda kind, text: print(f'{kind}: {text}'))
+                    warn=lambda kind, text: print(f'{kind}: {text}'), fail=print)
     camera = Camera(node, '', transport='raw', deliver=worker.deliver, warn=print)
     camera.tally = tally = StageTally()
     node.trigger_configure()

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from ...core.backends import Network, forward, openvino
 from ...core.checkpoint import load_checkpoint
-from ...core.estimator import PRECISIONS
 from ...core.patches import RECORDED, patch
-from ...core.plan import Planner
+from ...core.precision import PRECISIONS
+from ...core.running.planner import Planner
 from ...core.transforms import Preprocessing, to_depth, to_network
 from .device import stopwatch
 from .images import textured

@@ -13,9 +13,10 @@ from torch import Tensor
 from depth_estimation_ros.core import judge
 from depth_estimation_ros.core.backends import Backend
 from depth_estimation_ros.core.patches import codes
-from depth_estimation_ros.core.plan import Planner, Shape
+from depth_estimation_ros.core.running.planner import Planner
+from depth_estimation_ros.core.running.shape import Shape
 
-from .conftest import noise, patched_model, scaled
+from ..conftest import noise, patched_model, scaled
 
 SMALL, WIDE, TALL = (64, 96), (64, 160), (128, 64)
 PATIENCE = 60.0
@@ -149,7 +150,7 @@ def test_a_network_for_a_batch_must_beat_those_for_its_parts(
     plain = planner(noise(3, *SMALL)).clone()
     assert planner.settle(PATIENCE)
     torch.testing.assert_close(planner(noise(3, *SMALL)), plain * 1.0005, rtol=1e-5, atol=0)
-    assert list(planner._faster(Shape(3, *SMALL)).args[0]) == [1]
+    assert list(planner._built.network(Shape(3, *SMALL)).args[0]) == [1]
 
 
 def test_a_shape_is_built_once_and_forgotten_with_its_size(gain: Callable[[float], None]) -> None:

@@ -1,0 +1,1 @@
+"""How a patched network is run: constants of a size, graphs, faster networks built beside it."""

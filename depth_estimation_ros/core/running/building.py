@@ -1,0 +1,187 @@
+"""Faster networks, built beside the work for the shapes in use."""
+
+import logging
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Event, RLock
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..backends import Backend, Network, forward
+from ..builder import Builder
+from ..judge import faster
+from ..patches import codes, set_codes
+from .constants import Constants, model_bytes
+from .graphs import Graphs
+from .guard import GUARD
+from .shape import Shape, Size
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What serves a shape."""
+
+    name: str
+    """The backend's name."""
+    network: Network | None
+    """What it built; None for torch itself."""
+    bytes: int
+    """The memory that it holds beside the model's."""
+
+
+TORCH = Choice('torch', None, 0)
+
+
+class BuiltNetworks:
+    """The networks that backends built, by shape; a size that is released takes its own along."""
+
+    def __init__(self, constants: Constants, backends: Sequence[Backend],
+                 room: Callable[[], float], *, in_parts: bool) -> None:
+        """
+        Start with none.
+
+        :param room: tells how many bytes a new network may hold.
+        :param in_parts: whether a batch is put together of networks for 1, 2, 4 … images.
+        """
+        self.backends, self._in_parts = backends, in_parts
+        self._constants, self._room = constants, room
+        self._builder = Builder()
+        self._pending: set[Shape] = set()
+        self._chosen: dict[Shape, Choice] = {}
+        self._lock = RLock()
+        """The builder's thread and the caller's both change what is chosen."""
+
+    def prepare(self, shape: Shape, pixels: Callable[[], Tensor]) -> None:
+        """
+        Have the backends build for a shape, or for its parts.
+
+        :param pixels: gives an input of the shape.
+        """
+        for part in shape.parts if self._in_parts else (shape,):
+            if self.backends and part not in self._chosen and part not in self._pending:
+                self._pending.add(part)
+                self._builder.submit(partial(self._choose, part, pixels()[:part.batch].clone()))
+
+    def network(self, shape: Shape) -> Network | None:
+        """Return what was built for a shape, or for the parts that add up to it."""
+        own = self._chosen.get(shape, TORCH).network
+        if own is not None or not self._in_parts:
+            return own
+        parts = {part.batch: self._chosen.get(part, TORCH).network for part in shape.parts}
+        built = {batch: network for batch, network in parts.items() if network is not None}
+        return partial(_in_parts, built) if 1 in built else None
+
+    def name(self, shape: Shape) -> str:
+        """Return the name of what serves a shape: 'torch', or a backend's."""
+        names = [self._chosen.get(each, TORCH).name for each in (shape, shape.single)]
+        return next((name for name in names if name != TORCH.name), TORCH.name)
+
+    @property
+    def bytes(self) -> int:
+        """The memory that the built networks hold beside the model's."""
+        with self._lock:
+            return sum(choice.bytes for choice in self._chosen.values())
+
+    @property
+    def busy(self) -> bool:
+        """Whether a network is being built."""
+        return self._builder.busy
+
+    def settle(self, timeout: float | None) -> bool:
+        """Wait until nothing is being built; return whether that came within ``timeout`` s."""
+        return self._builder.settle(timeout)
+
+    def release(self, size: Size) -> None:
+        """Let go of what was built for a size."""
+        with self._lock:
+            for shape in [shape for shape in self._chosen if shape.size == size]:
+                self._chosen.pop(shape)
+
+    def close(self) -> None:
+        """Build nothing any more, let go of what was built."""
+        self._builder.close()
+        with self._lock:
+            self._chosen.clear()
+
+    def _choose(self, shape: Shape, pixels: Tensor, stop: Event) -> None:
+        """Keep the fastest network that a backend builds for a shape; the builder's job."""
+        model = self._private_copy(shape.size)
+        try:
+            for backend in self.backends if model is not None else ():
+                self._try(backend, shape, model, pixels, stop)
+        finally:
+            self._keep(shape, self._chosen.get(shape, TORCH))
+            self._pending.discard(shape)
+
+    def _try(self, backend: Backend, shape: Shape, model: nn.Module, pixels: Tensor,
+             stop: Event) -> None:
+        held = model_bytes(model) if backend.copies else 0
+        if held and held > self._room():
+            LOGGER.info('%s is not tried for %s: its %.0f MiB do not fit the budget',
+                        backend.name, shape, held / 2**20)
+            return
+        used = self.network(shape) or partial(forward, model)
+        compare = _compared_on_cuda if pixels.is_cuda else faster
+        network = compare(backend, model, pixels, used, stop)
+        if network is not None:
+            self._keep(shape, Choice(backend.name, network, held))
+
+    def _keep(self, shape: Shape, choice: Choice) -> None:
+        """Serve a shape by a choice from now on, if its size is still kept."""
+        with self._lock:
+            if self._constants.of(shape.size) is not None:
+                self._chosen[shape] = choice
+
+    def _private_copy(self, size: Size) -> Any:
+        """Return a copy of the model that shares its weights, None if the size is not kept."""
+        kept = self._constants.of(size)
+        if kept is None:
+            return None
+        model = self._constants.model
+        shared = [*model.parameters(), *model.buffers(),
+                  *(code for values in (codes(model), kept) for code in values
+                    if code is not None)]
+        copy = deepcopy(model, {id(tensor): tensor for tensor in shared})
+        set_codes(copy, kept)
+        return copy
+
+
+@torch.inference_mode()
+def _compared_on_cuda(backend: Backend, model: nn.Module, pixels: Tensor, used: Network,
+                      stop: Event) -> Network | None:
+    """Compare graph with graph, on a stream of their own, while nobody else captures."""
+    device = pixels.device
+    built: list[Network] = []
+    with GUARD.hold():
+        torch.cuda.set_device(device)
+        graphs = Graphs(device)
+
+        def build(*job: Any) -> Network:
+            built.append(backend.build(*job))
+            graphed: Network = graphs.as_network('built', built[0])
+            return graphed
+
+        graphs.stream.wait_stream(torch.cuda.current_stream(device))
+        try:
+            with torch.cuda.stream(graphs.stream):
+                better = faster(replace(backend, build=build), model, pixels,
+                                graphs.as_network('used', used), stop)
+        finally:
+            graphs.close()
+    return None if better is None else built[0]
+
+
+def _in_parts(networks: dict[int, Network], pixels: Tensor) -> Tensor:
+    """Run a batch through networks for smaller ones, by the number of images that they take."""
+    done = []
+    while len(pixels):
+        batch = max(batch for batch in networks if batch <= len(pixels))
+        done.append(networks[batch](pixels[:batch]))
+        pixels = pixels[batch:]
+    return torch.cat(done)

@@ -1,0 +1,85 @@
+"""The position encodings of each network size, computed once and kept while there is room."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from threading import RLock
+
+from torch import Tensor, nn
+
+from ..backends import forward
+from ..patches import codes, set_codes
+from .shape import Size
+
+Encodings = list[Tensor | None]
+
+
+class Constants:
+    """A model's position encodings by network size, the one used last at the end."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.built = 0
+        """How many times a size's encodings were computed."""
+        self._kept: OrderedDict[Size, Encodings] = OrderedDict()
+        self._installed: Size | None = None
+        self._lock = RLock()
+        """A builder's thread reads what the caller's changes."""
+
+    def install(self, size: Size, pixels: Callable[[], Tensor]) -> None:
+        """
+        Have the model read the encodings of a size.
+
+        :param pixels: gives an input of the size, to run where they must be computed.
+        """
+        if self._installed == size:
+            return
+        self._installed = None
+        if size not in self._kept:
+            set_codes(self.model, None)
+            forward(self.model, pixels())
+            with self._lock:
+                self._kept[size] = codes(self.model)
+            self.built += 1
+        with self._lock:
+            self._kept.move_to_end(size)
+        set_codes(self.model, self._kept[size])
+        self._installed = size
+
+    def of(self, size: Size) -> Encodings | None:
+        """Return the encodings of a size, None where they are not kept."""
+        with self._lock:
+            return self._kept.get(size)
+
+    @property
+    def sizes(self) -> list[Size]:
+        """The sizes that are kept, the one used last at the end."""
+        with self._lock:
+            return list(self._kept)
+
+    @property
+    def bytes(self) -> int:
+        """The memory that the kept encodings take."""
+        with self._lock:
+            return sum(map(encoding_bytes, self._kept.values()))
+
+    def release(self, size: Size) -> None:
+        """Let go of a size that is not the installed one."""
+        with self._lock:
+            self._kept.pop(size)
+
+    def clear(self) -> None:
+        """Let go of everything, also what the model reads."""
+        with self._lock:
+            self._kept.clear()
+        set_codes(self.model, None)
+        self._installed = None
+
+
+def encoding_bytes(values: Iterable[Tensor | None]) -> int:
+    """Return the memory that a size's encodings take."""
+    return sum(value.untyped_storage().nbytes() for value in values if value is not None)
+
+
+def model_bytes(model: nn.Module) -> int:
+    """Return the memory of a model's weights and of the encodings that it reads."""
+    return sum(weight.nbytes for weight in model.parameters()) + encoding_bytes(codes(model))

@@ -1,0 +1,219 @@
+"""Runs a patched model: with what stays the same between frames, in the fastest form there is."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..backends import Backend, Network, forward
+from .building import TORCH, BuiltNetworks
+from .constants import Constants
+from .graphs import Function, Graphs, filled
+from .shape import MAX_GRAPH_BATCH, FrameShape, Shape, Size, padded
+
+LOGGER = logging.getLogger(__name__)
+
+BUDGET_MB = {'cpu': 4096, 'cuda': 3072}
+"""The most memory in MiB that what is kept for all network sizes may take together."""
+
+MOST_SEEN = 256
+"""Shapes of frames of which is remembered that they came once."""
+
+
+class Stages(NamedTuple):
+    """What happens to frames of one size before and after the network, all on the device."""
+
+    before: Callable[[Tensor], Tensor]
+    """From uint8 images, N×H×W×3, to the network's input."""
+    after: Callable[[Tensor], tuple[Tensor, ...]]
+    """From the network's metres to what is wanted of each image."""
+
+
+class Planner:
+    """
+    Runs a patched model, with a plan per (batch, height, width) that is built once and reused.
+
+    A plan is the size's position encodings, the fastest network that a backend could build for the
+    shape, and on CUDA a graph of the whole forward pass. Sizes are kept, most recent last, while
+    they fit the budget; so a size that flips back and forth is not rebuilt, and a size no longer
+    used makes room. On CUDA batches are padded to 1, 2, 4 or 8 images. On the CPU, where batches
+    gain little, networks are built for 1, 2, 4 … images and others put together of these, so that
+    a changing number of cameras costs few of them.
+    """
+
+    def __init__(self, model: nn.Module, *, budget_mb: float | None = None,
+                 backends: Sequence[Backend] = (), graphs: Graphs | None = None) -> None:
+        """
+        Take over a model.
+
+        :param model: patched by :func:`.patches.patch`, on its device, in its precision.
+        :param budget_mb: the memory in MiB for encodings, graphs and built networks; what the
+            newest size needs always stays.
+        :param backends: what to build, beside the work, when a shape is first used.
+        :param graphs: where to capture; None captures on CUDA and nowhere else.
+        """
+        self.model = model
+        device = next(model.parameters()).device
+        if graphs is None and device.type == 'cuda':
+            graphs = Graphs(device)
+        self.graphs = graphs
+        self._budget = (BUDGET_MB.get(device.type, 0) if budget_mb is None else budget_mb) * 2**20
+        self._constants = Constants(model)
+        self._built = BuiltNetworks(self._constants, backends, lambda: self._budget - self.bytes,
+                                    in_parts=graphs is None)
+        self._served: Shape | None = None
+        self._seen: dict[FrameShape, None] = {}
+
+    @torch.inference_mode()
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """
+        Run the network.
+
+        :param pixels: float32, N×3×height×width, normalised, on the model's device.
+        :return: float32 metres, N×height×width; read it before the next call.
+        """
+        if self.graphs is None:
+            shape = self._served = self.prepare(pixels)
+            return (self._built.network(shape) or self._forward)(pixels)
+        if len(pixels) > MAX_GRAPH_BATCH:
+            return torch.cat([self(part).clone() for part in pixels.split(MAX_GRAPH_BATCH)])
+        shape = self._served = self.prepare(pixels)
+        network = self._built.network(shape) or self._forward
+        metres, = self._captured(shape, lambda frame: (network(frame),), pixels, network)
+        return metres[:len(pixels)]
+
+    @torch.inference_mode()
+    def run_frames(self, images: Tensor, size: Size, stages: Stages, *,
+                   per_image: int = 1) -> tuple[Tensor, ...]:
+        """
+        Run images of one size from their pixels to what is wanted of them.
+
+        From the second time on that a shape comes, all of it is one graph.
+
+        :param images: uint8 RGB, N×H×W×3, on the device or pinned on the host.
+        :param size: the network's.
+        :param stages: the same for the same sizes of image and network, and ``per_image``.
+        :param per_image: how many of the network's inputs an image becomes.
+        :return: what the stages return, the first N of each; read it before the next call.
+        """
+        batch = padded(len(images))
+        shape = FrameShape(batch, (images.shape[1], images.shape[2]),
+                           Shape(batch * per_image, *size))
+        if self.graphs is None or shape not in self._seen:
+            self._observe(shape)
+            pixels = stages.before(images.to(_device(self.model), non_blocking=True))
+            return stages.after(self(pixels))
+        self._served = shape.network
+        self._constants.install(size, lambda: torch.zeros(1, 3, *size, device=_device(self.model)))
+        self._evict()
+        network = self._built.network(shape.network) or self._forward
+        done = self._captured(
+            shape, lambda frames: stages.after(network(stages.before(frames))), images, network)
+        return tuple(each[:len(images)] for each in done)
+
+    @torch.inference_mode()
+    def prepare(self, pixels: Tensor) -> Shape:
+        """Install the encodings for an input's shape, have the backends build for it."""
+        batch = len(pixels) if self.graphs is None else padded(len(pixels))
+        shape = Shape(batch, *pixels.shape[2:])
+        self._constants.install(shape.size, lambda: pixels[:1])
+        self._evict()
+        self._built.prepare(shape, lambda: filled(pixels, batch))
+        return shape
+
+    @property
+    def backends(self) -> Sequence[Backend]:
+        """What is built, beside the work, when a shape is first used."""
+        return self._built.backends
+
+    @backends.setter
+    def backends(self, backends: Sequence[Backend]) -> None:
+        self._built.backends = backends
+
+    @property
+    def built(self) -> int:
+        """How many times a size's encodings were computed."""
+        return self._constants.built
+
+    @property
+    def sizes(self) -> list[Size]:
+        """The network sizes (height, width) that are kept, the most recent last."""
+        return self._constants.sizes
+
+    @property
+    def bytes(self) -> int:
+        """The memory that the kept encodings, graphs and built networks take."""
+        return (self._constants.bytes + self._built.bytes
+                + (0 if self.graphs is None else self.graphs.bytes))
+
+    @property
+    def backend(self) -> str:
+        """What serves inputs like the last: 'torch', or a backend's name."""
+        return TORCH.name if self._served is None else self._built.name(self._served)
+
+    @property
+    def building(self) -> bool:
+        """Whether a backend is building a network."""
+        return self._built.busy
+
+    def settle(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is being built; return whether that came within ``timeout`` s."""
+        return self._built.settle(timeout)
+
+    @property
+    def captures(self) -> bool:
+        """Whether new graphs are captured."""
+        return self.graphs is not None and self.graphs.enabled
+
+    @captures.setter
+    def captures(self, enabled: bool) -> None:
+        if self.graphs is not None:
+            self.graphs.enabled = enabled
+
+    def release_graphs(self) -> bool:
+        """Give the graphs' memory back; return whether there were any."""
+        return self.graphs is not None and self.graphs.clear()
+
+    def close(self) -> None:
+        """Build nothing any more, and let go of everything on the device but the weights."""
+        self._built.close()
+        if self.graphs is not None:
+            self.graphs.close()
+        self._constants.clear()
+        self._seen.clear()
+
+    def _forward(self, pixels: Tensor) -> Tensor:
+        return forward(self.model, pixels)
+
+    def _captured(self, key: Shape | FrameShape, function: Function, inputs: Tensor,
+                  network: Network) -> tuple[Tensor, ...]:
+        """Replay a graph; where capturing it was too much for the budget, make room and again."""
+        assert self.graphs is not None
+        run = partial(self.graphs.run, key, function, inputs, batch=key[0], version=network)
+        before = len(self.graphs)
+        done = run()
+        return run() if len(self.graphs) > before and self._evict() else done
+
+    def _observe(self, shape: FrameShape) -> None:
+        self._seen[shape] = None
+        if len(self._seen) > MOST_SEEN:
+            self._seen.pop(next(iter(self._seen)))
+
+    def _evict(self) -> bool:
+        """Release sizes, the one used longest ago first, while all is too large; say if graphs."""
+        while self.bytes > self._budget and len(self.sizes) > 1:
+            size = self.sizes[0]
+            if self.graphs is not None:
+                self.graphs.release(size)
+            self._built.release(size)
+            self._constants.release(size)
+            self._seen = {shape: None for shape in self._seen if shape.size != size}
+            LOGGER.info('released the plan of network size %dx%d', size[1], size[0])
+        return self.bytes > self._budget and self.graphs is not None and self.graphs.compact()
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device

@@ -1,0 +1,306 @@
+"""The planner on a device played on the CPU: graphs of frames, padding, budget, freeing."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from depth_estimation_ros.core import batches, device_errors
+from depth_estimation_ros.core.backends import Backend, Network, forward
+from depth_estimation_ros.core.errors import DeviceError, DeviceLostError
+from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
+from depth_estimation_ros.core.running.graphs import Graphs
+from depth_estimation_ros.core.running.guard import GUARD
+from depth_estimation_ros.core.running.planner import Planner
+from depth_estimation_ros.core.running.shape import MAX_GRAPH_BATCH, padded
+
+from ..conftest import noise, patched_model, smooth_image
+from .cuda_double import DEVICE, Cuda
+from .test_guard import PATIENCE, Holder
+
+SMALL, WIDE = (64, 96), (64, 160)
+MEBI = 2**20
+
+
+@pytest.fixture
+def planner(cuda: Cuda) -> Planner:
+    return Planner(patched_model(), graphs=Graphs(DEVICE))
+
+
+def expected(pixels: Tensor) -> Tensor:
+    with torch.inference_mode():
+        depth: Tensor = patched_model()(pixels).predicted_depth
+    return depth
+
+
+def same(metres: Tensor, pixels: Tensor) -> None:
+    torch.testing.assert_close(metres, expected(pixels), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(('batch', 'captured'), [
+    (1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (8, 8), (9, 16), (17, 24)])
+def test_batches_are_padded(batch: int, captured: int) -> None:
+    assert padded(batch) == captured
+
+
+def test_replayed_metres_are_the_models_own(cuda: Cuda, planner: Planner) -> None:
+    for seed in range(3):
+        pixels = noise(1, *SMALL, seed)
+        same(planner(pixels), pixels)
+    assert (cuda.captures, cuda.replays) == (1, 3)
+
+
+def test_batches_in_between_share_a_graph(cuda: Cuda, planner: Planner) -> None:
+    for batch in (3, 4, 3):
+        pixels = noise(batch, *SMALL, seed=batch)
+        same(planner(pixels), pixels)
+    assert cuda.captures == 1
+    pixels = noise(MAX_GRAPH_BATCH + 2, *SMALL)
+    same(planner(pixels), pixels)
+    assert cuda.captures == 3
+
+
+def test_a_size_that_returns_replays_with_its_own_encodings(cuda: Cuda, planner: Planner) -> None:
+    for _ in range(3):
+        for size in (SMALL, WIDE):
+            pixels = noise(1, *size)
+            same(planner(pixels), pixels)
+    assert cuda.captures == 2 and planner.built == 2
+
+
+def test_what_the_pool_takes_counts_and_older_sizes_make_room(cuda: Cuda) -> None:
+    plain = Planner(patched_model(), graphs=Graphs(DEVICE))
+    plain(noise(1, *SMALL))
+    encodings = plain.bytes - plain.graphs.bytes
+    assert plain.graphs.pool_bytes == cuda.graph_bytes > 0
+    cuda.graph_bytes = 3 * MEBI
+    planner = Planner(patched_model(), graphs=Graphs(DEVICE),
+                      budget_mb=5 + 3 * encodings / MEBI)
+    planner(noise(1, *SMALL))
+    assert planner.sizes == [SMALL]
+    pixels = noise(1, *WIDE)
+    same(planner(pixels), pixels)
+    assert planner.sizes == [WIDE] and len(planner.graphs) == 1
+    assert planner.graphs.pool_bytes == 3 * MEBI, 'the pool of the size that left stays'
+    captures = cuda.captures
+    same(planner(pixels), pixels)
+    assert cuda.captures == captures
+
+
+def test_a_budget_too_small_for_one_size_does_not_capture_again_and_again(cuda: Cuda) -> None:
+    planner = Planner(patched_model(), graphs=Graphs(DEVICE), budget_mb=0)
+    for _ in range(3):
+        planner(noise(1, *SMALL))
+    assert cuda.captures == 1
+
+
+def test_a_built_network_is_captured_in_the_place_of_the_models(
+        cuda: Cuda, gain: Callable[[float], None]) -> None:
+    gain(2.0)
+    shapes: list[Any] = []
+
+    def build(model: nn.Module, pixels: Tensor, stop: Event) -> Network:
+        shapes.append(tuple(pixels.shape))
+        return lambda frame: forward(model, frame) * 1.0005
+
+    planner = Planner(patched_model(), graphs=Graphs(DEVICE),
+                      backends=[Backend('built', build, copies=False)])
+    pixels = noise(3, *SMALL)
+    same(planner(pixels), pixels)
+    assert planner.settle(PATIENCE) and shapes == [(4, 3, *SMALL)]
+    torch.testing.assert_close(planner(pixels), expected(pixels) * 1.0005, rtol=1e-5, atol=0)
+    assert planner.backend == 'built' and len(planner.graphs) == 1
+
+
+@pytest.fixture
+def estimator(cuda: Cuda, checkpoint_of: Callable[..., Path],
+              monkeypatch: pytest.MonkeyPatch) -> DepthEstimator:
+    """An estimator whose planner captures, and whose resizing is the device's."""
+    def to_depth(depth: Tensor, height: int, width: int, settings: Any) -> Tensor:
+        top, left = settings.margin(height), settings.margin(width)
+        resized = functional.interpolate(depth[None, None], (height + 2 * top, width + 2 * left),
+                                         mode='bicubic')[0, 0]
+        return resized[top:top + height, left:left + width].contiguous()
+
+    monkeypatch.setattr(batches, 'to_depth', to_depth)
+    made = DepthEstimator(EstimatorOptions(str(checkpoint_of()), device='cpu', backend='torch'))
+    made._planner = Planner(made._planner.model, graphs=Graphs(DEVICE))
+    return made
+
+
+@pytest.mark.parametrize('flip', [False, True])
+def test_frames_of_a_size_that_repeats_are_one_graph_from_pixels_to_metres(
+        cuda: Cuda, estimator: DepthEstimator, estimator_of: Callable[..., DepthEstimator],
+        flip: bool) -> None:
+    for seed in range(5):
+        images = [smooth_image(100, 80, seed), smooth_image(100, 80, seed + 9)]
+        before = cuda.captures
+        depths = [depth.copy() for depth in estimator.estimate(images, flip=flip)]
+        for depth, good in zip(depths, estimator_of().estimate(images, flip=flip), strict=True):
+            np.testing.assert_allclose(depth, good, rtol=1e-4)
+        assert cuda.captures - before == (1 if seed < 2 else 0), 'the network, then the frame'
+    assert cuda.replays == 5
+
+
+def test_three_images_run_in_a_graph_for_four(
+        cuda: Cuda, estimator: DepthEstimator,
+        estimator_of: Callable[..., DepthEstimator]) -> None:
+    images = [smooth_image(64, 48, seed) for seed in range(4)]
+    for count in (3, 4, 3):
+        for depth, good in zip(estimator.estimate(images[:count]),
+                               estimator_of().estimate(images[:count]), strict=True):
+            np.testing.assert_allclose(depth, good, rtol=1e-4)
+    assert cuda.captures == 2
+
+
+def test_images_of_several_sizes_still_share_the_networks_graph(
+        cuda: Cuda, estimator: DepthEstimator,
+        estimator_of: Callable[..., DepthEstimator]) -> None:
+    images = [smooth_image(64, 48), smooth_image(128, 96)]
+    for _ in range(3):
+        for depth, good in zip(estimator.estimate(images), estimator_of().estimate(images),
+                               strict=True):
+            np.testing.assert_allclose(depth, good, rtol=1e-4)
+    assert cuda.captures == 1 and cuda.replays == 3
+
+
+def tight(estimator: DepthEstimator, monkeypatch: pytest.MonkeyPatch, most: int,
+          cuda: Cuda, graphs_too: bool = False) -> list[int]:
+    """Let the network run out of memory beyond a batch, or while there are graphs."""
+    network, batches_seen = estimator._planner._forward, []
+
+    def limited(pixels: Tensor) -> Tensor:
+        batches_seen.append(len(pixels))
+        if len(pixels) > most or (graphs_too and cuda.alive and cuda.capturing is None):
+            raise torch.OutOfMemoryError('CUDA out of memory.')
+        return network(pixels)
+
+    monkeypatch.setattr(estimator._planner, '_forward', limited)
+    return batches_seen
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records
+            if record.levelno == logging.WARNING]
+
+
+def test_out_of_memory_drops_the_graphs_first(
+        cuda: Cuda, estimator: DepthEstimator, monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture) -> None:
+    estimator.estimate([smooth_image(64, 48)])
+    assert cuda.alive
+    tight(estimator, monkeypatch, 8, cuda, graphs_too=True)
+    images = [smooth_image(64, 48, seed) for seed in range(2)]
+    assert len(estimator.estimate(images)) == 2
+    assert not cuda.alive and not estimator._planner.captures
+    assert any('serving without CUDA graphs' in text for text in warnings_of(caplog))
+    caplog.clear()
+    estimator.estimate(images)
+    assert not warnings_of(caplog)
+
+
+def test_out_of_memory_then_halves_the_batch_and_remembers(
+        cuda: Cuda, estimator: DepthEstimator, monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture) -> None:
+    estimator.estimate([smooth_image(64, 48)])
+    seen = tight(estimator, monkeypatch, 2, cuda)
+    images = [smooth_image(64, 48, seed) for seed in range(4)]
+    expected = [estimator.estimate([image])[0].copy() for image in images]
+    for depth, good in zip(estimator.estimate(images), expected, strict=True):
+        np.testing.assert_allclose(depth, good, rtol=1e-4)
+    texts = warnings_of(caplog)
+    assert any('without CUDA graphs' in text for text in texts)
+    assert any('batch of 4' in text and 'halving' in text for text in texts)
+    del seen[:]
+    caplog.clear()
+    estimator.estimate(images)
+    assert estimator._planner.captures and max(seen, default=0) <= 2 and not warnings_of(caplog)
+
+
+def test_one_image_too_large_is_an_error_and_the_next_is_served(
+        cuda: Cuda, estimator: DepthEstimator, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as context:
+        tight(estimator, context, 0, cuda)
+        with pytest.raises(DeviceError, match='batch of 1 at network size 128x96'):
+            estimator.estimate([smooth_image(64, 48)])
+    assert len(estimator.estimate([smooth_image(64, 48)])) == 1
+
+
+def test_an_error_that_sticks_ends_the_estimator_by_its_name(
+        estimator: DepthEstimator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(pixels: Tensor) -> Tensor:
+        raise RuntimeError('CUDA error: device-side assert triggered\nmore')
+
+    monkeypatch.setattr(device_errors, 'is_alive', lambda device: False)
+    monkeypatch.setattr(estimator._planner, '_forward', lost)
+    with pytest.raises(DeviceLostError, match=r'lost to this process: CUDA error: device-side'):
+        estimator.estimate([smooth_image(64, 48)])
+
+
+def test_a_live_change_beside_the_work_disturbs_nothing(
+        cuda: Cuda, estimator: DepthEstimator) -> None:
+    images = [smooth_image(64, 48)]
+    for _ in range(3):
+        estimator.estimate(images)
+    captures = cuda.captures
+    holder = Holder(GUARD)  # as another model's construction does
+    assert len(estimator.estimate(images)) == 1
+    assert len(estimator.estimate([smooth_image(48, 64)])) == 1
+    assert cuda.captures == captures, 'what is captured replays, what is new runs without'
+    holder.release()
+    estimator.estimate([smooth_image(48, 64)])
+    assert cuda.captures == captures + 1
+
+
+def test_rebuilds_leave_no_tensor_no_graph_and_no_pool(cuda: Cuda) -> None:
+    def rebuild() -> weakref.ref:
+        model = patched_model()
+        planner = Planner(model, graphs=Graphs(DEVICE))
+        planner(noise(1, 32, 32))
+        planner.close()
+        return weakref.ref(model)
+
+    def tensors() -> int:
+        gc.collect()
+        return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
+
+    rebuild()
+    before = tensors()
+    models = [rebuild() for _ in range(20)]
+    assert tensors() == before
+    assert not any(model() for model in models)
+    assert not cuda.alive and set(cuda.pools.values()) == {0}
+
+
+def test_a_closed_estimator_leaves_no_tensor(
+        checkpoint_of: Callable[..., Path]) -> None:
+    options = EstimatorOptions(str(checkpoint_of()), device='cpu', backend='torch',
+                               precision='bf16')
+
+    def cycle() -> None:
+        made = DepthEstimator(options)
+        made.estimate([smooth_image(64, 48)])
+        made.close()
+
+    def tensors() -> int:
+        gc.collect()
+        return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
+
+    cycle()
+    before = tensors()
+    for _ in range(2):
+        cycle()
+        assert tensors() == before
+
+
