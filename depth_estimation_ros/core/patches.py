@@ -36,6 +36,10 @@ checkpoint's ``attractor_alpha`` says."""
 EPSILON = 1e-4
 """The smallest probability and share of the log-binomial (transformers' ``p_eps`` and ``eps``)."""
 
+EXPORTED_TOGETHER = 4
+"""Attractors that an exported graph adds up in one expression: of all 16, OpenVINO makes one piece
+of code that wants more vector registers than a processor with AVX2 has."""
+
 CHUNK = 1 << 19
 """Elements of a bin tensor worked on at a time on the CPU, so that a chunk stays in its cache."""
 
@@ -278,11 +282,19 @@ class Attractors(nn.Module):
         return _by_chunks(self._moved, centres, points)
 
     def _moved(self, centres: Tensor, points: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            groups = points.split(EXPORTED_TOGETHER, dim=-1)
+            shift = torch.stack([self._shift(centres, group) for group in groups]).sum(dim=0)
+        else:
+            shift = self._shift(centres, points)
+        return torch.add(centres, shift, alpha=1 / points.shape[-1] if self.mean else 1)
+
+    def _shift(self, centres: Tensor, points: Tensor) -> Tensor:
         shift = torch.zeros_like(centres)
         for point in points.split(1, dim=-1):
             gap = point - centres
             shift.addcdiv_(gap, torch.addcmul(self.one, gap, gap, value=ALPHA))
-        return torch.add(centres, shift, alpha=1 / points.shape[-1] if self.mean else 1)
+        return shift
 
 
 class LogBinomial(nn.Module):

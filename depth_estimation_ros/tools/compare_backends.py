@@ -23,12 +23,13 @@ import torch
 from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
-from ..core.backends import Network, openvino
+from ..core.backends import Network
+from ..core.backends.export import Metres
+from ..core.backends.openvino import openvino_backend
 from ..core.checkpoint import load_checkpoint
-from ..core.export import Metres
-from ..core.judge import MAX_DIFFERENCE
 from ..core.patches import patch
 from ..core.running.planner import Planner
+from ..core.running.trial import MAX_DIFFERENCE
 from ..core.transforms import to_network
 from .benchmark import tables
 from .benchmark.device import stopwatch
@@ -45,12 +46,12 @@ CPU = torch.device('cpu')
 
 def with_openvino(folder: Path, model: nn.Module, pixels: Tensor) -> Network:
     """Build as the estimator does."""
-    return openvino(folder).build(model, pixels, Event())
+    return openvino_backend(folder).build(model, pixels, Event())
 
 
 def with_onnx_runtime(folder: Path, model: nn.Module, pixels: Tensor) -> Network:
     """Export a patched model as an ONNX graph of one input shape, and load it."""
-    import onnxruntime  # type: ignore[import-not-found]
+    import onnxruntime  # type: ignore[import-not-found,import-untyped]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():

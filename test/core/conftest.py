@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.zoedepth.modeling_zoedepth import ZoeDepthDepthEstimatorOutput
 
-from depth_estimation_ros.core import judge
 from depth_estimation_ros.core.backends import Backend, Network, forward
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.patches import patch
+from depth_estimation_ros.core.running.trial import Measure
 from depth_estimation_ros.tools.architectures import save_checkpoint, seeded_model, tiny_config
 
 try:
@@ -117,10 +117,9 @@ def scaled(factor: float, built: list[Any] | None = None, *, copies: bool = Fals
     return Backend('scaled', build, copies)
 
 
-@pytest.fixture
-def gain(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """A function that sets the gain which every network is found to have."""
-    return lambda value: monkeypatch.setattr(judge, '_gain', lambda used, other: value)
+def always(gain: float) -> Measure:
+    """A measure by which every network has the same gain."""
+    return lambda used, other, pixels: gain
 
 
 @pytest.fixture(scope='session')

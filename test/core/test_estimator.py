@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ from depth_estimation_ros.core.errors import CheckpointError, DeviceError, Image
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.precision import Deviation, deviation
 
-from .conftest import SIZES, smooth_image, stock_depth, stock_model, stock_pixels, stock_processor
+from .conftest import (
+    SIZES,
+    always,
+    smooth_image,
+    stock_depth,
+    stock_model,
+    stock_pixels,
+    stock_processor,
+)
 
 Factory = Callable[..., DepthEstimator]
 Depth = NDArray[np.float32]
@@ -387,9 +396,9 @@ def test_the_description_tells_the_network_size_that_runs(
 
 @pytest.mark.slow
 def test_openvino_gives_the_same_depth_once_it_is_built(
-        estimator_of: Factory, own: Factory, gain: Callable[[float], None]) -> None:
+        estimator_of: Factory, own: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip('openvino', reason='openvino is not installed')
-    gain(2.0)
+    monkeypatch.setattr(module, 'Planner', partial(module.Planner, measure=always(2.0)))
     estimator, images = own(backend='openvino'), [smooth_image(128, 96)]
     before = estimator.estimate(images)
     assert estimator.settle(60.0)

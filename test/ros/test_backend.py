@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 
 from .conftest import PATIENCE, image, until
 from .test_live_parameters import put
@@ -14,6 +15,10 @@ from .test_node import counts
 
 pytestmark = pytest.mark.skipif(
     find_spec('openvino') is None, reason='openvino is not installed')
+
+
+ISA = 'ONEDNN_MAX_CPU_ISA'
+"""What OpenVINO takes the processor to be able to do; '' is all that it can."""
 
 
 def exports() -> set[str]:
@@ -24,12 +29,14 @@ def exports() -> set[str]:
             command = process.read_bytes()
         except OSError:  # it has just ended
             continue
-        if b'depth_estimation_ros.core.export' in command:
+        if b'depth_estimation_ros.core.backends.export' in command:
             found.add(process.parent.name)
     return found
 
 
-def test_openvino_is_built_under_traffic(start, checkpoint, peer):
+@pytest.mark.parametrize('isa', ['', 'AVX2'])
+def test_openvino_is_built_under_traffic(start, checkpoint, peer, monkeypatch, isa):
+    monkeypatch.setenv(ISA, isa)
     node = start(model=checkpoint, device='cpu', backend='auto')
     node.wait_for('configured')
     end = time.monotonic() + 2 * PATIENCE
@@ -46,6 +53,21 @@ def test_openvino_is_built_under_traffic(start, checkpoint, peer):
     assert 'fp32, not in bf16' in put(peer, backend='openvino', precision='bf16')
     code, took = node.end()
     assert (code, took < 2.0) == (0, True), node.text()
+
+
+def test_where_openvino_cannot_build_torch_serves_on(start, checkpoint, peer, monkeypatch):
+    monkeypatch.setenv(ISA, 'SSE41')  # for which it cannot generate the code that it needs
+    node = start(model=checkpoint, device='cpu', backend='auto')
+    node.wait_for('openvino cannot build the network for 128x96, batch 1, it runs without: bad '
+                  'combination', 2 * PATIENCE)
+    assert 'without snippets' in node.text() and 'Traceback' not in node.text()
+    peer.depth_of(image())
+    status = peer.diagnostics()['model']
+    facts = {pair.key: pair.value for pair in status.values}
+    assert (facts['backend'], facts['building']) == ('torch', 'false')
+    assert status.level == DiagnosticStatus.WARN and 'openvino cannot build' in status.message
+    code, _ = node.end()
+    assert code == 0
 
 
 def test_a_signal_while_it_builds_ends_the_node_and_the_export(start, checkpoint):

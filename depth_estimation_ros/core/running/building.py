@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from ..backends import Backend, Network, forward
-from ..builder import Builder
-from ..judge import faster
 from ..patches import codes, set_codes
+from .builder import Builder
 from .constants import Constants, model_bytes
 from .graphs import Graphs
 from .guard import GUARD
 from .shape import Shape, Size
+from .trial import Measure, build_if_faster, measure_gain
 
 LOGGER = logging.getLogger(__name__)
 
@@ -42,15 +42,17 @@ class BuiltNetworks:
     """The networks that backends built, by shape; a size that is released takes its own along."""
 
     def __init__(self, constants: Constants, backends: Sequence[Backend],
-                 room: Callable[[], float], *, in_parts: bool) -> None:
+                 room: Callable[[], float], *, in_parts: bool,
+                 measure: Measure = measure_gain) -> None:
         """
         Start with none.
 
         :param room: tells how many bytes a new network may hold.
         :param in_parts: whether a batch is put together of networks for 1, 2, 4 … images.
+        :param measure: what tells how many times faster another network is.
         """
         self.backends, self._in_parts = backends, in_parts
-        self._constants, self._room = constants, room
+        self._constants, self._room, self._measure = constants, room, measure
         self._builder = Builder()
         self._pending: set[Shape] = set()
         self._chosen: dict[Shape, Choice] = {}
@@ -127,8 +129,8 @@ class BuiltNetworks:
                         backend.name, shape, held / 2**20)
             return
         used = self.network(shape) or partial(forward, model)
-        compare = _compared_on_cuda if pixels.is_cuda else faster
-        network = compare(backend, model, pixels, used, stop)
+        trial = _trial_on_cuda if pixels.is_cuda else build_if_faster
+        network = trial(backend, model, pixels, used, stop, measure=self._measure)
         if network is not None:
             self._keep(shape, Choice(backend.name, network, held))
 
@@ -153,8 +155,8 @@ class BuiltNetworks:
 
 
 @torch.inference_mode()
-def _compared_on_cuda(backend: Backend, model: nn.Module, pixels: Tensor, used: Network,
-                      stop: Event) -> Network | None:
+def _trial_on_cuda(backend: Backend, model: nn.Module, pixels: Tensor, used: Network,
+                   stop: Event, *, measure: Measure) -> Network | None:
     """Compare graph with graph, on a stream of their own, while nobody else captures."""
     device = pixels.device
     built: list[Network] = []
@@ -170,8 +172,9 @@ def _compared_on_cuda(backend: Backend, model: nn.Module, pixels: Tensor, used: 
         graphs.stream.wait_stream(torch.cuda.current_stream(device))
         try:
             with torch.cuda.stream(graphs.stream):
-                better = faster(replace(backend, build=build), model, pixels,
-                                graphs.as_network('used', used), stop)
+                better = build_if_faster(
+                    replace(backend, build=build), model, pixels,
+                    graphs.as_network('used', used), stop, measure=measure)
         finally:
             graphs.close()
     return None if better is None else built[0]

@@ -13,6 +13,7 @@ from .building import TORCH, BuiltNetworks
 from .constants import Constants
 from .graphs import Function, Graphs, filled
 from .shape import MAX_GRAPH_BATCH, FrameShape, Shape, Size, padded
+from .trial import Measure, measure_gain
 
 LOGGER = logging.getLogger(__name__)
 
@@ -45,7 +46,8 @@ class Planner:
     """
 
     def __init__(self, model: nn.Module, *, budget_mb: float | None = None,
-                 backends: Sequence[Backend] = (), graphs: Graphs | None = None) -> None:
+                 backends: Sequence[Backend] = (), graphs: Graphs | None = None,
+                 measure: Measure = measure_gain) -> None:
         """
         Take over a model.
 
@@ -54,6 +56,7 @@ class Planner:
             newest size needs always stays.
         :param backends: what to build, beside the work, when a shape is first used.
         :param graphs: where to capture; None captures on CUDA and nowhere else.
+        :param measure: what tells how many times faster a built network is.
         """
         self.model = model
         device = next(model.parameters()).device
@@ -63,7 +66,7 @@ class Planner:
         self._budget = (BUDGET_MB.get(device.type, 0) if budget_mb is None else budget_mb) * 2**20
         self._constants = Constants(model)
         self._built = BuiltNetworks(self._constants, backends, lambda: self._budget - self.bytes,
-                                    in_parts=graphs is None)
+                                    in_parts=graphs is None, measure=measure)
         self._served: Shape | None = None
         self._seen: dict[FrameShape, None] = {}
 

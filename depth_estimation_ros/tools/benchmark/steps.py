@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...core.backends import Network, forward, openvino
+from ...core.backends import Network, forward
+from ...core.backends.openvino import openvino_backend
 from ...core.checkpoint import load_checkpoint
 from ...core.patches import RECORDED, patch
 from ...core.precision import PRECISIONS
@@ -102,7 +103,7 @@ def _steps(stock: nn.Module, folder: Path, pixels: Tensor,
         steps[f'+ {precision} but for the metric head'] = partial(forward, low)
         steps['+ CUDA graph'] = Planner(deepcopy(low))
     elif find_spec('openvino') is not None:
-        steps['OpenVINO instead of torch'] = openvino(folder).build(stock, pixels, Event())
+        steps['OpenVINO instead of torch'] = openvino_backend(folder).build(stock, pixels, Event())
     return steps
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from threading import Event
 from typing import Any
 
@@ -10,13 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from depth_estimation_ros.core import judge
 from depth_estimation_ros.core.backends import Backend
 from depth_estimation_ros.core.patches import codes
 from depth_estimation_ros.core.running.planner import Planner
 from depth_estimation_ros.core.running.shape import Shape
 
-from ..conftest import noise, patched_model, scaled
+from ..conftest import always, noise, patched_model, scaled
 
 SMALL, WIDE, TALL = (64, 96), (64, 160), (128, 64)
 PATIENCE = 60.0
@@ -114,12 +112,12 @@ def test_the_network_exports_as_one_graph(planner: Planner) -> None:
     torch.testing.assert_close(metres, expected(others), rtol=1e-5, atol=0)
 
 
-def test_frames_are_served_while_it_builds(gain: Callable[[float], None]) -> None:
-    gain(2.0)
+def test_frames_are_served_while_it_builds() -> None:
     gate = Event()
     backend = scaled(1.0005)
     slow = Backend('slow', lambda *job: (gate.wait(PATIENCE), backend.build(*job))[1], False)
-    planner, pixels = Planner(patched_model(), backends=[slow]), noise(1, *SMALL)
+    planner = Planner(patched_model(), backends=[slow], measure=always(2.0))
+    pixels = noise(1, *SMALL)
     plain = planner(pixels).clone()
     assert torch.equal(planner(pixels), plain) and planner.backend == 'torch'
     gate.set()
@@ -127,11 +125,10 @@ def test_frames_are_served_while_it_builds(gain: Callable[[float], None]) -> Non
     torch.testing.assert_close(planner(pixels), plain * 1.0005)
 
 
-def test_a_batch_is_put_together_of_the_networks_for_1_2_4_images(
-        gain: Callable[[float], None]) -> None:
-    gain(2.0)
+def test_a_batch_is_put_together_of_the_networks_for_1_2_4_images() -> None:
     built: list[Any] = []
-    planner = Planner(patched_model(), backends=[scaled(1.0005, built)])
+    planner = Planner(patched_model(), backends=[scaled(1.0005, built)],
+                      measure=always(2.0))
     pixels = noise(7, *SMALL)
     plain = planner(pixels).clone()
     assert planner.settle(PATIENCE)
@@ -142,38 +139,37 @@ def test_a_batch_is_put_together_of_the_networks_for_1_2_4_images(
     assert planner.settle(PATIENCE) and len(built) == 3
 
 
-def test_a_network_for_a_batch_must_beat_those_for_its_parts(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_for_a_batch_must_beat_those_for_its_parts() -> None:
     gains = iter([2.0, 1.0])
-    monkeypatch.setattr(judge, '_gain', lambda used, other: next(gains))
-    planner = Planner(patched_model(), backends=[scaled(1.0005)])
+    planner = Planner(patched_model(), backends=[scaled(1.0005)],
+                      measure=lambda used, other, pixels: next(gains))
     plain = planner(noise(3, *SMALL)).clone()
     assert planner.settle(PATIENCE)
     torch.testing.assert_close(planner(noise(3, *SMALL)), plain * 1.0005, rtol=1e-5, atol=0)
     assert list(planner._built.network(Shape(3, *SMALL)).args[0]) == [1]
 
 
-def test_a_shape_is_built_once_and_forgotten_with_its_size(gain: Callable[[float], None]) -> None:
-    gain(2.0)
+def test_a_shape_is_built_once_and_forgotten_with_its_size() -> None:
     built: list[Any] = []
-    planner = Planner(patched_model(), budget_mb=0, backends=[scaled(1.0, built)])
+    planner = Planner(patched_model(), budget_mb=0, backends=[scaled(1.0, built)],
+                      measure=always(2.0))
     for size in (SMALL, SMALL, WIDE, SMALL):
         planner(noise(1, *size))
         assert planner.settle(PATIENCE)
     assert [shape[2:] for shape in built] == [SMALL, WIDE, SMALL]
 
 
-def test_copies_count_and_are_not_made_beyond_the_budget(gain: Callable[[float], None]) -> None:
-    gain(2.0)
+def test_copies_count_and_are_not_made_beyond_the_budget() -> None:
     built: list[Any] = []
-    planner = Planner(patched_model(), backends=[scaled(1.0, built, copies=True)])
+    planner = Planner(patched_model(), backends=[scaled(1.0, built, copies=True)],
+                      measure=always(2.0))
     planner(noise(1, *SMALL))
     codes = planner.bytes
     assert planner.settle(PATIENCE)
     weights = sum(weight.nbytes for weight in planner.model.parameters())
     assert planner.bytes == codes + weights + codes and built
     tight = Planner(patched_model(), budget_mb=(planner.bytes - 1) / 2**20,
-                    backends=[scaled(1.0, built, copies=True)])
+                    backends=[scaled(1.0, built, copies=True)], measure=always(2.0))
     tight(noise(1, *SMALL))
     assert tight.settle(PATIENCE) and len(built) == 1 and tight.backend == 'torch'
 

@@ -25,7 +25,7 @@ from depth_estimation_ros.core.running.guard import GUARD
 from depth_estimation_ros.core.running.planner import Planner
 from depth_estimation_ros.core.running.shape import MAX_GRAPH_BATCH, padded
 
-from ..conftest import noise, patched_model, smooth_image
+from ..conftest import always, noise, patched_model, smooth_image
 from .cuda_double import DEVICE, Cuda
 from .test_guard import PATIENCE, Holder
 
@@ -105,9 +105,7 @@ def test_a_budget_too_small_for_one_size_does_not_capture_again_and_again(cuda: 
     assert cuda.captures == 1
 
 
-def test_a_built_network_is_captured_in_the_place_of_the_models(
-        cuda: Cuda, gain: Callable[[float], None]) -> None:
-    gain(2.0)
+def test_a_built_network_is_captured_in_the_place_of_the_models(cuda: Cuda) -> None:
     shapes: list[Any] = []
 
     def build(model: nn.Module, pixels: Tensor, stop: Event) -> Network:
@@ -115,7 +113,7 @@ def test_a_built_network_is_captured_in_the_place_of_the_models(
         return lambda frame: forward(model, frame) * 1.0005
 
     planner = Planner(patched_model(), graphs=Graphs(DEVICE),
-                      backends=[Backend('built', build, copies=False)])
+                      backends=[Backend('built', build, copies=False)], measure=always(2.0))
     pixels = noise(3, *SMALL)
     same(planner(pixels), pixels)
     assert planner.settle(PATIENCE) and shapes == [(4, 3, *SMALL)]

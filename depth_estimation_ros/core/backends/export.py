@@ -15,10 +15,11 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from .backends import forward, load_openvino
-from .checkpoint import load_checkpoint
-from .patches import patch
-from .running.planner import Planner
+from ..checkpoint import load_checkpoint
+from ..patches import patch
+from .eager import forward
+from .openvino import load_openvino
+from .reason import reason
 
 NICENESS = 10
 
@@ -37,7 +38,7 @@ class Metres(nn.Module):
 
 def write_graph(folder: Path, shape: tuple[int, int, int], path: Path) -> None:
     """
-    Write the graph of a checkpoint in float32, its position codes as constants.
+    Write the graph of a checkpoint in float32, its position encodings as constants.
 
     :param folder: the checkpoint's.
     :param shape: batch, height and width of the network's input.
@@ -48,8 +49,8 @@ def write_graph(folder: Path, shape: tuple[int, int, int], path: Path) -> None:
     batch, height, width = shape
     model = patch(load_checkpoint(str(folder), local_files_only=True).model)
     pixels = torch.zeros(batch, 3, height, width)
-    Planner(model).prepare(pixels)
     with torch.no_grad():
+        forward(model, pixels[:1])  # records the encodings
         program = torch.export.export(Metres(model), (pixels,), strict=False)
         ov.save_model(ov.convert_model(program), path, compress_to_fp16=False)
 
@@ -71,8 +72,11 @@ def main() -> NoReturn:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(NICENESS)
     torch.set_num_threads(1)
-    write_graph(options.folder, tuple(options.shape), options.path)
-    sys.stderr.flush()
+    try:
+        write_graph(options.folder, tuple(options.shape), options.path)
+    except Exception as error:  # the process's boundary: its last line is what the user reads
+        print(reason(error), file=sys.stderr, flush=True)
+        os._exit(1)
     os._exit(0)
 
 

@@ -12,12 +12,12 @@ from threading import Event
 
 import pytest
 
-from depth_estimation_ros.core.builder import Builder
+from depth_estimation_ros.core.running.builder import Builder
 
 PATIENCE = 60.0
 
 ENDS_WHILE_BUILDING = """
-from depth_estimation_ros.core.builder import Builder
+from depth_estimation_ros.core.running.builder import Builder
 builder = Builder()
 builder.submit(lambda stop: print('stopped' if stop.wait(30) else 'late', flush=True))
 """

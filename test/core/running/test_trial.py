@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from threading import Event
 
@@ -11,11 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from depth_estimation_ros.core import judge
 from depth_estimation_ros.core.backends import Backend, Network, forward
-from depth_estimation_ros.core.judge import GAIN, faster
+from depth_estimation_ros.core.running.trial import (
+    GAIN,
+    ROUNDS,
+    build_if_faster,
+    measure_gain,
+)
 
-from .conftest import noise, patched_model, scaled
+from ..conftest import always, noise, patched_model, scaled
 
 SIZE = (64, 96)
 
@@ -25,37 +28,34 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
             if record.levelno == logging.WARNING]
 
 
-def judged(backend: Backend, stop: Event | None = None) -> Network | None:
+def tried(backend: Backend, gain: float = 9.0, stop: Event | None = None) -> Network | None:
     model = patched_model()
-    return faster(backend, model, noise(1, *SIZE), partial(forward, model), stop or Event())
+    return build_if_faster(backend, model, noise(1, *SIZE), partial(forward, model),
+                           stop or Event(), measure=always(gain))
 
 
-@pytest.mark.parametrize(('speed', 'taken'), [(GAIN, True), (GAIN - 0.01, False)])
-def test_the_faster_network_is_taken(
-        gain: Callable[[float], None], speed: float, taken: bool) -> None:
-    gain(speed)
-    assert (judged(scaled(1.0)) is not None) == taken
+@pytest.mark.parametrize(('gain', 'taken'), [(GAIN, True), (GAIN - 0.01, False)])
+def test_the_faster_network_is_taken(gain: float, taken: bool) -> None:
+    assert (tried(scaled(1.0), gain) is not None) == taken
 
 
-def test_the_gain_is_measured() -> None:
+def test_the_gain_is_measured_in_turns() -> None:
     turns: list[str] = []
 
-    def run(name: str) -> Tensor:
+    def run(name: str, seconds: float, pixels: Tensor) -> Tensor:
         turns.append(name)
-        Event().wait({'used': 0.02, 'other': 0.005}[name])
-        return torch.zeros(1)
+        Event().wait(seconds)
+        return pixels
 
-    measured = judge._gain(lambda: run('used'), lambda: run('other'))
-    assert 1.5 < measured < 20
-    assert turns == ['used', 'other'] * judge.ROUNDS
+    gain = measure_gain(partial(run, 'used', 0.02), partial(run, 'other', 0.005), torch.zeros(1))
+    assert 1.5 < gain < 20
+    assert turns == ['used', 'other'] * ROUNDS
 
 
-def test_other_metres_are_not_taken_however_fast(
-        gain: Callable[[float], None], caplog: pytest.LogCaptureFixture) -> None:
-    gain(9.0)
-    assert judged(scaled(1.0005)) is not None
-    assert judged(scaled(1.002)) is None
-    assert judged(scaled(float('nan'))) is None
+def test_other_metres_are_not_taken_however_fast(caplog: pytest.LogCaptureFixture) -> None:
+    assert tried(scaled(1.0005)) is not None
+    assert tried(scaled(1.002)) is None
+    assert tried(scaled(float('nan'))) is None
     assert ['other metres' in text for text in warnings_of(caplog)] == [True, True]
 
 
@@ -64,7 +64,7 @@ def test_a_backend_that_fails_is_a_warning(text: str, caplog: pytest.LogCaptureF
     def fail(model: nn.Module, pixels: Tensor, stop: Event) -> Network:
         raise RuntimeError(text)
 
-    assert judged(Backend('broken', fail, copies=False)) is None
+    assert tried(Backend('broken', fail, copies=False)) is None
     warning, = warnings_of(caplog)
     assert 'broken cannot build the network for 96x64, batch 1' in warning
     assert (text.splitlines() or ['RuntimeError'])[0] in warning
@@ -77,5 +77,5 @@ def test_a_build_that_nobody_wants_any_more_fails_in_silence(
         stop.set()
         raise RuntimeError('killed')
 
-    assert judged(Backend('stopped', fail, copies=False)) is None
+    assert tried(Backend('stopped', fail, copies=False)) is None
     assert not warnings_of(caplog)

@@ -1,4 +1,4 @@
-"""Whether another network is better than the one in use: the same metres, in less time."""
+"""A trial of another network beside the one in use: the same metres, in less time."""
 
 import logging
 from collections.abc import Callable
@@ -9,34 +9,55 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from .backends import Backend, Network
+from ..backends.base import Backend, Network
+from ..backends.reason import reason
 
 LOGGER = logging.getLogger(__name__)
 
 GAIN = 1.05
-"""How many times faster than the network in use another one must be to take its place."""
+"""How many times faster than the network in use another one must be to replace it."""
 
 MAX_DIFFERENCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2, torch.float16: 3e-2}
 """By the model's precision, the relative difference of its worst pixel at which metres are the
 same; another order of the same operations in a low precision differs by as much."""
 
 ROUNDS = 5
-"""The most alternating runs of both by which the gain is judged."""
+"""The most alternating runs of both by which the gain is measured."""
 
 SECONDS = 10.0
-"""Seconds of judging after which no further round is begun."""
+"""Seconds of measuring after which no further round is begun."""
+
+Measure = Callable[[Network, Network, Tensor], float]
+"""From the network in use, another one and their input to how many times faster the other is."""
+
+
+def measure_gain(used: Network, other: Network, pixels: Tensor) -> float:
+    """Run two networks in turn and return how many times faster the other one is."""
+    seconds: dict[Network, list[float]] = {used: [], other: []}
+    end = perf_counter() + SECONDS
+    for _ in range(ROUNDS):
+        for network, taken in seconds.items():
+            started = perf_counter()
+            depth = network(pixels)
+            if depth.is_cuda:
+                torch.cuda.current_stream(depth.device).synchronize()
+            taken.append(perf_counter() - started)
+        if perf_counter() > end:
+            break
+    return median(seconds[used]) / median(seconds[other])
 
 
 @torch.inference_mode()
-def faster(backend: Backend, model: nn.Module, pixels: Tensor, used: Network,
-           stop: Event) -> Network | None:
+def build_if_faster(backend: Backend, model: nn.Module, pixels: Tensor, used: Network,
+                    stop: Event, *, measure: Measure = measure_gain) -> Network | None:
     """
     Build a network for one input shape and return it if it is the better one.
 
-    :param model: patched, of one's own, the position codes of the size installed.
+    :param model: a private copy of the patched model, the size's position encodings installed.
     :param pixels: an input of the shape.
     :param used: the network that serves the shape now.
     :param stop: once it is set, nobody wants the result.
+    :param measure: what tells how many times faster another network is.
     :return: None when it cannot be built, gives other metres, or is not faster; the log says why.
     """
     shape = f'{pixels.shape[3]}x{pixels.shape[2]}, batch {pixels.shape[0]}'
@@ -46,16 +67,15 @@ def faster(backend: Backend, model: nn.Module, pixels: Tensor, used: Network,
         metres = network(pixels)
     except Exception as error:  # of the compiler or of the machine's C++ tool chain
         if not stop.is_set():
-            reason = (str(error).strip() or repr(error)).splitlines()[0]
             LOGGER.warning('%s cannot build the network for %s, it runs without: %s',
-                           backend.name, shape, reason)
+                           backend.name, shape, reason(error))
         return None
     difference = _difference(metres, used(pixels))
     if not difference <= MAX_DIFFERENCE[next(model.parameters()).dtype]:
         LOGGER.warning('%s gives other metres for %s, it is not used: they differ by %.2g',
                        backend.name, shape, difference)
         return None
-    gain = _gain(lambda: used(pixels), lambda: network(pixels))
+    gain = measure(used, network, pixels)
     LOGGER.info('%s built the network for %s in %.0f s: %.2f times as fast, %s', backend.name,
                 shape, perf_counter() - started, gain, 'used' if gain >= GAIN else 'not used')
     return network if gain >= GAIN else None
@@ -63,18 +83,3 @@ def faster(backend: Backend, model: nn.Module, pixels: Tensor, used: Network,
 
 def _difference(metres: Tensor, reference: Tensor) -> float:
     return float(((metres - reference).abs() / reference.abs()).max())
-
-
-def _gain(used: Callable[[], Tensor], other: Callable[[], Tensor]) -> float:
-    seconds: dict[Callable[[], Tensor], list[float]] = {used: [], other: []}
-    end = perf_counter() + SECONDS
-    for _ in range(ROUNDS):
-        for run, taken in seconds.items():
-            started = perf_counter()
-            depth = run()
-            if depth.is_cuda:
-                torch.cuda.current_stream(depth.device).synchronize()
-            taken.append(perf_counter() - started)
-        if perf_counter() > end:
-            break
-    return median(seconds[used]) / median(seconds[other])
