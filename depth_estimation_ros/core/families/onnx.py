@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..backends import load_openvino
+from ..backends.openvino import load_openvino
 from ..checkpoint import Checkpoint
 from ..errors import CheckpointError
 from ..frame import Frame
