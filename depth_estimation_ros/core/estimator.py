@@ -17,7 +17,7 @@ from .backends import check_backend, choose_backends
 from .checkpoint import Checkpoint, load_checkpoint
 from .device import resolve_device
 from .errors import CheckpointError, DeviceError, ImageError
-from .patches import patch
+from .families.zoedepth import patch
 from .plan import Planner
 from .transforms import to_depth, to_network
 

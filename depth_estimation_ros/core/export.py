@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .backends import forward, load_openvino
 from .checkpoint import load_checkpoint
-from .patches import patch
+from .families.zoedepth import patch
 from .plan import Planner
 
 NICENESS = 10

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from .backends import Backend, Network, forward
 from .builder import Builder
+from .families.zoedepth import codes, set_codes
 from .judge import faster
-from .patches import codes, set_codes
 
 LOGGER = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Planner:
         """
         Take over a model.
 
-        :param model: patched by :func:`.patches.patch`, on its device, in its precision.
+        :param model: patched by :func:`.families.zoedepth.patch`, on its device, in its precision.
         :param budget_mb: the memory in MiB for codes and built networks; the newest size's codes
             always stay.
         :param backends: what to build, beside the work, when a shape is first used.

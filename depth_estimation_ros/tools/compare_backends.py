@@ -26,8 +26,8 @@ from transformers.utils import logging as transformers_logging
 from ..core.backends import Network, openvino
 from ..core.checkpoint import load_checkpoint
 from ..core.export import Metres
+from ..core.families.zoedepth import patch
 from ..core.judge import MAX_DIFFERENCE
-from ..core.patches import patch
 from ..core.plan import Planner
 from ..core.transforms import to_network
 from .benchmark import tables

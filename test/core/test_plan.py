@@ -12,7 +12,7 @@ from torch import Tensor
 
 from depth_estimation_ros.core import judge
 from depth_estimation_ros.core.backends import Backend
-from depth_estimation_ros.core.patches import codes
+from depth_estimation_ros.core.families.zoedepth import codes
 from depth_estimation_ros.core.plan import Planner, Shape
 
 from .conftest import noise, patched_model, scaled

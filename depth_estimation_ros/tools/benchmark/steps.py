@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ...core.backends import Network, forward, openvino
 from ...core.checkpoint import load_checkpoint
 from ...core.estimator import PRECISIONS
-from ...core.patches import RECORDED, patch
+from ...core.families.zoedepth import RECORDED, patch
 from ...core.plan import Planner
 from ...core.transforms import Preprocessing, to_depth, to_network
 from .device import stopwatch

@@ -14,10 +14,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers.models.beit.modeling_beit import BeitRelativePositionBias
 
-from depth_estimation_ros.core.patches import codes, patch, set_codes
+from depth_estimation_ros.core.families.zoedepth import codes, patch, set_codes
 from depth_estimation_ros.tools.architectures import seeded_model, tiny_config
 
-from .conftest import SEEDS, noise, patched_model, stock_model
+from ..conftest import SEEDS, noise, patched_model, stock_model
 
 SYNCS = ('item', 'cpu', 'tolist', 'numpy', 'nonzero', 'is_nonzero', '__bool__', '__int__',
          '__float__', '__index__')
