@@ -19,7 +19,7 @@ from .device import resolve_device
 from .errors import CheckpointError, DeviceError, ImageError
 from .families.zoedepth import patch
 from .plan import Planner
-from .transforms import to_depth, to_network
+from .transforms import Transforms
 
 LOGGER = logging.getLogger(__name__)
 
@@ -74,6 +74,7 @@ class DepthEstimator:
         own = checkpoint.preprocessing
         self.preprocessing = replace(
             own, height=options.height or own.height, width=options.width or own.width)
+        self._transforms = Transforms(self.preprocessing, self.device)
         self.parameters = checkpoint.parameters
         self.range = checkpoint.range
         """The nearest and farthest depth in metres that the model was trained for."""
@@ -155,7 +156,7 @@ class DepthEstimator:
     def close(self) -> None:
         """Give the device's memory back; the estimator is of no use afterwards."""
         self._planner.close()
-        del self._planner
+        del self._planner, self._transforms
         gc.collect()
         if self.device.type == 'cuda':
             torch.cuda.empty_cache()
@@ -257,14 +258,14 @@ class DepthEstimator:
         metres = torch.where(metres.isfinite(), metres, torch.nan)
         if flip:
             metres = (metres[:len(images)] + metres[len(images):].flip(-1)) / 2
-        depths = [to_depth(depth, image.shape[0], image.shape[1], self.preprocessing)
+        depths = [self._transforms.to_depth(depth, *image.shape[:2])
                   for depth, image in zip(metres, images, strict=True)]
         return self._download(depths)
 
     @torch.inference_mode()
     def _input(self, images: list[Image], size: tuple[int, int], flip: bool) -> Tensor:
         """Return the network's input for a batch, with ``flip`` the mirrored images behind."""
-        pixels = torch.stack([to_network(self._upload(image), size, self.preprocessing)
+        pixels = torch.stack([self._transforms.to_network(self._upload(image), size)
                               for image in images])
         return torch.cat((pixels, pixels.flip(-1))) if flip else pixels
 

@@ -128,11 +128,11 @@ def test_the_report_says_what_was_received(output, received, shots):
 
 def broken_crop(monkeypatch: pytest.MonkeyPatch, shots: list[Shot]) -> Depths:
     """Depth of the padded image, squeezed into the image's size instead of cropped."""
-    def uncropped(depth, height, width, settings):
+    def uncropped(transforms, depth, height, width):
         return torch_resize(depth[None, None], (height, width), mode='bicubic')[0, 0]
 
     from torch.nn.functional import interpolate as torch_resize
-    monkeypatch.setattr(estimator_module, 'to_depth', uncropped)
+    monkeypatch.setattr(estimator_module.Transforms, 'to_depth', uncropped)
     return estimated(shots)
 
 

@@ -21,7 +21,7 @@ try:
 except ImportError:  # no Triton on this machine
     fused = None  # type: ignore[assignment]
 
-__all__ = ['Size', 'add_upsampled', 'attract', 'expected_depth', 'upsample']
+__all__ = ['Size', 'add_upsampled', 'attract', 'bicubic', 'expected_depth', 'upsample']
 
 
 def form(tensor: Tensor) -> Any:
@@ -84,3 +84,16 @@ def expected_depth(features: Tensor, condition: Tensor, weight: Tensor, bias: Te
         features, condition, weight, bias, centres, before, size, binomial=binomial,
         temperatures=temperatures)
     return depth
+
+
+def bicubic(grid: Tensor, size: Size, start: Size, kept: Size) -> Tensor:
+    """
+    Resize a grid bicubically and return a part of it; what is not kept is not computed.
+
+    :param grid: height×width, float32.
+    :param size: the height and width of the whole.
+    :param start: the first row and column of the part.
+    :param kept: the height and width of the part.
+    """
+    part: Tensor = form(grid).bicubic(grid, size, start, kept)
+    return part

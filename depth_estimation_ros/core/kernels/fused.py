@@ -10,45 +10,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from . import fused_resize
 from .constants import ALPHA, EPSILON, OFFSET, Size
+from .fused_resize import LAUNCH, corners, read, read_between, rows_a_tile, scales
 
-ELEMENTS = 1024
-"""Elements of the largest tile of a program."""
-
-WARPS = 4
-
-LAUNCH = {'num_warps': WARPS, 'enable_fp_fusion': True}
-
-
-@triton.jit
-def _corners(pixel, width, coarse_height, coarse_width, scale_y, scale_x):
-    """Return the four coarse pixels around each fine one, and how far down and across it is."""
-    y = (pixel // width).to(tl.float32) * scale_y
-    x = (pixel % width).to(tl.float32) * scale_x
-    top = tl.minimum(y.to(tl.int32), coarse_height - 1)
-    left = tl.minimum(x.to(tl.int32), coarse_width - 1)
-    bottom = tl.minimum(top + 1, coarse_height - 1)
-    right = tl.minimum(left + 1, coarse_width - 1)
-    return (top * coarse_width + left, top * coarse_width + right,
-            bottom * coarse_width + left, bottom * coarse_width + right, y - top, x - left)
-
-
-@triton.jit
-def _tile(base, row, stride_row, column, stride_column, mask):
-    return tl.load(base + row[:, None] * stride_row + column[None, :] * stride_column,
-                   mask=mask, other=0.0).to(tl.float32)
-
-
-@triton.jit
-def _upsampled(base, top_left, top_right, bottom_left, bottom_right, down, across, stride_row,
-               column, stride_column, mask):
-    """Read a coarse grid between its pixels: pixels×columns."""
-    down, across = down[:, None], across[:, None]
-    top = ((1 - across) * _tile(base, top_left, stride_row, column, stride_column, mask)
-           + across * _tile(base, top_right, stride_row, column, stride_column, mask))
-    bottom = ((1 - across) * _tile(base, bottom_left, stride_row, column, stride_column, mask)
-              + across * _tile(base, bottom_right, stride_row, column, stride_column, mask))
-    return (1 - down) * top + down * bottom
+add_upsampled, bicubic, upsample = (
+    fused_resize.add_upsampled, fused_resize.bicubic, fused_resize.upsample)
 
 
 @triton.jit
@@ -59,25 +26,6 @@ def _softplus(x):
     excess = one_more - 1.0
     return tl.where(x > 20.0, x, tl.where(
         excess == 0.0, small, tl.log(one_more) * small / tl.where(excess == 0.0, 1.0, excess)))
-
-
-@triton.jit
-def _upsample_kernel(
-        coarse, coarse_image, coarse_row, coarse_column, rows, rows_image, rows_row, rows_column,
-        output, pixels, width, coarse_height, coarse_width, scale_y, scale_x,
-        COLUMNS: tl.constexpr, ADD: tl.constexpr, TILE: tl.constexpr, TILE_COLUMNS: tl.constexpr):
-    image = tl.program_id(1).to(tl.int64)
-    pixel = tl.program_id(0) * TILE + tl.arange(0, TILE)
-    column = tl.program_id(2) * TILE_COLUMNS + tl.arange(0, TILE_COLUMNS)
-    mask = (pixel < pixels)[:, None] & (column < COLUMNS)[None, :]
-    a, b, c, d, down, across = _corners(
-        pixel, width, coarse_height, coarse_width, scale_y, scale_x)
-    value = _upsampled(coarse + image * coarse_image, a, b, c, d, down, across, coarse_row,
-                       column, coarse_column, mask)
-    if ADD:
-        value += _tile(rows + image * rows_image, pixel, rows_row, column, rows_column, mask)
-    place = image * pixels * COLUMNS + pixel[:, None] * COLUMNS + column[None, :]
-    tl.store(output + place, value.to(output.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -92,9 +40,9 @@ def _attract_kernel(
     bin = tl.arange(0, TILE_BINS)
     inside = pixel < pixels
     mask = inside[:, None] & (bin < BINS)[None, :]
-    a, b, c, d, down, across = _corners(
+    a, b, c, d, down, across = corners(
         pixel, width, coarse_height, coarse_width, scale_y, scale_x)
-    centre = _upsampled(centres + image * centres_image, a, b, c, d, down, across, centres_row,
+    centre = read_between(centres + image * centres_image, a, b, c, d, down, across, centres_row,
                         bin, centres_column, mask)
     pull = tl.zeros([TILE, TILE_BINS], tl.float32)
     here = points + image * points_image + pixel * points_row
@@ -126,14 +74,14 @@ def _expected_depth_kernel(
     image = tl.program_id(1).to(tl.int64)
     pixel = tl.program_id(0) * TILE + tl.arange(0, TILE)
     inside = pixel < pixels
-    a, b, c, d, down, across = _corners(
+    a, b, c, d, down, across = corners(
         pixel, width, coarse_height, coarse_width, scale_y, scale_x)
 
     channel = tl.arange(0, TILE_CHANNELS)
     mask = inside[:, None] & (channel < CHANNELS)[None, :]
-    hidden = _tile(features + image * features_image, pixel, features_row, channel,
-                   features_column, mask)
-    hidden += _upsampled(condition + image * condition_image, a, b, c, d, down, across,
+    hidden = read(features + image * features_image, pixel, features_row, channel,
+                  features_column, mask)
+    hidden += read_between(condition + image * condition_image, a, b, c, d, down, across,
                          condition_row, channel, condition_column, mask)
     hidden = 0.5 * hidden * (1.0 + tl.erf(hidden * 0.7071067811865476))
     here, there = weight + image * weight_image, bias + image * bias_image
@@ -159,39 +107,10 @@ def _expected_depth_kernel(
              + remaining[None, :] * no[:, None]) / temperature[:, None]
     score = tl.where(known[None, :], score, -float('inf'))
     share = tl.exp(score - tl.max(score, axis=1)[:, None])
-    centre = _upsampled(centres + image * centres_image, a, b, c, d, down, across, centres_row,
+    centre = read_between(centres + image * centres_image, a, b, c, d, down, across, centres_row,
                         bin, centres_column, inside[:, None] & known[None, :])
     depth = tl.sum(share * centre, axis=1) / tl.sum(share, axis=1)
     tl.store(output + image * pixels + pixel, depth, mask=inside)
-
-
-def upsample(grid: Tensor, size: Size) -> Tensor:
-    """See :func:`..upsample`."""
-    height, width = grid.shape[2:]
-    coarse = grid.permute(0, 2, 3, 1).flatten(1, 2)
-    fine: Tensor = _resize(coarse, None, (height, width), size).unflatten(1, size)
-    return fine.permute(0, 3, 1, 2)
-
-
-def add_upsampled(rows: Tensor, coarse: Tensor, before: Size, size: Size) -> Tensor:
-    """See :func:`..add_upsampled`."""
-    return _resize(coarse, rows, before, size)
-
-
-def _resize(coarse: Tensor, rows: Tensor | None, before: Size, size: Size) -> Tensor:
-    images, _, columns = coarse.shape
-    pixels = size[0] * size[1]
-    output = torch.empty((images, pixels, columns), device=coarse.device,
-                         dtype=coarse.dtype if rows is None else rows.dtype)
-    tile_columns = min(triton.next_power_of_2(columns), 256)
-    tile = max(2 * ELEMENTS // tile_columns, 1)
-    grid = (triton.cdiv(pixels, tile), images, triton.cdiv(columns, tile_columns))
-    added = coarse if rows is None else rows
-    _upsample_kernel[grid](
-        coarse, *coarse.stride(), added, *added.stride(), output, pixels, size[1], *before,
-        *_scales(before, size), COLUMNS=columns, ADD=rows is not None, TILE=tile,
-        TILE_COLUMNS=tile_columns, **LAUNCH)
-    return output
 
 
 def attract(points: Tensor, centres: Tensor, before: Size, size: Size, *, normed: bool,
@@ -201,10 +120,10 @@ def attract(points: Tensor, centres: Tensor, before: Size, size: Size, *, normed
     pixels, attractors = points.shape[1:]
     output = torch.empty((images, pixels, bins), dtype=torch.float32, device=centres.device)
     tile_bins = triton.next_power_of_2(bins)
-    tile = max(ELEMENTS // tile_bins, 1)
+    tile = rows_a_tile(tile_bins)
     _attract_kernel[triton.cdiv(pixels, tile), images](
         points, *points.stride(), centres, *centres.stride(), output, pixels, size[1], *before,
-        *_scales(before, size), 1 / attractors if mean else 1.0, ALPHA=ALPHA, OFFSET=OFFSET,
+        *scales(before, size), 1 / attractors if mean else 1.0, ALPHA=ALPHA, OFFSET=OFFSET,
         ATTRACTORS=attractors, NORMED=normed, BINS=bins, TILE=tile, TILE_BINS=tile_bins,
         **LAUNCH)
     return output
@@ -218,18 +137,11 @@ def expected_depth(features: Tensor, condition: Tensor, weight: Tensor, bias: Te
     bins = centres.shape[-1]
     output = torch.empty((images, pixels), dtype=torch.float32, device=centres.device)
     tile_channels, tile_bins = map(triton.next_power_of_2, (channels, bins))
-    tile = max(ELEMENTS // max(tile_channels, tile_bins), 1)
+    tile = rows_a_tile(max(tile_channels, tile_bins))
     _expected_depth_kernel[triton.cdiv(pixels, tile), images](
         features, *features.stride(), condition, *condition.stride(), weight, *weight.stride(),
         bias, bias.stride(0), bias.stride(2), centres, *centres.stride(), binomial,
-        binomial.stride(0), output, pixels, size[1], *before, *_scales(before, size),
+        binomial.stride(0), output, pixels, size[1], *before, *scales(before, size),
         *temperatures, EPSILON=EPSILON, CHANNELS=channels, BINS=bins, TILE=tile,
         TILE_CHANNELS=tile_channels, TILE_BINS=tile_bins, **LAUNCH)
     return output
-
-
-def _scales(before: Size, size: Size) -> tuple[float, float]:
-    """Return the coarse pixels a fine one, down and across."""
-    down, across = ((coarse - 1) / (fine - 1) if fine > 1 else 0.0
-                    for coarse, fine in zip(before, size, strict=True))
-    return down, across

@@ -76,6 +76,15 @@ def expected_depth(features: Tensor, condition: Tensor, weight: Tensor, bias: Te
     return _by_chunks(mean, resized(centres, before, size), parts).squeeze(-1)
 
 
+def bicubic(grid: Tensor, size: Size, start: Size, kept: Size) -> Tensor:
+    """See :func:`..bicubic`; what lies above and left of the part is computed for nothing."""
+    end = [first + count for first, count in zip(start, kept, strict=True)]
+    scales = [fine / coarse for fine, coarse in zip(size, grid.shape, strict=True)]
+    resized: Tensor = torch.ops.aten.upsample_bicubic2d.default(
+        grid[None, None], end, False, *scales)
+    return resized[0, 0, start[0]:, start[1]:].contiguous()
+
+
 def _by_chunks(function: Callable[[Tensor, Tensor], Tensor], bins: Tensor,
                points: Tensor) -> Tensor:
     """Apply a function of each row, on the CPU piece by piece: temporaries stay in its cache."""

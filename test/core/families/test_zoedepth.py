@@ -108,6 +108,15 @@ def test_attractors_that_add_up_are_those_of_transformers(bins: str) -> None:
     assert relative(metres(patch(seeded_model(config)), pixels), expected) <= 1e-5
 
 
+def test_what_is_replaced_is_released() -> None:
+    original: Any = deepcopy(stock_model())
+    patched = patch(original)
+    names = ' '.join(name for name, _ in patched.named_parameters())
+    assert not any(old in names for old in ('lambda_', 'q_proj', 'query', 'o_proj'))
+    held = sum(tensor.nbytes for tensor in (*patched.parameters(), *patched.buffers()))
+    assert held <= 1.1 * sum(weight.nbytes for weight in stock_model().parameters())
+
+
 def test_recorded_codes_change_nothing() -> None:
     model, pixels = patched_model(), noise(1, 64, 96)
     first = metres(model, pixels)

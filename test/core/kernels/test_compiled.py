@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(
     reason="needs Triton's compiler: make test-triton")
 
 FLOATS = ('scale_y', 'scale_x', 'strength', 'low', 'high')
-TENSORS = ('coarse', 'rows', 'output', 'points', 'centres', 'features', 'condition', 'weight',
-           'bias', 'binomial')
+TENSORS = ('grid', 'coarse', 'rows', 'output', 'points', 'centres', 'features', 'condition',
+           'weight', 'bias', 'binomial')
 UNITS = ('_column', '_output')
 """The ends of the names of strides that are 1, which Triton compiles in."""
 
@@ -29,6 +29,7 @@ KERNELS = {
         'COLUMNS': 256, 'ADD': False, 'TILE': 8, 'TILE_COLUMNS': 256}),
     'add_upsampled': ('_upsample_kernel', (), {
         'COLUMNS': 128, 'ADD': True, 'TILE': 16, 'TILE_COLUMNS': 128}),
+    'bicubic': ('_bicubic_kernel', (), {'TILE': 256}),
     'attract': ('_attract_kernel', (), {
         'ALPHA': 300.0, 'OFFSET': 1e-3, 'ATTRACTORS': 16, 'NORMED': False, 'BINS': 64, 'TILE': 16,
         'TILE_BINS': 64}),
@@ -57,9 +58,9 @@ def compiled(name: str, half: tuple[str, ...], constants: dict[str, Any],
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from depth_estimation_ros.core.kernels import fused
+    from depth_estimation_ros.core.kernels import fused, fused_resize
 
-    kernel = getattr(fused, name)
+    kernel = getattr(fused, name, None) or getattr(fused_resize, name)
     signature, values, aligned = {}, dict(constants), {}
     for place, parameter in enumerate(kernel.params):
         of = parameter.name
@@ -77,7 +78,7 @@ def compiled(name: str, half: tuple[str, ...], constants: dict[str, Any],
             aligned[(place,)] = [['tt.divisibility', 16]]
     source = ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=aligned)
     built = triton.compile(source, target=GPUTarget('cuda', capability, 32),
-                           options=fused.LAUNCH)
+                           options=fused_resize.LAUNCH)
     cubin: bytes = built.asm['cubin']
     return cubin
 

@@ -212,5 +212,29 @@ def test_half_precision_inputs_are_reckoned_in_float32(form: ModuleType) -> None
     assert_near(ours, reference_depth(*tensors, before, size, binomial, (0.2, 50.0)))
 
 
+@pytest.mark.parametrize(('size', 'start', 'kept'), [
+    ((23, 31), (3, 4), (16, 22)), ((9, 14), (0, 0), (9, 14)), ((5, 6), (2, 5), (1, 1)),
+    ((60, 50), (50, 3), (10, 47))])
+def test_a_part_of_a_bicubic_resize_is_that_of_the_whole(
+        form: ModuleType, size: tuple[int, int], start: tuple[int, int],
+        kept: tuple[int, int]) -> None:
+    grid = values(9, 14)
+    whole = functional.interpolate(grid[None, None], size, mode='bicubic')[0, 0]
+    part = whole[start[0]:start[0] + kept[0], start[1]:start[1] + kept[1]]
+    ours = form.bicubic(grid, size, start, kept)
+    assert ours.is_contiguous()
+    if form is plain:
+        assert torch.equal(ours, part)
+    torch.testing.assert_close(ours, part, rtol=1e-5, atol=3e-6)
+
+
+def test_a_pixel_that_is_not_a_number_stays_where_it_is(form: ModuleType) -> None:
+    grid = values(9, 14).abs()
+    grid[4, 6] = torch.nan
+    whole = functional.interpolate(grid[None, None], (18, 28), mode='bicubic')[0, 0]
+    ours = form.bicubic(grid, (18, 28), (2, 3), (14, 20))
+    assert torch.equal(ours.isnan(), whole[2:16, 3:23].isnan())
+
+
 def test_the_cpu_and_whatever_is_traced_take_the_plain_form() -> None:
     assert kernels.form(torch.zeros(1)) is plain

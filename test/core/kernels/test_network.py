@@ -16,9 +16,9 @@ from .test_kernels import DEVICE, NEEDS_TRITON
     (1, 'softplus'), (1, 'normed'), (2, 'softplus'), (2, 'normed')])
 def test_metres_are_those_of_transformers(
         heads: int, bins: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from depth_estimation_ros.core.kernels import fused
+    from depth_estimation_ros.core.kernels import fused, fused_resize
     monkeypatch.setattr(kernels, 'form', lambda tensor: fused)
-    monkeypatch.setattr(fused, 'ELEMENTS', 1 << 15)  # the interpreter takes its time a program
+    monkeypatch.setattr(fused_resize, 'ELEMENTS', 1 << 15)  # few programs: each is slow here
     pixels = noise(2, 64, 96)
     with torch.no_grad():
         ours = patched_model(heads, bins).to(DEVICE)(pixels.to(DEVICE)).predicted_depth.cpu()
