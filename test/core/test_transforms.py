@@ -113,9 +113,9 @@ def test_depth_is_resized_and_cropped_as_by_transformers(
 
 def test_what_is_kept_for_a_size_goes_with_its_owner() -> None:
     transforms = Transforms(PUBLISHED, CPU)
-    transforms.to_network(torch.from_numpy(smooth_image(64, 48)), (96, 128))
+    transforms.to_network(torch.from_numpy(smooth_image(64, 48)), (97, 131))
     kept = [weakref.ref(tensor) for tensor in gc.get_objects() if type(tensor) is torch.Tensor
-            and tensor.shape == (96 * 128,) and tensor.dtype == torch.int32]
+            and tensor.shape == (97 * 131,) and tensor.dtype == torch.int32]
     assert len(kept) == 4
     gc.disable()  # so that a cycle would be seen
     try:
