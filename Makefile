@@ -16,7 +16,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: help setup demo test test-checked-fields test-cv-bridge test-colcon benchmark gpu soak clean
+.PHONY: help setup demo test test-checked-fields test-triton test-cv-bridge test-colcon benchmark gpu soak clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -42,6 +42,19 @@ test: $(READY)  ## run the tests; ARGS='-m slow' those that take long; DISTRO=ki
 
 test-checked-fields: $(READY)  ## the node's tests as older distributions run: message fields checked
 	@ROS_PYTHON_CHECK_FIELDS=1 $(RUN) pytest $(or $(ARGS),test/ros)
+
+# Triton's interpreter runs the GPU kernels on the CPU; its compiler needs no GPU either.
+test-triton: .venv-triton/.ready  ## the GPU kernels without a GPU: interpreted, then compiled
+	@TRITON_INTERPRET=1 .venv-triton/bin/python -m pytest test/core/kernels test/core/families $(ARGS)
+	@.venv-triton/bin/python -m pytest test/core/kernels/test_compiled.py $(ARGS)
+
+# A gigabyte that nothing else needs, so an environment of its own; with transformers 4, which
+# Python 3.10 gets, so that the patched model is seen to be right on that too.
+.venv-triton/.ready:
+	@$(PYTHON) -m venv .venv-triton
+	@.venv-triton/bin/pip install -q torch==2.13.0 triton==3.9.0 transformers==4.57.6 numpy \
+	  opencv-python-headless pytest
+	@touch $@
 
 test-cv-bridge:  ## compare with the system's cv_bridge (apt install python3-cv-bridge python3-pytest)
 	@env -u AMENT_PREFIX_PATH /usr/bin/python3 -m pytest test/cv_bridge $(ARGS)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .running.planner import Planner, Stages
 from .running.shape import Size
-from .transforms import Preprocessing, to_depth, to_network
+from .transforms import Preprocessing, Transforms
 
 Image = NDArray[np.uint8]
 
@@ -32,7 +32,8 @@ class BatchRunner:
     """Uploads, prepares, runs, shapes and downloads; on CUDA without waiting for the device."""
 
     def __init__(self, device: torch.device, preprocessing: Preprocessing) -> None:
-        self.device, self.preprocessing = device, preprocessing
+        self.device = device
+        self._transforms = Transforms(preprocessing, device)
 
     @torch.inference_mode()
     def run(self, planner: Planner, images: Sequence[Image], indices: list[int], size: Size,
@@ -75,7 +76,7 @@ class BatchRunner:
 
     def _before(self, frames: list[Tensor], size: Size, *, flip: bool) -> Tensor:
         """Return the network's input for a batch, with ``flip`` the mirrored images behind."""
-        pixels = torch.stack([to_network(frame, size, self.preprocessing) for frame in frames])
+        pixels = torch.stack([self._transforms.to_network(frame, size) for frame in frames])
         return torch.cat((pixels, pixels.flip(-1))) if flip else pixels
 
     def _after(self, shapes: Sequence[tuple[int, ...]], flip: bool,
@@ -88,7 +89,7 @@ class BatchRunner:
             half = len(metres) // 2
             metres = (metres[:half] + metres[half:].flip(-1)) / 2
             lost = torch.maximum(lost[:half], lost[half:])
-        return [to_depth(depth, shape[0], shape[1], self.preprocessing)
+        return [self._transforms.to_depth(depth, shape[0], shape[1])
                 for depth, shape in zip(metres, shapes, strict=True)], lost
 
     def _after_alike(self, shape: tuple[int, ...], flip: bool,

@@ -21,7 +21,7 @@ from .checkpoint import Loaded, load_checkpoint
 from .device import resolve_device, start_device
 from .device_errors import explain, explained, is_out_of_memory, watched
 from .errors import CheckpointError, DeviceError, ImageError
-from .patches import patch
+from .families.zoedepth import patch
 from .running.guard import GUARD
 from .running.planner import Planner
 from .running.shape import MAX_GRAPH_BATCH, Size

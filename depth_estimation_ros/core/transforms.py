@@ -12,10 +12,10 @@ from typing import Any
 import cv2
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from .device_constants import device_constant
 from .errors import CheckpointError, ImageError
+from .kernels import bicubic
 
 BILINEAR = 2
 """PIL's number for bilinear resampling, the only one ZoeDepth checkpoints use."""
@@ -118,6 +118,83 @@ class Preprocessing:
                 round(width / self.multiple) * self.multiple)
 
 
+class Transforms:
+    """A checkpoint's pre- and post-processing on one device."""
+
+    def __init__(self, settings: Preprocessing, device: torch.device) -> None:
+        """
+        Prepare what is the same for every image.
+
+        :param settings: the checkpoint's preprocessing.
+        :param device: where the model lives.
+        """
+        self.settings = settings
+        mean, std = (torch.tensor(values, dtype=torch.float64) / settings.rescale_factor
+                     for values in (settings.mean, settings.std))
+        self._mean, self._std = mean.float().to(device), std.float().to(device)
+
+    def to_network(self, image: Tensor, size: tuple[int, int]) -> Tensor:
+        """
+        Turn one image into the network's input.
+
+        :param image: uint8 RGB, H×W×3, contiguous, on the device.
+        :param size: the network's (height, width), from :meth:`Preprocessing.network_size`.
+        :return: float32, 3×h×w, normalised; a view of channels-last memory.
+        """
+        height, width = image.shape[:2]
+        corners = _corners(self.settings, image.device, height, width, size)
+        top_left, top_right, bottom_left, bottom_right = (
+            image.view(-1, 3).index_select(0, corner).float().view(*size, 3)
+            for corner in corners.pixels)
+        top = torch.lerp(top_left, top_right, corners.across)
+        bottom = torch.lerp(bottom_left, bottom_right, corners.across)
+        pixels = torch.lerp(top, bottom, corners.down).sub_(self._mean).div_(self._std)
+        return pixels.permute(2, 0, 1)
+
+    def to_depth(self, depth: Tensor, height: int, width: int) -> Tensor:
+        """
+        Turn the network's output for one image into depth at the image's own size.
+
+        On the CPU OpenCV resizes: its bicubic kernel is torch's, it is nearer to the exact result,
+        and takes a tenth of the time.
+
+        :param depth: float32 metres, h×w, for the padded image.
+        :param height: the image's height in pixels.
+        :param width: the image's width in pixels.
+        :return: float32 metres, height×width, contiguous.
+        """
+        top, left = self.settings.margin(height), self.settings.margin(width)
+        padded = (height + 2 * top, width + 2 * left)
+        if depth.device.type != 'cpu':
+            return bicubic(depth, padded, (top, left), (height, width))
+        resized = torch.from_numpy(
+            cv2.resize(depth.numpy(), padded[::-1], interpolation=cv2.INTER_CUBIC))
+        return resized[top:top + height, left:left + width].contiguous()
+
+
+@dataclass(frozen=True)
+class _Corners:
+    """The four pixels between which each sample of a resized image lies."""
+
+    pixels: tuple[Tensor, ...]
+    """Of the flattened image, int32: top left, top right, bottom left, bottom right."""
+    across: Tensor
+    """The weight of the right ones, float32, w×1."""
+    down: Tensor
+    """The weight of the bottom ones, float32, h×1×1."""
+
+
+@device_constant
+def _corners(settings: Preprocessing, device: torch.device, height: int, width: int,
+             size: tuple[int, int]) -> _Corners:
+    rows = _reflected_taps(height, settings.margin(height), size[0])
+    columns = _reflected_taps(width, settings.margin(width), size[1])
+    pixels = tuple((row[:, None] * width + column).flatten().int().to(device)
+                   for row in (rows.low, rows.high) for column in (columns.low, columns.high))
+    return _Corners(pixels, columns.weight[:, None].to(device),
+                    rows.weight[:, None, None].to(device))
+
+
 @dataclass(frozen=True)
 class _Taps:
     """The two source indices (int64) and the second one's weight (float32) of each sample."""
@@ -125,33 +202,6 @@ class _Taps:
     low: Tensor
     high: Tensor
     weight: Tensor
-
-
-@dataclass(frozen=True)
-class _Corners:
-    """The four pixels (int32, of the flattened image) between which each sample lies."""
-
-    above: tuple[Tensor, Tensor]
-    below: tuple[Tensor, Tensor]
-    across: Tensor
-    """The weight of the right ones, float32, w×1."""
-    down: Tensor
-    """The weight of those below, float32, h×1×1."""
-
-
-@device_constant
-def _corners(height: int, width: int, size: tuple[int, int], settings: Preprocessing,
-             device: torch.device) -> _Corners:
-    rows = _reflected_taps(height, settings.margin(height), size[0])
-    columns = _reflected_taps(width, settings.margin(width), size[1])
-
-    def pixels(row: Tensor, column: Tensor) -> Tensor:
-        return (row[:, None] * width + column).flatten().int().to(device)
-
-    return _Corners(
-        (pixels(rows.low, columns.low), pixels(rows.low, columns.high)),
-        (pixels(rows.high, columns.low), pixels(rows.high, columns.high)),
-        columns.weight[:, None].to(device), rows.weight[:, None, None].to(device))
 
 
 def _reflected_taps(source: int, margin: int, size: int) -> _Taps:
@@ -165,55 +215,3 @@ def _reflected_taps(source: int, margin: int, size: int) -> _Taps:
 
 def _reflect(index: Tensor, source: int) -> Tensor:
     return (source - 1) - ((source - 1) - index.abs()).abs()
-
-
-def to_network(image: Tensor, size: tuple[int, int], settings: Preprocessing) -> Tensor:
-    """
-    Turn one image into the network's input.
-
-    :param image: uint8 RGB, H×W×3, contiguous, on the model's device.
-    :param size: the network's (height, width), from :meth:`Preprocessing.network_size`.
-    :param settings: the checkpoint's preprocessing.
-    :return: float32, 3×h×w, normalised; a view of channels-last memory.
-    """
-    height, width = image.shape[:2]
-    corners = _corners(height, width, size, settings, image.device)
-    (above, beside), (below, beyond) = (
-        [image.view(-1, 3).index_select(0, corner).float().view(*size, 3) for corner in pair]
-        for pair in (corners.above, corners.below))
-    top = torch.lerp(above, beside, corners.across)
-    bottom = torch.lerp(below, beyond, corners.across)
-    mean, std = _normalisation(settings, image.device)
-    return torch.lerp(top, bottom, corners.down).sub_(mean).div_(std).permute(2, 0, 1)
-
-
-@device_constant
-def _normalisation(settings: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation in units of the raw pixel values."""
-    factor = settings.rescale_factor
-    mean = torch.tensor(settings.mean, dtype=torch.float64) / factor
-    std = torch.tensor(settings.std, dtype=torch.float64) / factor
-    return mean.float().to(device), std.float().to(device)
-
-
-def to_depth(depth: Tensor, height: int, width: int, settings: Preprocessing) -> Tensor:
-    """
-    Turn the network's output for one image into depth at the image's own size.
-
-    On the CPU OpenCV resizes: its bicubic kernel is torch's, it is nearer to the exact result, and
-    takes a tenth of the time.
-
-    :param depth: float32 metres, h×w, for the padded image.
-    :param height: the image's height in pixels.
-    :param width: the image's width in pixels.
-    :param settings: the checkpoint's preprocessing.
-    :return: float32 metres, height×width, contiguous.
-    """
-    top, left = settings.margin(height), settings.margin(width)
-    size = (height + 2 * top, width + 2 * left)
-    if depth.device.type == 'cpu':
-        padded = torch.from_numpy(
-            cv2.resize(depth.numpy(), size[::-1], interpolation=cv2.INTER_CUBIC))
-    else:
-        padded = functional.interpolate(depth[None, None], size, mode='bicubic')[0, 0]
-    return padded[top:top + height, left:left + width].contiguous()

@@ -27,10 +27,10 @@ from ..core.backends import Network
 from ..core.backends.export import Metres
 from ..core.backends.openvino import openvino_backend
 from ..core.checkpoint import load_checkpoint
-from ..core.patches import patch
+from ..core.families.zoedepth import patch
 from ..core.running.planner import Planner
 from ..core.running.trial import MAX_DIFFERENCE
-from ..core.transforms import to_network
+from ..core.transforms import Transforms
 from .benchmark import tables
 from .benchmark.device import stopwatch
 from .benchmark.images import textured
@@ -84,8 +84,9 @@ def compare(name: str, folder: Path, *, batch: int = 1, repeats: int,
     source = checkpoint(name, folder)
     loaded = load_checkpoint(str(source))
     size = loaded.preprocessing.network_size(480, 640)
-    pixels = torch.stack([to_network(torch.from_numpy(textured(640, 480, seed)), size,
-                                     loaded.preprocessing) for seed in range(batch)]).contiguous()
+    transforms = Transforms(loaded.preprocessing, torch.device('cpu'))
+    pixels = torch.stack([transforms.to_network(torch.from_numpy(textured(640, 480, seed)), size)
+                          for seed in range(batch)]).contiguous()
     model: Any = patch(loaded.model)
     planner = Planner(model.to(memory_format=torch.channels_last))
     depth = planner(pixels).clone()

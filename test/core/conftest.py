@@ -20,7 +20,7 @@ from transformers.models.zoedepth.modeling_zoedepth import ZoeDepthDepthEstimato
 
 from depth_estimation_ros.core.backends import Backend, Network, forward
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
-from depth_estimation_ros.core.patches import patch
+from depth_estimation_ros.core.families.zoedepth import patch
 from depth_estimation_ros.core.running.trial import Measure
 from depth_estimation_ros.tools.architectures import save_checkpoint, seeded_model, tiny_config
 

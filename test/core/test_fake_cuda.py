@@ -32,7 +32,7 @@ from transformers.models.beit.modeling_beit import BeitRelativePositionBias
 from depth_estimation_ros.core import device_constants
 from depth_estimation_ros.core.backends import forward
 from depth_estimation_ros.core.batches import BatchRunner
-from depth_estimation_ros.core.patches import codes, patch, set_codes
+from depth_estimation_ros.core.families.zoedepth import codes, patch, set_codes
 from depth_estimation_ros.core.precision import lowered
 from depth_estimation_ros.core.transforms import Preprocessing
 from depth_estimation_ros.tools.architectures import full_size_config, tiny_config

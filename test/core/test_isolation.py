@@ -15,8 +15,8 @@ import depth_estimation_ros
 
 PACKAGE = Path(depth_estimation_ros.__file__).parent
 LIBRARIES = {'torch', 'transformers', 'numpy', 'cv2', 'huggingface_hub', 'safetensors',
-             'openvino'}
-"""All that the core may import besides the standard library; openvino only when it is there."""
+             'openvino', 'triton'}
+"""All that the core may import besides the standard library; the last two only when there."""
 
 WITHOUT_ROS = """
 import importlib

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from depth_estimation_ros.core.errors import DeviceError
-from depth_estimation_ros.core.patches import codes
+from depth_estimation_ros.core.families.zoedepth import codes
 from depth_estimation_ros.core.precision import (
     FLOAT32,
     Deviation,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from depth_estimation_ros.core.errors import CheckpointError, ImageError
-from depth_estimation_ros.core.transforms import Preprocessing, to_depth, to_network
+from depth_estimation_ros.core.transforms import Preprocessing, Transforms
 
 from .conftest import (
     SIZES,
@@ -28,12 +30,13 @@ from .conftest import (
     stock_processor,
 )
 
+CPU = torch.device('cpu')
 PUBLISHED = Preprocessing(height=384, width=512)
 
 
 def pixels_of(image: Image, preprocessing: Preprocessing) -> torch.Tensor:
     size = preprocessing.network_size(*image.shape[:2])
-    return to_network(torch.from_numpy(image), size, preprocessing)
+    return Transforms(preprocessing, CPU).to_network(torch.from_numpy(image), size)
 
 
 def stock_module() -> ModuleType:
@@ -124,11 +127,26 @@ def test_depth_is_resized_and_cropped_as_by_transformers(
     image = smooth_image(width, height)
     metres = 1 + noise(1, 96, 160)[:, 0].abs()
     expected = stock_depth(stock_processor(do_pad=pad), metres, image)
-    ours = to_depth(metres[0], height, width, Preprocessing(height=384, width=512, pad=pad))
+    preprocessing = Preprocessing(height=384, width=512, pad=pad)
+    ours = Transforms(preprocessing, CPU).to_depth(metres[0], height, width)
     assert ours.is_contiguous() and ours.shape == (height, width)
     np.testing.assert_allclose(ours, expected, rtol=3e-6)  # float32 itself is 1.5e-6 from exact
     exact = stock_depth(stock_processor(do_pad=pad), metres.double(), image)
     np.testing.assert_allclose(ours, exact, rtol=1e-6)
+
+
+def test_what_is_kept_for_a_size_goes_with_its_owner() -> None:
+    transforms = Transforms(PUBLISHED, CPU)
+    transforms.to_network(torch.from_numpy(smooth_image(64, 48)), (97, 131))
+    kept = [weakref.ref(tensor) for tensor in gc.get_objects() if type(tensor) is torch.Tensor
+            and tensor.shape == (97 * 131,) and tensor.dtype == torch.int32]
+    assert len(kept) == 4
+    gc.disable()  # so that a cycle would be seen
+    try:
+        del transforms
+        assert not any(tensor() is not None for tensor in kept)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(('height', 'width'), [(4, 100), (100, 4), (1, 1), (0, 0), (0, 100)])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from depth_estimation_ros.core import estimator as estimator_module
+from depth_estimation_ros.core import batches
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.metrics import depth_metrics
 from depth_estimation_ros.recordings import (
@@ -131,11 +131,11 @@ def test_the_report_says_what_was_received(output, received, drive):
 
 def broken_crop(monkeypatch: pytest.MonkeyPatch, drive: list[Moment]) -> Depths:
     """Depth of the padded image, squeezed into the image's size instead of cropped."""
-    def uncropped(depth, height, width, settings):
+    def uncropped(transforms, depth, height, width):
         return torch_resize(depth[None, None], (height, width), mode='bicubic')[0, 0]
 
     from torch.nn.functional import interpolate as torch_resize
-    monkeypatch.setattr(estimator_module, 'to_depth', uncropped)
+    monkeypatch.setattr(batches.Transforms, 'to_depth', uncropped)
     return estimated(drive)
 
 

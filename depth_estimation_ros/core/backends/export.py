@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import load_checkpoint
-from ..patches import patch
+from ..families.zoedepth import patch
 from .eager import forward
 from .openvino import load_openvino
 from .reason import reason

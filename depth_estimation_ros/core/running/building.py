@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backends import Backend, Network, forward
-from ..patches import codes, set_codes
+from ..families.zoedepth import codes, set_codes
 from .builder import Builder
 from .constants import Constants, model_bytes
 from .graphs import Graphs

@@ -7,7 +7,7 @@ from threading import RLock
 from torch import Tensor, nn
 
 from ..backends import forward
-from ..patches import codes, set_codes
+from ..families.zoedepth import codes, set_codes
 from .shape import Size
 
 Encodings = list[Tensor | None]

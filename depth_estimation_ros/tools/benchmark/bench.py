@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...core.estimator import DepthEstimator, EstimatorOptions
 from ...core.precision import PRECISIONS
-from ...core.transforms import to_network
+from ...core.transforms import Transforms
 from .device import PeakMemory, matmul_rate, stopwatch, weight_bytes
 from .images import textured
 from .reference import Reference
@@ -147,9 +147,10 @@ class Bench:
 
     def _network_input(self, images: list[NDArray[np.uint8]], flip: bool) -> torch.Tensor:
         size = self.estimator.network_size(images[0])
-        pixels = torch.stack([
-            to_network(torch.from_numpy(image).to(self.estimator.device), size,
-                       self.estimator.preprocessing) for image in images])
+        device = self.estimator.device
+        transforms = Transforms(self.estimator.preprocessing, device)
+        pixels = torch.stack([transforms.to_network(torch.from_numpy(image).to(device), size)
+                              for image in images])
         return torch.cat((pixels, pixels.flip(-1))) if flip else pixels
 
     def _versions(self) -> dict[str, str]:

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from ...core.backends import Network, forward
 from ...core.backends.openvino import openvino_backend
 from ...core.checkpoint import load_checkpoint
-from ...core.patches import RECORDED, patch
+from ...core.families.zoedepth import patch, record
 from ...core.precision import PRECISIONS
 from ...core.running.planner import Planner
-from ...core.transforms import Preprocessing, to_depth, to_network
+from ...core.transforms import Transforms
 from .device import stopwatch
 from .images import textured
 from .models import NoModelError, checkpoint
@@ -67,16 +67,17 @@ def _contenders(folder: Path, image: NDArray[np.uint8], device: torch.device,
     height, width = image.shape[:2]
     network_size = loaded.preprocessing.network_size(height, width)
     uploaded = torch.from_numpy(image).to(device)
-    pixels = to_network(uploaded, network_size, loaded.preprocessing)[None].contiguous()
+    transforms = Transforms(loaded.preprocessing, device)
+    pixels = transforms.to_network(uploaded, network_size)[None].contiguous()
     runs: dict[str, Callable[[], Any]] = {
         f'network: {step}': partial(network, pixels)
         for step, network in _steps(loaded.model.to(device), folder, pixels, precision).items()}
     by_hand = ByHand(str(folder), device.type, 'fp32')
     depth = torch.rand(network_size, device=device)
     runs |= {'before: transformers': partial(by_hand.pixels, [image]),
-             'before: ours': partial(_prepare, image, network_size, loaded.preprocessing, device),
+             'before: ours': partial(_prepare, image, network_size, transforms, device),
              'after: transformers': lambda: restore(depth[None], height, width).cpu(),
-             'after: ours': lambda: to_depth(depth, height, width, loaded.preprocessing).cpu()}
+             'after: ours': lambda: transforms.to_depth(depth, height, width).cpu()}
     return {name: partial(stopwatch, torch.inference_mode()(run), device)
             for name, run in runs.items()}
 
@@ -85,8 +86,7 @@ def _steps(stock: nn.Module, folder: Path, pixels: Tensor,
            precision: str) -> dict[str, Network]:
     """Return the network after each step, every step on top of those before it."""
     recorded = deepcopy(stock)
-    for module in recorded.modules():
-        module.__class__ = RECORDED.get(type(module), type(module))
+    record(recorded)
     patched = patch(deepcopy(stock))
     channels_last: Any = deepcopy(patched)
     channels_last.to(memory_format=torch.channels_last)
@@ -107,9 +107,9 @@ def _steps(stock: nn.Module, folder: Path, pixels: Tensor,
     return steps
 
 
-def _prepare(image: NDArray[np.uint8], size: tuple[int, int], settings: Preprocessing,
+def _prepare(image: NDArray[np.uint8], size: tuple[int, int], transforms: Transforms,
              device: torch.device) -> Tensor:
-    return to_network(torch.from_numpy(image).to(device), size, settings)
+    return transforms.to_network(torch.from_numpy(image).to(device), size)
 
 
 def _figures(values: list[float]) -> dict[str, Any]:

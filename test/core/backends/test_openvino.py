@@ -24,7 +24,7 @@ from depth_estimation_ros.core.backends.openvino import (
     openvino_backend,
 )
 from depth_estimation_ros.core.checkpoint import load_checkpoint
-from depth_estimation_ros.core.patches import patch
+from depth_estimation_ros.core.families.zoedepth import patch
 from depth_estimation_ros.core.running.planner import Planner
 
 from ..conftest import always, noise, patched_model

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from depth_estimation_ros.core.backends import Backend
-from depth_estimation_ros.core.patches import codes
+from depth_estimation_ros.core.families.zoedepth import codes
 from depth_estimation_ros.core.running.planner import Planner
 from depth_estimation_ros.core.running.shape import Shape
 

@@ -14,10 +14,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers.models.beit.modeling_beit import BeitRelativePositionBias
 
-from depth_estimation_ros.core.patches import codes, patch, set_codes
+from depth_estimation_ros.core.families.zoedepth import codes, patch, set_codes
 from depth_estimation_ros.tools.architectures import seeded_model, tiny_config
 
-from .conftest import SEEDS, noise, patched_model, stock_model
+from ..conftest import SEEDS, noise, patched_model, stock_model
 
 SYNCS = ('item', 'cpu', 'tolist', 'numpy', 'nonzero', 'is_nonzero', '__bool__', '__int__',
          '__float__', '__index__')
@@ -106,6 +106,15 @@ def test_attractors_that_add_up_are_those_of_transformers(bins: str) -> None:
     stock, pixels = seeded_model(config), noise(1, 64, 96)
     expected = metres(stock, pixels)
     assert relative(metres(patch(seeded_model(config)), pixels), expected) <= 1e-5
+
+
+def test_what_is_replaced_is_released() -> None:
+    original: Any = deepcopy(stock_model())
+    patched = patch(original)
+    names = ' '.join(name for name, _ in patched.named_parameters())
+    assert not any(old in names for old in ('lambda_', 'q_proj', 'query', 'o_proj'))
+    held = sum(tensor.nbytes for tensor in (*patched.parameters(), *patched.buffers()))
+    assert held <= 1.1 * sum(weight.nbytes for weight in stock_model().parameters())
 
 
 def test_recorded_codes_change_nothing() -> None:

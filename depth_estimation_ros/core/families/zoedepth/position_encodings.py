@@ -1,0 +1,80 @@
+"""What depends on the network's size alone, recorded at the first pass and read at later ones."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.models.beit.modeling_beit import BeitEmbeddings, BeitRelativePositionBias
+from transformers.models.zoedepth.modeling_zoedepth import ZoeDepthPatchTransformerEncoder
+
+ALIGNMENT = 8
+"""Elements to which each row of a bias is aligned: fused attention kernels read it by vectors."""
+
+
+class RelativePositionBias(BeitRelativePositionBias):
+    """BEiT's relative position bias, recorded."""
+
+    recorded: Tensor | None = None
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the bias, 1×heads×tokens×tokens; all strides but the last are aligned."""
+        if self.recorded is None:
+            bias = super().forward(*args, **kwargs)
+            tokens = bias.shape[-1]
+            self.recorded = functional.pad(bias, (0, -tokens % ALIGNMENT))[..., :tokens]
+        return self.recorded
+
+
+class Embeddings(BeitEmbeddings):
+    """BEiT's embeddings, their interpolated absolute positions recorded."""
+
+    recorded: Tensor | None = None
+
+    def interpolate_pos_encoding(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the positions, 1×tokens×channels."""
+        if self.recorded is None:
+            encoding = super().interpolate_pos_encoding(*args, **kwargs)
+            self.recorded = encoding.detach().contiguous()
+        return self.recorded
+
+
+class PatchTransformer(ZoeDepthPatchTransformerEncoder):
+    """The domain classifier's transformer, its sinusoidal positions recorded."""
+
+    recorded: Tensor | None = None
+
+    def positional_encoding_1d(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the positions, 1×tokens×channels, the same for every image."""
+        if self.recorded is None:
+            self.recorded = super().positional_encoding_1d(*args, **kwargs)[:1].clone()
+        return self.recorded
+
+
+RECORDED: dict[type[nn.Module], type[nn.Module]] = {
+    BeitRelativePositionBias: RelativePositionBias,
+    BeitEmbeddings: Embeddings,
+    ZoeDepthPatchTransformerEncoder: PatchTransformer,
+}
+"""What each of transformers' classes becomes."""
+
+
+def record(model: nn.Module) -> None:
+    """Have a model keep its position encodings, in place."""
+    for module in model.modules():
+        module.__class__ = RECORDED.get(type(module), type(module))
+
+
+def codes(model: nn.Module) -> list[Tensor | None]:
+    """Return the encodings that the model's last size left recorded, module by module."""
+    return [module.recorded for module in _recorded(model)]
+
+
+def set_codes(model: nn.Module, values: list[Tensor | None] | None) -> None:
+    """Install the encodings of one size; None forgets them, so the next pass records anew."""
+    modules = _recorded(model)
+    for module, value in zip(modules, values or [None] * len(modules), strict=True):
+        module.recorded = value
+
+
+def _recorded(model: nn.Module) -> list[Any]:
+    return [module for module in model.modules() if type(module) in RECORDED.values()]

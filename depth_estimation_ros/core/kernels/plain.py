@@ -1,0 +1,97 @@
+"""The kernels as torch operations; on the CPU in pieces that stay in its cache."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .constants import ALPHA, EPSILON, OFFSET, Size
+
+CHUNK = 1 << 19
+"""Elements of a bin tensor worked on at a time on the CPU, so that a chunk stays in its cache."""
+
+
+def upsample(grid: Tensor, size: Size) -> Tensor:
+    """See :func:`..upsample`."""
+    return functional.interpolate(grid, size, mode='bilinear', align_corners=True)
+
+
+def add_upsampled(rows: Tensor, coarse: Tensor, before: Size, size: Size) -> Tensor:
+    """See :func:`..add_upsampled`."""
+    return rows + resized(coarse, before, size)
+
+
+def resized(rows: Tensor, before: Size, size: Size) -> Tensor:
+    """Resize rows of pixels, N×rows×channels, from one height and width to another."""
+    grid = upsample(rows.unflatten(1, before).permute(0, 3, 1, 2), size)
+    return grid.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def attract(points: Tensor, centres: Tensor, before: Size, size: Size, *, normed: bool,
+            mean: bool) -> Tensor:
+    """See :func:`..attract`."""
+    points = points.float()
+    points = points.relu() + OFFSET if normed else functional.softplus(points)
+    strength = 1 / points.shape[-1] if mean else 1.0
+    pull = _pull_at_once if torch.compiler.is_exporting() else _pull
+
+    def moved(centres: Tensor, points: Tensor) -> Tensor:
+        return torch.add(centres, pull(points, centres), alpha=strength)
+
+    return _by_chunks(moved, resized(centres, before, size), points)
+
+
+def _pull(points: Tensor, centres: Tensor) -> Tensor:
+    one, pull = centres.new_ones(()), torch.zeros_like(centres)
+    for point in points.split(1, dim=-1):
+        gap = point - centres
+        pull.addcdiv_(gap, torch.addcmul(one, gap, gap, value=ALPHA))
+    return pull
+
+
+def _pull_at_once(points: Tensor, centres: Tensor) -> Tensor:
+    """Do the same in a form that OpenVINO compiles for every CPU, at many times the memory."""
+    gap = points[..., None] - centres[..., None, :]
+    return (gap / (1 + ALPHA * gap * gap)).sum(-2)
+
+
+def expected_depth(features: Tensor, condition: Tensor, weight: Tensor, bias: Tensor,
+                   centres: Tensor, before: Size, size: Size, *, binomial: Tensor,
+                   temperatures: tuple[float, float]) -> Tensor:
+    """See :func:`..expected_depth`."""
+    coefficients, order, remaining = binomial
+    low, high = temperatures
+
+    def mean(centres: Tensor, parts: Tensor) -> Tensor:
+        probability, mixture = parts.split(1, dim=-1)
+        temperature = (high - low) * mixture + low
+        scores = torch.addcmul(coefficients, order, probability.clamp(EPSILON, 1.0).log())
+        scores.addcmul_(remaining, (1 - probability).clamp(EPSILON, 1.0).log()).div_(temperature)
+        return (scores.softmax(dim=-1) * centres).sum(dim=-1, keepdim=True)
+
+    hidden = functional.gelu(add_upsampled(features.float(), condition, before, size))
+    outputs = functional.softplus(torch.baddbmm(bias, hidden, weight)) + EPSILON
+    parts = outputs[..., 0::2] / (outputs[..., 0::2] + outputs[..., 1::2])
+    return _by_chunks(mean, resized(centres, before, size), parts).squeeze(-1)
+
+
+def bicubic(grid: Tensor, size: Size, start: Size, kept: Size) -> Tensor:
+    """See :func:`..bicubic`; what lies above and left of the part is computed for nothing."""
+    end = [first + count for first, count in zip(start, kept, strict=True)]
+    scales = [fine / coarse for fine, coarse in zip(size, grid.shape, strict=True)]
+    resized: Tensor = torch.ops.aten.upsample_bicubic2d.default(
+        grid[None, None], end, False, *scales)
+    return resized[0, 0, start[0]:, start[1]:].contiguous()
+
+
+def _by_chunks(function: Callable[[Tensor, Tensor], Tensor], bins: Tensor,
+               points: Tensor) -> Tensor:
+    """Apply a function of each row, on the CPU piece by piece: temporaries stay in its cache."""
+    traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    if bins.device.type != 'cpu' or traced:
+        return function(bins, points)
+    count = max(CHUNK // bins.shape[-1], 1)
+    pieces = zip(bins.flatten(0, 1).split(count), points.flatten(0, 1).split(count), strict=True)
+    done = torch.cat([function(*piece) for piece in pieces])
+    return done.view(*bins.shape[:2], -1)
