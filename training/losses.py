@@ -39,7 +39,7 @@ def object_weights(objects: Tensor, weight: float) -> Tensor:
 
 def gradient_loss(prediction: Tensor, truth: Tensor) -> Tensor:
     """
-    Return how much the log error changes between neighbours, the mean over scales and axes.
+    Return how much the log error changes between neighbours, the sum over scales and axes.
 
     A surface that is wrong as a whole costs nothing; an edge that is blurred or missed does.
 
@@ -50,7 +50,7 @@ def gradient_loss(prediction: Tensor, truth: Tensor) -> Tensor:
     error = prediction.clamp(min=1e-3).log() - truth.where(known, 1.0).log()
     changes = [mean_change(error[:, ::step, ::step], known[:, ::step, ::step], axis)
                for step in GRADIENT_STEPS for axis in (1, 2)]
-    return torch.stack(changes).mean()
+    return torch.stack(changes).sum()
 
 
 def mean_change(error: Tensor, known: Tensor, axis: int) -> Tensor:
