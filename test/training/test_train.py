@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip('torch')
 transformers = pytest.importorskip('transformers')
 
-from training import evaluate
+from training import evaluate, train
+from training.dataset import Batches
 from training.export import export
 from training.model import make_model, router_parameters
 from training.options import Options, Stage, parse_options
@@ -117,3 +118,31 @@ def test_the_command_line_has_an_option_a_field() -> None:
     assert parse_options(None, []) == Options()
     options = parse_options(None, ['--seconds', '90', '--thin', '--export', 'there'])
     assert options == Options(seconds=90.0, thin=True, export=Path('there'))
+
+
+@pytest.fixture
+def trainer(options: Options, monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    """Without dropout, the head of the batch's own kind, nothing mirrored."""
+    monkeypatch.setattr(train, 'CHANCES', torch.tensor([0.0, 0.0]))
+    trainer = Trainer(replace(options, thin=False))
+    trainer.model.eval()
+    return trainer
+
+
+@torch.no_grad()
+def test_a_step_trains_on_the_mirrored_batch(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = next(iter(Batches(0, 1, 64, 96)))
+    plain, other = trainer._loss(batch), trainer._loss(batch.mirrored())
+    monkeypatch.setattr(train, 'CHANCES', torch.tensor([0.0, 1.0]))
+    assert trainer._loss(batch) == other != plain
+
+
+@torch.no_grad()
+def test_each_weight_has_its_part_in_the_loss(trainer: Trainer) -> None:
+    batch, options = next(iter(Batches(0, 1, 64, 96))), trainer.options
+    before = trainer._loss(batch)
+    for weight in ('object_weight', 'gradient_weight', 'router_weight'):
+        trainer.options = replace(options, **{weight: 9.0})
+        assert abs(trainer._loss(batch) - before) > 1e-3, weight
