@@ -1,7 +1,10 @@
-"""The evaluation curve as a CSV file and a picture."""
+"""The evaluation curve: CSV files, and a picture by `python -m training.curve CSV ...`."""
 
+import argparse
 import csv
 from pathlib import Path
+
+Row = dict[str, float]
 
 
 class Curve:
@@ -25,11 +28,27 @@ class Curve:
             writer.writerow(round(value, 5) for value in values.values())
 
 
-def plot_curve(source: Path, target: Path) -> None:
+def read_curves(sources: list[Path]) -> list[Row]:
     """
-    Draw delta1 and AbsRel over the samples seen.
+    Read the parts of a training, one after the other; the samples of a part go on from the last.
 
-    :param source: the CSV file.
+    :param sources: the CSV files.
+    """
+    rows: list[Row] = []
+    for source in sources:
+        before = rows[-1]['samples'] if rows else 0.0
+        with source.open(newline='') as file:
+            part = [{name: float(value) for name, value in row.items()}
+                    for row in csv.DictReader(file)]
+        rows += [row | {'samples': before + row['samples']} for row in part]
+    return rows
+
+
+def plot_curve(sources: list[Path], target: Path) -> None:
+    """
+    Draw delta1, AbsRel and, where it was measured, the routing over the samples seen.
+
+    :param sources: the CSV files of the training's parts, in order.
     :param target: the PNG file.
     """
     import matplotlib
@@ -37,13 +56,13 @@ def plot_curve(source: Path, target: Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    with source.open(newline='') as file:
-        rows = [{name: float(value) for name, value in row.items()}
-                for row in csv.DictReader(file)]
+    rows = read_curves(sources)
     figure, axes = pyplot.subplots(figsize=(7, 4), dpi=100)
-    samples = [row['samples'] / 1000 for row in rows]
-    axes.plot(samples, [row['delta1'] for row in rows], label='delta1')
-    axes.plot(samples, [row['abs_rel'] for row in rows], label='AbsRel')
+    for name, label in (('delta1', 'delta1'), ('abs_rel', 'AbsRel'), ('routed', 'routed right')):
+        known = [row for row in rows if name in row]
+        if known:
+            samples = [row['samples'] / 1000 for row in known]
+            axes.plot(samples, [row[name] for row in known], label=label)
     axes.axhline(0.9, color='grey', linestyle=':', linewidth=1)
     axes.axhline(0.1, color='grey', linestyle=':', linewidth=1)
     axes.set(xlabel='training samples, thousands', ylim=(0, 1),
@@ -52,3 +71,16 @@ def plot_curve(source: Path, target: Path) -> None:
     axes.legend()
     figure.tight_layout()
     figure.savefig(target)
+
+
+def main() -> None:
+    """Draw the parts of a training as one curve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('sources', type=Path, nargs='+')
+    parser.add_argument('--out', type=Path, default=Path('models/demo/training_curve.png'))
+    options = parser.parse_args()
+    plot_curve(options.sources, options.out)
+
+
+if __name__ == '__main__':
+    main()

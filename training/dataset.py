@@ -8,9 +8,9 @@ from itertools import count
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
-from training.render import render
+from training.render import cast_rays, render, room_hits
 from training.scene import IMAGE_HEIGHT, IMAGE_WIDTH, make_camera, make_world
 from training.sensor import draw_sensor, expose
 from training.textures import TextureBank, texture_bank
@@ -29,6 +29,7 @@ class Sample:
 
     image: Tensor  # uint8, (3, h, w), RGB
     depth: Tensor  # float32, (h, w), metres along the optical axis; 0 in the padding
+    objects: Tensor  # bool, (h, w), whether a shape is seen rather than a face of the room
     camera: Camera
     corridor: bool
 
@@ -116,10 +117,11 @@ def network_sample(split: str, index: int, corridor: bool, height: int, width: i
     world, camera = make_scene(rng, split, corridor)
     picture = render(world, camera, grid.columns, grid.rows, texture_bank())
     image = expose(picture.radiance, draw_sensor(rng))
-    padded = image[:, grid.pad_rows][:, :, grid.pad_columns]
-    depth = picture.depth[grid.pad_rows][:, grid.pad_columns]
+    image, depth, objects = (
+        values[..., grid.pad_rows, :][..., grid.pad_columns]
+        for values in (image, picture.depth, picture.objects))
     inside = grid.inside_rows[:, None] & grid.inside_columns
-    return Sample(padded, depth * inside, camera, corridor)
+    return Sample(image, depth * inside, objects & inside, camera, corridor)
 
 
 def camera_sample(split: str, index: int, device: torch.device = CPU) -> Sample:
@@ -132,10 +134,21 @@ def camera_sample(split: str, index: int, device: torch.device = CPU) -> Sample:
     """
     rng, corridor = scene_rng(split, index), is_corridor(index)
     world, camera = make_scene(rng, split, corridor)
-    columns = torch.arange(IMAGE_WIDTH, dtype=torch.float32, device=device)
-    rows = torch.arange(IMAGE_HEIGHT, dtype=torch.float32, device=device)
-    picture = render(world, camera, columns, rows, bank_on(device))
-    return Sample(expose(picture.radiance, draw_sensor(rng)), picture.depth, camera, corridor)
+    picture = render(world, camera, *camera_grid(device), bank_on(device))
+    image = expose(picture.radiance, draw_sensor(rng))
+    return Sample(image, picture.depth, picture.objects, camera, corridor)
+
+
+def background_depth(split: str, index: int, device: torch.device = CPU) -> Tensor:
+    """Return the depth of a scene's `camera_sample` as if the room were empty, (480, 640)."""
+    world, camera = make_scene(scene_rng(split, index), split, is_corridor(index))
+    return room_hits(world, cast_rays(camera, *camera_grid(device)))[0]
+
+
+def camera_grid(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the columns and the rows of the whole image."""
+    return (torch.arange(IMAGE_WIDTH, dtype=torch.float32, device=device),
+            torch.arange(IMAGE_HEIGHT, dtype=torch.float32, device=device))
 
 
 @lru_cache
@@ -150,7 +163,13 @@ class Batch:
 
     images: Tensor  # uint8, (n, 3, h, w)
     depth: Tensor  # float32, (n, h, w), metres, 0 in the padding
+    objects: Tensor  # bool, (n, h, w), whether a shape is seen rather than a face of the room
     corridor: bool
+
+    def mirrored(self) -> 'Batch':
+        """Return the same scenes with left and right exchanged."""
+        return Batch(self.images.flip(-1), self.depth.flip(-1), self.objects.flip(-1),
+                     self.corridor)
 
 
 class Batches(IterableDataset[Batch]):
@@ -169,7 +188,10 @@ class Batches(IterableDataset[Batch]):
         self._seed = seed
 
     def __iter__(self) -> Iterator[Batch]:
-        for number in count(self._first):
+        # worker processes take turns, in the order in which the loader asks them
+        worker = get_worker_info()
+        turn, turns = (worker.id, worker.num_workers) if worker else (0, 1)
+        for number in count(self._first + turn, turns):
             yield self._batch(number)
 
     def _batch(self, number: int) -> Batch:
@@ -177,5 +199,7 @@ class Batches(IterableDataset[Batch]):
         start = (self._seed * STEPS_A_SEED + number) * SCENES_A_STEP
         samples = [network_sample('train', start + i, corridor, *self._shape)
                    for i in range(self._size)]
-        images = torch.stack([sample.image for sample in samples])
-        return Batch(images, torch.stack([sample.depth for sample in samples]), corridor)
+        images, depth, objects = (
+            torch.stack([getattr(sample, name) for sample in samples])
+            for name in ('image', 'depth', 'objects'))
+        return Batch(images, depth, objects, corridor)

@@ -16,6 +16,7 @@ from transformers import ZoeDepthForDepthEstimation, ZoeDepthImageProcessor
 from depth_estimation_ros.core.metrics import DepthMetrics, depth_metrics
 from training.dataset import (
     Sample,
+    background_depth,
     camera_sample,
     is_corridor,
     make_scene,
@@ -24,6 +25,7 @@ from training.dataset import (
     scene_rng,
 )
 from training.model import HEADS
+from training.objects import ObjectErrors, object_table
 from training.render import cast_rays, first_hits
 from training.scene import IMAGE_HEIGHT, IMAGE_WIDTH
 
@@ -44,19 +46,22 @@ def validation_samples(height: int, width: int) -> list[Sample]:
 @torch.no_grad()
 def validation_metrics(
     model: ZoeDepthForDepthEstimation, height: int, width: int
-) -> DepthMetrics:
+) -> tuple[DepthMetrics, float]:
     """
-    Measure on the validation scenes, routing included, at the network's resolution.
+    Measure on the validation scenes, through the head that is chosen, at the network's resolution.
 
     :param model: in evaluation mode.
     :param height: of the network's input; width alike.
+    :return: the errors, and the share of scenes that were routed to the head of their kind.
     """
-    results = []
+    results, right = [], []
     for sample in validation_samples(height, width):
         pixels = sample.image.to(model.device).float().div(127.5).sub(1)[None]
-        depth = model(pixels).predicted_depth[0].cpu().numpy()
+        output = model(pixels)
+        depth = output.predicted_depth[0].cpu().numpy()
         results.append(depth_metrics(depth, sample.depth.numpy()))
-    return mean_metrics(results)
+        right.append(int(output.domain_logits.argmax()) == int(sample.corridor))
+    return mean_metrics(results), float(np.mean(right))
 
 
 def mean_metrics(results: list[DepthMetrics]) -> DepthMetrics:
@@ -145,11 +150,14 @@ class Score:
     name: str
     rooms: list[DepthMetrics]
     corridors: list[DepthMetrics]
+    objects: ObjectErrors
 
-    def add(self, depth: np.ndarray, sample: Sample) -> None:
-        """Compare one depth map with its ground truth."""
-        metrics = depth_metrics(depth, sample.depth.numpy())
+    def add(self, depth: np.ndarray, sample: Sample, background: np.ndarray) -> None:
+        """Compare one depth map with its ground truth, and with that of the empty room."""
+        truth = sample.depth.numpy()
+        metrics = depth_metrics(depth, truth)
         (self.corridors if sample.corridor else self.rooms).append(metrics)
+        self.objects.add(depth, truth, background)
 
 
 def table(scores: list[Score]) -> str:
@@ -178,17 +186,29 @@ def evaluate(network: Network, baselines: Baselines, scenes: int) -> list[Score]
         'per-pixel median': lambda image: baselines.median,
         'constant depth': lambda image: baselines.constant,
     }
-    scores = [Score(name, [], []) for name in predictors]
+    scores = [Score(name, [], [], ObjectErrors(name)) for name in predictors]
     for index in tqdm(range(scenes), desc='scenes'):
         sample = camera_sample('test', index)
+        background = background_depth('test', index).numpy()
         image = sample.image.permute(1, 2, 0).contiguous().numpy()
         for score, predict in zip(scores, predictors.values()):
-            score.add(predict(image), sample)
+            score.add(predict(image), sample, background)
     return scores
 
 
+def routing_lines(heads: list[str]) -> str:
+    """Say how many scenes went to the head of their kind, for each kind."""
+    wanted = [HEADS[is_corridor(index)] for index in range(len(heads))]
+    right = np.array([head == kind for head, kind in zip(heads, wanted)])
+    parts = [f'{right.mean():.1%} of all scenes']
+    for name, kind in zip(('rooms', 'corridors'), HEADS):
+        chosen = right[[head == kind for head in wanted]]
+        parts.append(f'{chosen.mean():.1%} of {name}' if len(chosen) else f'no {name}')
+    return 'routed to the head of their kind: ' + ', '.join(parts)
+
+
 def main() -> None:
-    """Print the table, the routing and the time a frame takes."""
+    """Print the tables, the routing and the time a frame takes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--model', type=Path, default=Path('models/demo'))
     parser.add_argument('--scenes', type=int, default=240)
@@ -196,11 +216,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     network = Network(options.model)
-    print(table(evaluate(network, fit_baselines(), options.scenes)))
-    expected = [HEADS[is_corridor(index)] for index in range(options.scenes)]
-    right = np.mean([head == wanted for head, wanted in zip(network.heads, expected)])
-    print(f'\nrouted to the head of its kind: {right:.1%}; network: '
-          f'{1000 * np.median(network.seconds):.0f} ms a frame, {options.threads} threads')
+    scores = evaluate(network, fit_baselines(), options.scenes)
+    print(table(scores), object_table([score.objects for score in scores]),
+          routing_lines(network.heads), sep='\n\n')
+    print(f'network: {1000 * np.median(network.seconds):.0f} ms a frame, '
+          f'{options.threads} threads')
 
 
 if __name__ == '__main__':

@@ -135,13 +135,34 @@ def forward(
     :param thinning: what to leave out.
     :return: depth, metres, (n, h, w), of the wanted pixels, and domain logits (n, 2).
     """
-    height, width = (side // model.patch_size for side in pixels.shape[-2:])
     with torch.autocast(pixels.device.type, precision, enabled=precision != torch.float32):
-        features = model.backbone(pixels).feature_maps
-        blocks, bottleneck = model.neck(features, height, width)
+        blocks, bottleneck = encode(model, pixels)
         _, activation = model.relative_head(blocks)
     features = Features(activation.float(), bottleneck.float(), [b.float() for b in blocks])
     return metric_depth(model.metric_head, features, head, thinning)
+
+
+def encode(model: ZoeDepthForDepthEstimation, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Run backbone and neck: the blocks from coarse to fine, and the bottleneck."""
+    height, width = (side // model.patch_size for side in pixels.shape[-2:])
+    blocks, bottleneck = model.neck(model.backbone(pixels).feature_maps, height, width)
+    return blocks, bottleneck
+
+
+def route(head: Any, x: Tensor) -> Tensor:
+    """
+    Run the router of `ZoeDepthMultipleMetricDepthEstimationHeads`.
+
+    :param x: the projected bottleneck, (n, c, h, w), which the metric heads read as well.
+    :return: domain logits, (n, 2).
+    """
+    return head.mlp_classifier(head.patch_transformer(x)[:, 0])
+
+
+def router_parameters(model: ZoeDepthForDepthEstimation) -> list[nn.Parameter]:
+    """Return the weights that choose the head, and nothing that gives metres."""
+    head = model.metric_head
+    return [*head.patch_transformer.parameters(), *head.mlp_classifier.parameters()]
 
 
 @dataclass(frozen=True)
@@ -158,7 +179,7 @@ def metric_depth(
 ) -> tuple[Tensor, Tensor]:
     """Run `ZoeDepthMultipleMetricDepthEstimationHeads` through the named head."""
     x = head.conv2(features.bottleneck)
-    logits = head.mlp_classifier(head.patch_transformer(x)[:, 0])
+    logits = route(head, x)
     _, centres = head.seed_bin_regressors[name](x)
     embedding = head.seed_projector(x)
     for projector, attractor, block in zip(

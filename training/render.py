@@ -38,6 +38,7 @@ class Picture:
 
     radiance: Tensor  # float32, (3, h, w), linear, about [0, 1]
     depth: Tensor  # float32, (h, w), metres along the optical axis
+    objects: Tensor  # bool, (h, w), whether a shape is seen rather than a face of the room
 
 
 def camera_axes(camera: Camera) -> Tensor:
@@ -80,7 +81,7 @@ def render(
     hits = describe(world, rays, depth, surface)
     albedo = paint(world, hits, depth.flatten() / camera.intrinsics.fx, rays, bank)
     light = illuminate(world, hits)
-    return Picture((albedo * light).view(3, *depth.shape), depth)
+    return Picture((albedo * light).view(3, *depth.shape), depth, surface >= FACES)
 
 
 def first_hits(world: World, camera: Camera, rays: Rays) -> tuple[Tensor, Tensor]:

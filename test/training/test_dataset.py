@@ -1,10 +1,15 @@
+from itertools import islice
+
 import pytest
 
 torch = pytest.importorskip('torch')
 pytest.importorskip('transformers')
 
+from torch.utils.data import DataLoader
+
 from training.dataset import (
     Batches,
+    background_depth,
     camera_sample,
     is_corridor,
     network_grid,
@@ -74,3 +79,37 @@ def test_batches_resume_where_they_stopped_and_never_repeat() -> None:
     assert torch.equal(resumed.images, batches[2].images)
     assert not torch.equal(batches[1].images, batches[0].images)
     assert not torch.equal(other.images, batches[0].images)
+
+
+def test_mirrored_batches_are_the_same_scenes_seen_from_the_other_side() -> None:
+    batch = next(iter(Batches(3, 2, 48, 64)))
+    mirrored = batch.mirrored()
+    assert mirrored.corridor == batch.corridor
+    for name in ('images', 'depth', 'objects'):
+        whole, other = getattr(batch, name), getattr(mirrored, name)
+        assert not torch.equal(other, whole)
+        for column in (0, 20, 63):
+            assert torch.equal(other[..., column], whole[..., 63 - column])
+
+
+def test_worker_processes_share_the_batches_out_in_order() -> None:
+    alone = islice(Batches(0, 1, 48, 64), 4)
+    shared = islice(DataLoader(Batches(0, 1, 48, 64), batch_size=None, num_workers=2), 4)
+    for one, other in zip(alone, shared, strict=True):
+        assert torch.equal(one.images, other.images) and one.corridor == other.corridor
+
+
+def test_background_is_the_room_behind_the_objects() -> None:
+    sample, background = camera_sample('test', 2), background_depth('test', 2)
+    assert 0.05 < sample.objects.float().mean() < 0.95
+    assert torch.equal(sample.depth[~sample.objects], background[~sample.objects])
+    assert (sample.depth[sample.objects] < background[sample.objects]).all()
+
+
+def test_the_network_sees_the_objects_of_the_whole_image() -> None:
+    network, whole = network_sample('test', 0, False, 192, 256), camera_sample('test', 0)
+    grid = network_grid(192, 256)
+    inside = network.objects[grid.inside_rows][:, grid.inside_columns]
+    nearest = whole.objects[grid.rows.round().long()][:, grid.columns.round().long()]
+    assert (inside == nearest).float().mean() > 0.98
+    assert not network.objects[network.depth == 0].any()

@@ -6,8 +6,7 @@ torch = pytest.importorskip('torch')
 transformers = pytest.importorskip('transformers')
 
 from training.export import export
-from training.losses import depth_loss
-from training.model import HEADS, Thinning, forward, make_model
+from training.model import HEADS, Thinning, forward, make_model, router_parameters
 
 
 @pytest.fixture(scope='module')
@@ -38,13 +37,17 @@ def test_thinned_pixels_are_the_pixels_of_the_whole(
     torch.testing.assert_close(part, thinning.apply(whole), rtol=1e-4, atol=1e-4)
 
 
-def test_loss_ignores_unknown_depth_and_sees_scale() -> None:
-    truth = torch.rand(1, 8, 8) + 1
-    truth[0, 0] = 0
-    wrong_where_unknown = truth.clone()
-    wrong_where_unknown[0, 0] = 99.0
-    assert depth_loss(wrong_where_unknown, truth) < 1e-3
-    assert depth_loss(truth * 1.3, truth) > 0.3
+def test_the_router_decides_the_head_and_no_metres(
+    model: 'transformers.ZoeDepthForDepthEstimation',
+) -> None:
+    router = {id(weight) for weight in router_parameters(model)}
+    assert 0 < len(router) < len(list(model.parameters())) / 2
+    depth, logits = forward(model, torch.rand(1, 3, 96, 128) * 2 - 1, 'nyu')
+    for output, routes in ((depth, False), (logits, True)):
+        weights = [p for p in model.metric_head.parameters() if (id(p) in router)]
+        gradients = torch.autograd.grad(output.sum(), weights, retain_graph=True,
+                                        allow_unused=True)
+        assert [g is not None for g in gradients] == [routes] * len(weights)
 
 
 def test_export_is_a_transformers_checkpoint(

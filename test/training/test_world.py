@@ -72,6 +72,18 @@ def test_nearest_point_of_a_shape(shape: Shape, front: float) -> None:
     assert int(surface[0, 0]) == 6
 
 
+def test_objects_are_the_pixels_of_shapes() -> None:
+    sphere = Sphere((6.0, 3.0, 1.2), 0.7, GREY)
+    camera = camera_at(3.0, 3.0, pitch=0.0)
+    picture = render(empty_room(sphere), camera, COLUMNS, ROWS, texture_bank())
+    x = (COLUMNS - INTRINSICS.cx) / INTRINSICS.fx
+    y = (ROWS - INTRINSICS.cy) / INTRINSICS.fy
+    # a ray meets the ball where it is within the angle of its tangent, 3 m away
+    off_axis = (x[None].square() + y[:, None].square()).sqrt()
+    assert torch.equal(picture.objects, off_axis < math.tan(math.asin(0.7 / 3)))
+    assert not render(empty_room(), camera, COLUMNS, ROWS, texture_bank()).objects.any()
+
+
 def test_shadow_falls_behind_the_box_and_only_there() -> None:
     box = Box((5.0, 3.0, 0.4), (0.4, 0.4, 0.4), 0.0, GREY)
     camera = camera_at(1.5, 3.0, yaw=0.3)
