@@ -47,10 +47,10 @@ class Backend:
 
     name: str
     build: Callable[[nn.Module, Tensor, Event], Network]
-    """Takes a patched model of one's own, the position codes of the size installed, pixels of the
-    shape, and an event; once that is set, it may raise what it likes."""
+    """Takes a private copy of a patched model with the position encodings of the size installed,
+    pixels of the shape, and an event; once that is set, it may raise what it likes."""
     copies: bool
-    """Whether what is built holds copies of the model's weights and position codes."""
+    """Whether what is built holds copies of the model's weights and position encodings."""
 
 
 def _compiled(model: nn.Module, pixels: Tensor, stop: Event) -> Network:

@@ -37,7 +37,7 @@ class Metres(nn.Module):
 
 def write_graph(folder: Path, shape: tuple[int, int, int], path: Path) -> None:
     """
-    Write the graph of a checkpoint in float32, its position codes as constants.
+    Write the graph of a checkpoint in float32, its position encodings as constants.
 
     :param folder: the checkpoint's.
     :param shape: batch, height and width of the network's input.

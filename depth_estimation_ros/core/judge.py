@@ -33,7 +33,7 @@ def faster(backend: Backend, model: nn.Module, pixels: Tensor, used: Network,
     """
     Build a network for one input shape and return it if it is the better one.
 
-    :param model: patched, of one's own, the position codes of the size installed.
+    :param model: patched, of one's own, the position encodings of the size installed.
     :param pixels: an input of the shape.
     :param used: the network that serves the shape now.
     :param stop: once it is set, nobody wants the result.

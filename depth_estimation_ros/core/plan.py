@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .backends import Backend, Network, forward
 from .builder import Builder
-from .families.zoedepth import codes, set_codes
+from .families.zoedepth import position_encodings, set_position_encodings
 from .judge import faster
 
 LOGGER = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Planner:
     """
     Runs a patched model, with a plan per (batch, height, width) that is built once and reused.
 
-    A plan is the size's position codes, the fastest network that a backend could build for the
+    A plan is the size's position encodings, the fastest network that a backend could build for the
     shape, and on CUDA a graph of the whole forward pass. Sizes are kept, most recent last, while
     they fit the budget; so a size that flips back and forth is not rebuilt, and a size no longer
     used makes room. On the CPU, where batches gain little, networks are built for 1, 2, 4 … images
@@ -78,8 +78,8 @@ class Planner:
         Take over a model.
 
         :param model: patched by :func:`.families.zoedepth.patch`, on its device, in its precision.
-        :param budget_mb: the memory in MiB for codes and built networks; the newest size's codes
-            always stay.
+        :param budget_mb: the memory in MiB for position encodings and built networks; the newest
+            size's encodings always stay.
         :param backends: what to build, beside the work, when a shape is first used.
         """
         self.model = model
@@ -115,7 +115,7 @@ class Planner:
 
     @torch.inference_mode()
     def prepare(self, pixels: Tensor) -> Shape:
-        """Install the codes for an input's shape, have the backends build for it; return it."""
+        """Install an input's encodings, have the backends build for its shape; return that."""
         shape = Shape(len(pixels), *pixels.shape[2:])
         self._install(pixels[:1], shape.size)
         if self.backends:
@@ -129,7 +129,7 @@ class Planner:
 
     @property
     def bytes(self) -> int:
-        """The memory that the kept position codes and built networks take."""
+        """The memory that the kept position encodings and built networks take."""
         with self._lock:
             return (sum(map(_code_bytes, self._codes.values()))
                     + sum(choice.bytes for choice in self._chosen.values()))
@@ -204,16 +204,16 @@ class Planner:
                 self._chosen[shape] = choice
 
     def _twin(self, size: tuple[int, int]) -> Any:
-        """Return a model of one's own with the codes of a size, None if that is not kept."""
+        """Return a private copy of the model at a size, None if that is not kept."""
         with self._lock:
             kept = self._codes.get(size)
         if kept is None:
             return None
         shared = [*self.model.parameters(), *self.model.buffers(),
-                  *(code for values in (codes(self.model), kept) for code in values
+                  *(code for values in (position_encodings(self.model), kept) for code in values
                     if code is not None)]
         twin = deepcopy(self.model, {id(tensor): tensor for tensor in shared})
-        set_codes(twin, kept)
+        set_position_encodings(twin, kept)
         return twin
 
     def _install(self, pixels: Tensor, size: tuple[int, int]) -> None:
@@ -221,14 +221,14 @@ class Planner:
             return
         self._installed = None
         if size not in self._codes:
-            set_codes(self.model, None)
+            set_position_encodings(self.model, None)
             self._forward(pixels)
             with self._lock:
-                self._codes[size] = codes(self.model)
+                self._codes[size] = position_encodings(self.model)
             self.built += 1
         with self._lock:
             self._codes.move_to_end(size)
-        set_codes(self.model, self._codes[size])
+        set_position_encodings(self.model, self._codes[size])
         self._installed = size
         self._evict()
 
@@ -247,7 +247,8 @@ def _code_bytes(values: Iterable[Tensor | None]) -> int:
 
 
 def _bytes(model: nn.Module) -> int:
-    return sum(weight.nbytes for weight in model.parameters()) + _code_bytes(codes(model))
+    return (sum(weight.nbytes for weight in model.parameters())
+            + _code_bytes(position_encodings(model)))
 
 
 def _in_parts(networks: dict[int, Network], pixels: Tensor) -> Tensor:

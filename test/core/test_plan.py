@@ -12,7 +12,7 @@ from torch import Tensor
 
 from depth_estimation_ros.core import judge
 from depth_estimation_ros.core.backends import Backend
-from depth_estimation_ros.core.families.zoedepth import codes
+from depth_estimation_ros.core.families.zoedepth import position_encodings
 from depth_estimation_ros.core.plan import Planner, Shape
 
 from .conftest import noise, patched_model, scaled
@@ -79,10 +79,10 @@ def test_the_newest_size_stays_whatever_the_budget() -> None:
     assert planner.sizes == [WIDE] and planner.built == 2
 
 
-def test_bytes_are_those_of_the_codes(planner: Planner) -> None:
+def test_bytes_are_those_of_the_encodings(planner: Planner) -> None:
     assert planner.bytes == 0
     planner(noise(1, *SMALL))
-    kept = [code for code in codes(planner.model) if code is not None]
+    kept = [code for code in position_encodings(planner.model) if code is not None]
     assert planner.bytes >= sum(code.numel() * code.element_size() for code in kept) > 0
 
 
@@ -167,10 +167,10 @@ def test_copies_count_and_are_not_made_beyond_the_budget(gain: Callable[[float],
     built: list[Any] = []
     planner = Planner(patched_model(), backends=[scaled(1.0, built, copies=True)])
     planner(noise(1, *SMALL))
-    codes = planner.bytes
+    encodings = planner.bytes
     assert planner.settle(PATIENCE)
     weights = sum(weight.nbytes for weight in planner.model.parameters())
-    assert planner.bytes == codes + weights + codes and built
+    assert planner.bytes == encodings + weights + encodings and built
     tight = Planner(patched_model(), budget_mb=(planner.bytes - 1) / 2**20,
                     backends=[scaled(1.0, built, copies=True)])
     tight(noise(1, *SMALL))

@@ -64,12 +64,12 @@ def record(model: nn.Module) -> None:
         module.__class__ = RECORDED.get(type(module), type(module))
 
 
-def codes(model: nn.Module) -> list[Tensor | None]:
+def position_encodings(model: nn.Module) -> list[Tensor | None]:
     """Return the encodings that the model's last size left recorded, module by module."""
     return [module.recorded for module in _recorded(model)]
 
 
-def set_codes(model: nn.Module, values: list[Tensor | None] | None) -> None:
+def set_position_encodings(model: nn.Module, values: list[Tensor | None] | None) -> None:
     """Install the encodings of one size; None forgets them, so the next pass records anew."""
     modules = _recorded(model)
     for module, value in zip(modules, values or [None] * len(modules), strict=True):
