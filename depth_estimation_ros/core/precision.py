@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .errors import DeviceError
-from .families.zoedepth import codes, set_codes
+from .families.recorded import position_encodings, set_position_encodings
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -70,11 +70,11 @@ def lowered(model: nn.Module, dtype: torch.dtype) -> Any:
     """Return a copy with its weights in a low precision; what stays in float32 is shared."""
     shared = {id(tensor): tensor for name in FLOAT32
               for tensor in _tensors(model.get_submodule(name))}
-    shared.update({id(code): code for code in codes(model) if code is not None})
+    shared.update({id(code): code for code in position_encodings(model) if code is not None})
     converted = {id(tensor): _converted(tensor, dtype) for tensor in _tensors(model)
                  if id(tensor) not in shared}
     copy = deepcopy(model, {**converted, **shared})
-    set_codes(copy, None)
+    set_position_encodings(copy, None)
     return copy
 
 

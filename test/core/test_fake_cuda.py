@@ -32,7 +32,8 @@ from transformers.models.beit.modeling_beit import BeitRelativePositionBias
 from depth_estimation_ros.core import device_constants
 from depth_estimation_ros.core.backends import forward
 from depth_estimation_ros.core.batches import BatchRunner
-from depth_estimation_ros.core.families.zoedepth import codes, patch, set_codes
+from depth_estimation_ros.core.families.recorded import position_encodings, set_position_encodings
+from depth_estimation_ros.core.families.zoedepth import patch
 from depth_estimation_ros.core.precision import lowered
 from depth_estimation_ros.core.transforms import Preprocessing
 from depth_estimation_ros.tools.architectures import full_size_config, tiny_config
@@ -138,7 +139,7 @@ def test_a_frame_runs_on_the_device_alone(
     runner = BatchRunner(CUDA, PREPROCESSING)
     for width, height in ((640, 480), (1242, 375)):
         images = torch.empty(2, height, width, 3, dtype=torch.uint8, device=CUDA)
-        set_codes(model, None)
+        set_position_encodings(model, None)
         for _ in range(2):  # the first one records the encodings
             depth, lost = frame(model, runner, images, flip)
         assert depth.device == lost.device == CUDA
@@ -161,9 +162,9 @@ def test_what_would_wait_for_the_device_is_found(
 def test_every_position_bias_has_strides_of_eight(fake: FakeTensorMode) -> None:
     model = fake_model(tiny_config(), torch.float16)
     for height, width in ((384, 512), (384, 1280), (96, 160)):
-        set_codes(model, None)
+        set_position_encodings(model, None)
         forward(model, torch.empty(1, 3, height, width, device=CUDA))
-        biases = [code for code in codes(model) if code is not None and code.ndim == 4]
+        biases = [code for code in position_encodings(model) if code is not None and code.ndim == 4]
         assert biases
         for bias in biases:
             assert bias.stride(-1) == 1

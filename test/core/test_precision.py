@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from depth_estimation_ros.core.errors import DeviceError
-from depth_estimation_ros.core.families.zoedepth import codes
+from depth_estimation_ros.core.families.recorded import position_encodings
 from depth_estimation_ros.core.precision import (
     FLOAT32,
     Deviation,
@@ -43,8 +43,8 @@ def test_a_lowered_copy_leaves_the_model_and_shares_what_stays_in_float32() -> N
     with torch.inference_mode():
         before = model(pixels).predicted_depth
         low = lowered(model, torch.bfloat16)
-        assert all(code is None for code in codes(low))
-        assert all(code is not None for code in codes(model))
+        assert all(code is None for code in position_encodings(low))
+        assert all(code is not None for code in position_encodings(model))
         metres = low(pixels.bfloat16()).predicted_depth.float()
         assert torch.equal(model(pixels).predicted_depth, before)
     assert 0 < ((metres - before).abs() / before).mean() < 0.05

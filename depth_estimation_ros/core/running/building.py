@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backends import Backend, Network, forward
-from ..families.zoedepth import codes, set_codes
+from ..families.recorded import position_encodings, set_position_encodings
 from .builder import Builder
 from .constants import Constants, model_bytes
 from .graphs import Graphs
@@ -147,10 +147,10 @@ class BuiltNetworks:
             return None
         model = self._constants.model
         shared = [*model.parameters(), *model.buffers(),
-                  *(code for values in (codes(model), kept) for code in values
+                  *(code for values in (position_encodings(model), kept) for code in values
                     if code is not None)]
         copy = deepcopy(model, {id(tensor): tensor for tensor in shared})
-        set_codes(copy, kept)
+        set_position_encodings(copy, kept)
         return copy
 
 

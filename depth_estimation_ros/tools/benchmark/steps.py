@@ -92,7 +92,7 @@ def _steps(stock: nn.Module, folder: Path, pixels: Tensor,
     channels_last.to(memory_format=torch.channels_last)
     steps: dict[str, Network] = {
         'transformers': lambda pixels: stock(pixels).predicted_depth,
-        '+ position codes kept': lambda pixels: recorded(pixels).predicted_depth,
+        '+ position encodings kept': lambda pixels: recorded(pixels).predicted_depth,
         '+ neck and metric head rewritten': lambda pixels: patched(pixels).predicted_depth,
         '+ channels last': partial(forward, channels_last)}
     if next(stock.parameters()).device.type == 'cuda':

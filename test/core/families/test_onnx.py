@@ -14,9 +14,9 @@ import yaml
 
 from depth_estimation_ros.core.checkpoint import Checkpoint
 from depth_estimation_ros.core.errors import CheckpointError
-from depth_estimation_ros.core.families import load_family
 from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.families.card import Card
+from depth_estimation_ros.core.families.registry import load_family
 from depth_estimation_ros.core.frame import Frame
 
 from .test_parity import estimate, picture

@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from depth_estimation_ros.core.checkpoint import Checkpoint
 from depth_estimation_ros.core.errors import CheckpointError, ImageError
-from depth_estimation_ros.core.families import load_family
 from depth_estimation_ros.core.families.base import Family, Quantity, Result
 from depth_estimation_ros.core.families.prompt_depth_anything import filled
+from depth_estimation_ros.core.families.registry import load_family
 from depth_estimation_ros.core.frame import Frame, Image
 from depth_estimation_ros.tools.seeded import ARCHITECTURES
 

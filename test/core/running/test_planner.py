@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from depth_estimation_ros.core.backends import Backend
-from depth_estimation_ros.core.families.zoedepth import codes
+from depth_estimation_ros.core.families.recorded import position_encodings
 from depth_estimation_ros.core.running.planner import Planner
 from depth_estimation_ros.core.running.shape import Shape
 
@@ -81,7 +81,7 @@ def test_the_newest_size_stays_whatever_the_budget() -> None:
 def test_bytes_are_those_of_the_codes(planner: Planner) -> None:
     assert planner.bytes == 0
     planner(noise(1, *SMALL))
-    kept = [code for code in codes(planner.model) if code is not None]
+    kept = [code for code in position_encodings(planner.model) if code is not None]
     assert planner.bytes >= sum(code.numel() * code.element_size() for code in kept) > 0
 
 
