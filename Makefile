@@ -16,7 +16,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: help setup demo test test-checked-fields test-cv-bridge test-colcon benchmark soak clean
+.PHONY: help setup demo test test-checked-fields test-cv-bridge test-colcon benchmark gpu soak clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -57,6 +57,9 @@ benchmark: $(READY) .venv-rival/.ready  ## measure beside transformers; ARGS=--r
 	@$(PYTHON) -m venv .venv-rival
 	@.venv-rival/bin/pip install -q torch==2.13.0 transformers==4.57.6 numpy pillow
 	@touch $@
+
+gpu: $(READY)  ## try all that only a GPU can show, then measure; gpu_output/report.json
+	@$(RUN) depth_estimation_ros.tools.gpu $(ARGS)
 
 soak: $(READY)  ## four cameras, bad frames and changing parameters for SECONDS (600)
 	@$(RUN) depth_estimation_ros.tools.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)

@@ -195,7 +195,7 @@ class DepthEstimator:
         """Keep other threads from capturing meanwhile; say in one line what the device says."""
         with GUARD.hold() if self.device.type == 'cuda' else nullcontext():
             try:
-                with watched(self.device), explained(self.device):
+                with explained(self.device), watched(self.device):
                     yield
             except BaseException:
                 if hasattr(self, '_planner'):

@@ -15,10 +15,17 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from depth_estimation_ros.core import device_errors
 from depth_estimation_ros.core import estimator as module
-from depth_estimation_ros.core.errors import CheckpointError, DeviceError, ImageError
+from depth_estimation_ros.core.errors import (
+    CheckpointError,
+    DeviceError,
+    DeviceLostError,
+    ImageError,
+)
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.precision import Deviation, deviation
+from depth_estimation_ros.core.running.planner import Planner
 
 from .conftest import (
     SIZES,
@@ -414,3 +421,17 @@ def test_the_network_size_may_be_set(own: Factory) -> None:
 def test_the_range_is_that_of_the_heads(estimator_of: Factory) -> None:
     assert estimator_of(2).range == (0.001, 80.0)
     assert estimator_of(1).range == (0.001, 10.0)
+
+
+@pytest.mark.parametrize(('alive', 'error'), [(True, DeviceError), (False, DeviceLostError)])
+def test_an_error_of_the_device_while_it_warms_is_one_line(
+        own: Factory, monkeypatch: pytest.MonkeyPatch, alive: bool,
+        error: type[DeviceError]) -> None:
+    def fail(planner: Planner, pixels: Tensor) -> Tensor:
+        raise RuntimeError('CUDA error: unspecified launch failure\nand more')
+
+    monkeypatch.setattr(Planner, '__call__', fail)
+    monkeypatch.setattr(device_errors, 'is_alive', lambda device: alive)
+    with pytest.raises(DeviceError, match=r'unspecified launch failure \(restart') as caught:
+        own()
+    assert type(caught.value) is error and '\n' not in str(caught.value)

@@ -17,7 +17,7 @@ from .trial import Measure, measure_gain
 
 LOGGER = logging.getLogger(__name__)
 
-BUDGET_MB = {'cpu': 4096, 'cuda': 3072}
+BUDGET_MB = {'cpu': 4096, 'cuda': 3584}
 """The most memory in MiB that what is kept for all network sizes may take together."""
 
 MOST_SEEN = 256

@@ -46,13 +46,13 @@ class Reference:
     def _depth(self, number: int, image: NDArray[np.uint8], flip: bool) -> NDArray[np.float32]:
         key = (*image.shape[:2], number, flip)
         if key not in self._depths:
-            with _exact_float32():
+            with exact_float32():
                 self._depths[key] = self.by_hand([image], flip=flip)[0]
         return self._depths[key]
 
 
 @contextmanager
-def _exact_float32() -> Iterator[None]:
+def exact_float32() -> Iterator[None]:
     """Keep cuDNN from rounding float32 to TF32, which it does by default."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False

@@ -1,0 +1,1 @@
+"""One command for a GPU: whether everything is right there, then how fast it is."""

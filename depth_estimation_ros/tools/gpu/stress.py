@@ -1,0 +1,145 @@
+"""What crashed a process once: rebuilds under traffic, the collector, a capture that fails."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...core.estimator import DepthEstimator, EstimatorOptions
+from ..benchmark.images import textured
+from .memory import Account
+
+WRONG = 0.05
+"""The mean relative difference from the first estimate by the same options that is a wrong one."""
+
+
+class Traffic:
+    """Serves one image over and over in a thread, by the estimator that it was given last."""
+
+    def __init__(self, estimator: DepthEstimator, image: NDArray[np.uint8]) -> None:
+        self.frames = self.wrong = 0
+        self.error: Exception | None = None
+        self._image, self._estimator = image, estimator
+        self._successor: DepthEstimator | None = None
+        self._changing, self._end = Lock(), Event()
+        self._seen: dict[EstimatorOptions, NDArray[np.float32]] = {}
+        self._thread = Thread(target=self._serve)
+        self._thread.start()
+
+    def replace(self, estimator: DepthEstimator) -> None:
+        """Serve by another estimator from the next frame on; wait until that is so."""
+        with self._changing:
+            self._successor = estimator
+        served = self.frames
+        while self.frames < served + 2 and self.error is None:
+            self._end.wait(0.001)
+
+    def stop(self) -> None:
+        """End the thread and the estimator; raise what it failed by."""
+        self._end.set()
+        self._thread.join()
+        self._estimator.close()
+        if self.error is not None:
+            raise self.error
+
+    def _serve(self) -> None:
+        try:
+            while not self._end.is_set():
+                with self._changing:
+                    successor, self._successor = self._successor, None
+                if successor is not None:
+                    self._estimator.close()
+                    self._estimator = successor
+                self._compare(self._estimator.estimate([self._image])[0])
+        except Exception as error:  # raised again by the thread that waits
+            self.error = error
+
+    def _compare(self, depth: NDArray[np.float32]) -> None:
+        self.frames += 1
+        first = self._seen.setdefault(self._estimator.options, depth.copy())
+        self.wrong += not float(np.mean(np.abs(depth - first) / first)) < WRONG
+
+
+def rebuilds(folder: Path, device: torch.device, quick: bool) -> dict[str, Any]:
+    """Change precision and network size under traffic, a hundred times; memory must come back."""
+    low = 'fp16' if device.type == 'cuda' else 'fp32'
+    changes = [EstimatorOptions(str(folder), device=str(device), backend='torch',
+                                precision=precision, height=height, width=width)
+               for precision, (height, width) in itertools.product(
+                   (low, 'fp32'), ((0, 0), (192, 256)))]
+    traffic = Traffic(DepthEstimator(changes[0]), textured(640, 480))
+    count, account, held = (8 if quick else 100), Account(device), []
+    try:
+        for number in range(1, count + 1):
+            traffic.replace(DepthEstimator(changes[number % len(changes)]))
+            if number % len(changes) == 0:
+                held.append(account.held())
+    finally:
+        traffic.stop()
+    growth = held[-1] / held[0] - 1
+    return {'passed': not traffic.wrong and growth <= 0.01, 'rebuilds': count,
+            'frames': traffic.frames, 'wrong': traffic.wrong, 'growth': round(growth, 4)}
+
+
+def collection(folder: Path, device: torch.device, quick: bool) -> dict[str, Any]:
+    """Collect garbage all the time in another thread while sizes and batches are captured."""
+    estimator, end = _estimator(folder, device), Event()
+    runs = 0
+
+    def collect() -> None:
+        nonlocal runs
+        while not end.wait(0.02):
+            gc.collect()
+            runs += 1
+
+    thread = Thread(target=collect)
+    thread.start()
+    try:
+        finite = _serve_several(estimator, 1 if quick else 12)
+    finally:
+        end.set()
+        thread.join()
+        estimator.close()
+    return {'passed': finite and runs > 0, 'collections': runs}
+
+
+def failing_capture(folder: Path, device: torch.device, quick: bool) -> dict[str, Any]:
+    """Let the network wait for the device in a capture, which ends it; then serve and capture."""
+    if device.type != 'cuda':
+        return {'passed': True, 'reason': 'needs a GPU'}
+    estimator = _estimator(folder, device)
+    network: Callable[[Tensor], Tensor] = estimator._planner._forward
+    estimator._planner._forward = (  # type: ignore[method-assign]
+        lambda pixels: network(pixels) + 0 * float(pixels.sum().item()))
+    image = textured(800, 600)
+    without = [estimator.estimate([image])[0].copy() for _ in range(3)]
+    graphs = len(estimator._planner.graphs or ())
+    del estimator._planner._forward
+    stream = torch.cuda.current_stream(device) == torch.cuda.default_stream(device)
+    finite = all(np.isfinite(depth).all() for depth in without) and _serve_several(estimator, 2)
+    captured = len(estimator._planner.graphs or ()) > graphs
+    estimator.close()
+    return {'passed': bool(finite and captured and stream), 'captured_after': captured,
+            'stream_restored': stream}
+
+
+def _estimator(folder: Path, device: torch.device) -> DepthEstimator:
+    return DepthEstimator(EstimatorOptions(
+        str(folder), device=str(device), backend='torch',
+        precision='fp16' if device.type == 'cuda' else 'fp32'))
+
+
+def _serve_several(estimator: DepthEstimator, sizes: int) -> bool:
+    """Serve each of several image sizes three times; return whether all depth was finite."""
+    images = [textured(320 + 32 * step, 240, step) for step in range(sizes)]
+    return all(bool(np.isfinite(estimator.estimate([image])[0]).all())
+               for image in images for _ in range(3))
