@@ -13,6 +13,7 @@ from .dpt import dpt
 from .glpn import glpn
 from .onnx import onnx
 from .prompt_depth_anything import prompt_depth_anything
+from .zoedepth.family import zoedepth
 
 FAMILIES: dict[str, Callable[[Checkpoint, int, int], Family]] = {
     'depth_anything': depth_anything,
@@ -21,6 +22,7 @@ FAMILIES: dict[str, Callable[[Checkpoint, int, int], Family]] = {
     'glpn': glpn,
     'onnx': onnx,
     'prompt_depth_anything': prompt_depth_anything,
+    'zoedepth': zoedepth,
 }
 
 REFUSED = {

@@ -82,4 +82,5 @@ def encoding_bytes(values: Iterable[Tensor | None]) -> int:
 
 def model_bytes(model: nn.Module) -> int:
     """Return the memory of a model's weights and of the encodings that it reads."""
-    return sum(weight.nbytes for weight in model.parameters()) + encoding_bytes(position_encodings(model))
+    weights = sum(weight.nbytes for weight in model.parameters())
+    return weights + encoding_bytes(position_encodings(model))

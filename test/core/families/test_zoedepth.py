@@ -14,11 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers.models.beit.modeling_beit import BeitRelativePositionBias
 
-from depth_estimation_ros.core.families.zoedepth import (
-    patch,
-    position_encodings,
-    set_position_encodings,
-)
+from depth_estimation_ros.core.families.recorded import position_encodings, set_position_encodings
+from depth_estimation_ros.core.families.zoedepth import patch
 from depth_estimation_ros.tools.architectures import seeded_model, tiny_config
 
 from ..conftest import SEEDS, noise, patched_model, stock_model
