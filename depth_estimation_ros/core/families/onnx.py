@@ -58,7 +58,8 @@ class OnnxModel(SingleImage):
             return depth
         height, width = frame.image.shape[:2]
         focal_length = frame.focal_length * self.size(height, width).width / width
-        return depth * (focal_length / self._reference)
+        metres: Tensor = depth * (focal_length / self._reference)
+        return metres
 
     def quantity_of(self, frame: Frame) -> Quantity:
         """Return what the numbers are: relative without the focal length that metres take."""
