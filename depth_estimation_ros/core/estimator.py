@@ -4,7 +4,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -144,6 +144,15 @@ class DepthEstimator:
             raise ImageError(f'expected an HxWx3 uint8 RGB image, not {image.dtype} of shape '
                              f'{"x".join(map(str, image.shape))}')
         return self.preprocessing.network_size(*image.shape[:2])
+
+    def prepare(self, height: int, width: int) -> None:
+        """
+        Make ready for images of a size before one comes, beside the work; returns at once.
+
+        Any thread may call it. An image that the network cannot take is not prepared for.
+        """
+        with suppress(ImageError):
+            self._planner.prepare_size(self.preprocessing.network_size(height, width))
 
     def describe(self) -> str:
         """Return one line for the log: model, device, precision, size and network size."""

@@ -30,7 +30,8 @@ class Camera:
     """Receives a camera's images for the worker and publishes their depth."""
 
     def __init__(self, node: LifecycleNode, name: str, *, transport: str,
-                 deliver: Callable[[Frame], None], warn: Callable[[str], None]) -> None:
+                 deliver: Callable[[Frame], None], warn: Callable[[str], None],
+                 expect: Callable[[int, int], None] = lambda height, width: None) -> None:
         """
         Create the publishers; the subscriptions come with :meth:`subscribe`.
 
@@ -38,6 +39,7 @@ class Camera:
         :param transport: 'raw' or 'compressed', which image topic to subscribe to.
         :param deliver: called with every frame that somebody wants.
         :param warn: called with one sentence about a peer that cannot be connected.
+        :param expect: called with the height and width of the first image, wanted or not.
         """
         self.name = name
         self.tally = Tally()
@@ -47,8 +49,9 @@ class Camera:
         self._unconnected: dict[str, str] = {}
         self._node, self._transport = node, transport
         self._image = 'image/compressed' if transport == 'compressed' else 'image'
-        self._deliver, self._warn = deliver, warn
+        self._deliver, self._warn, self._expect = deliver, warn, expect
         self._subscriptions: list[Subscription] = []
+        self._announced = False
         self._info: CameraInfo | None = None
         self._depth = self._publisher(Image, 'depth/image_rect')
         self._depth_info = self._publisher(CameraInfo, 'depth/camera_info')
@@ -115,6 +118,8 @@ class Camera:
 
     def _receive(self, message: Image | CompressedImage) -> None:
         self.tally.receive()
+        if isinstance(message, Image):
+            self._announce(message.height, message.width)
         frame = Frame(self, message, seconds(message.header.stamp),
                       self._node.get_clock().now().nanoseconds * SECOND)
         self._stamps.see(frame.stamp, frame.received)
@@ -140,6 +145,14 @@ class Camera:
 
     def _receive_info(self, message: CameraInfo) -> None:
         self._info = message
+        if self._transport == 'compressed':
+            self._announce(message.height, message.width)
+
+    def _announce(self, height: int, width: int) -> None:
+        """Tell the size of the first image, before anybody wants one."""
+        if not self._announced:
+            self._announced = True
+            self._expect(height, width)
 
     def _publisher(self, kind: Any, topic: str) -> Any:
         resolved = self._node.resolve_topic_name(self.topic(topic))

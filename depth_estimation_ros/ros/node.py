@@ -57,6 +57,8 @@ class DepthEstimationNode(LifecycleNode):
         self._worker: Worker | None = None
         self._cameras: list[Camera] = []
         self._foreign_camera_named = False
+        self._expected: set[tuple[int, int]] = set()
+        """Height and width of each camera's images."""
         self._loading = Lock()
         self._refused: EstimatorOptions | None = None
         """What could not be loaded; it is not tried again until something else is wanted."""
@@ -80,7 +82,7 @@ class DepthEstimationNode(LifecycleNode):
         self._converter = choose_converter()
         self._cameras = [
             Camera(self, name, transport=self._settings.image_transport, deliver=self._deliver,
-                   warn=self.get_logger().warning)
+                   warn=self.get_logger().warning, expect=self._expect)
             for name in self._settings.cameras]
         self._apply_settings()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -137,6 +139,7 @@ class DepthEstimationNode(LifecycleNode):
             if ended:
                 self._estimator.close()
         self._cameras, self._estimator = [], None
+        self._expected.clear()
 
     def rest(self, timeout: float | None) -> bool:
         """Stop receiving and drop what waits; return whether the worker's thread has ended."""
@@ -150,6 +153,12 @@ class DepthEstimationNode(LifecycleNode):
         machine = self._state_machine  # rclpy keeps it, and it keeps the node in the graph
         super().destroy_node()
         machine.destroy_when_not_in_use()
+
+    def _expect(self, height: int, width: int) -> None:
+        """Have the network made ready for images of a size before one is served."""
+        self._expected.add((height, width))
+        if self._estimator is not None:
+            self._estimator.prepare(height, width)
 
     def _deliver(self, frame: Frame) -> None:
         if self._worker is not None:
@@ -206,13 +215,18 @@ class DepthEstimationNode(LifecycleNode):
             if options != self._wanted:
                 return
             try:
-                self._successors.put(DepthEstimator(options))
+                self._successors.put(self._ready(DepthEstimator(options)))
             except DeviceLostError as error:
                 self._lose_device(error)
             except (DepthError, RuntimeError, OSError) as error:
                 self._refused = options
                 self.get_logger().error(f'the network stays as it is: {error}')
             self._rebuilt.trigger()
+
+    def _ready(self, estimator: DepthEstimator) -> DepthEstimator:
+        for height, width in tuple(self._expected):
+            estimator.prepare(height, width)
+        return estimator
 
     def _succeed(self) -> None:
         """Put a model that was loaded beside the old one in its place."""
