@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -154,6 +154,16 @@ class DepthEstimator:
             raise ImageError(f"model '{self.name}' needs another sensor's depth as a prompt, and "
                              'none has come')
         return self.family.size(*pixels.shape[:2])
+
+    def prepare(self, height: int, width: int) -> None:
+        """
+        Make ready for images of a size before one comes, beside the work; returns at once.
+
+        Any thread may call it. An image that the network cannot take is not prepared for.
+        """
+        if self.family.native and not self.family.needs_prompt:
+            with suppress(ImageError):
+                self._planner.prepare_size(self.family.size(height, width))
 
     def describe(self) -> str:
         """Return a line for the log: model, device, precision, network size of a VGA image."""

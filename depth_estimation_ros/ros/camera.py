@@ -28,19 +28,22 @@ class Camera:
     """Receives a camera's images for the worker and publishes their depth."""
 
     def __init__(self, node: LifecycleNode, name: str, *, transport: str,
-                 deliver: Callable[[Frame], None]) -> None:
+                 deliver: Callable[[Frame], None],
+                 expect: Callable[[int, int], None] = lambda height, width: None) -> None:
         """
         Create the publishers; the subscriptions come with :meth:`subscribe`.
 
         :param name: the prefix of the topics; '' for none.
         :param transport: 'raw' or 'compressed', which image topic to subscribe to.
         :param deliver: called with every frame that somebody wants.
+        :param expect: called with the height and width of the first image, wanted or not.
         """
         self.name = name
         self.statistics = FrameStatistics()
         self.rate = RateLimit()
         self.paused = False
-        self._deliver = deliver
+        self._deliver, self._expect = deliver, expect
+        self._announced = False
         prefix = f'{name}/' if name else ''
         self._input = Input(node, prefix, transport, self._receive)
         self._depth = Sender(node, Image, f'{prefix}depth/image_rect', OUTPUT)
@@ -101,6 +104,7 @@ class Camera:
 
     def _receive(self, message: Image | CompressedImage) -> None:
         self.statistics.receive()
+        self._announce(message)
         frame = Frame(self, message, seconds(message.header.stamp), monotonic())
         reason = self._drop_reason(frame)
         if not reason:
@@ -111,6 +115,19 @@ class Camera:
             shape = self._input.shape
             self._publish_info(message.header, calibration_of(
                 self._input.info).image_size[::-1] if shape == UNKNOWN_SHAPE else shape)
+
+    def _announce(self, message: Image | CompressedImage) -> None:
+        """Tell the size of the first image whose size is known, before anybody wants one."""
+        if self._announced:
+            return
+        if isinstance(message, Image):
+            size = message.width, message.height
+        elif self._input.info is not None:
+            size = calibration_of(self._input.info).image_size
+        else:
+            return
+        self._announced = True
+        self._expect(size[1], size[0])
 
     def _publish_info(self, header: Header, shape: tuple[int, ...]) -> None:
         if self._input.info is not None and all(shape) and self._depth_info.wanted:

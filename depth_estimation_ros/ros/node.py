@@ -66,6 +66,8 @@ class DepthEstimationNode(ManagedNode):
         self._bond = Bond(self)
         self._foreign_camera_named = False
         self._reloading = False
+        self._expected: set[tuple[int, int]] = set()
+        """Height and width of each camera's images."""
         self._refused: EstimatorOptions | None = None
         """What could not be loaded; it is not tried again until something else is wanted."""
         self.lost: DeviceLostError | None = None
@@ -82,7 +84,8 @@ class DepthEstimationNode(ManagedNode):
         self.settings.range(self._estimator.range[1])
         for name in self.settings.cameras:
             self._cameras.append(Camera(
-                self, name, transport=self.settings.image_transport, deliver=self._deliver))
+                self, name, transport=self.settings.image_transport, deliver=self._deliver,
+                expect=self._expect))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._watches = [
             CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
@@ -143,6 +146,7 @@ class DepthEstimationNode(ManagedNode):
                     undo.callback(estimator.close)
         except Exception as error:
             self.get_logger().error(f'not all could be released: {one_line(error)}')
+        self._expected.clear()
 
     def idle(self, timeout: float | None) -> bool:
         """Stop receiving and drop what waits; return whether the worker's thread has ended."""
@@ -152,6 +156,12 @@ class DepthEstimationNode(ManagedNode):
             for camera in self._cameras:
                 undo.callback(camera.unsubscribe)
             return worker is None or worker.stop(timeout)
+
+    def _expect(self, height: int, width: int) -> None:
+        """Have the network made ready for images of a size before one is served."""
+        self._expected.add((height, width))
+        if self._estimator is not None:
+            self._estimator.prepare(height, width)
 
     def _deliver(self, frame: Frame) -> None:
         if self._worker is not None:
@@ -212,7 +222,7 @@ class DepthEstimationNode(ManagedNode):
             while self._outdated(wanted := await self.beside(self._settled)):
                 self.get_logger().info('loading the network anew, beside the one in use')
                 try:
-                    self._adopt(await self.beside(partial(DepthEstimator, wanted)))
+                    self._adopt(self._ready(await self.beside(partial(DepthEstimator, wanted))))
                 except DeviceLostError as error:
                     self._lose_device(error)
                     break
@@ -243,6 +253,11 @@ class DepthEstimationNode(ManagedNode):
             self._worker.replace(successor)
         else:
             old.close()
+
+    def _ready(self, estimator: DepthEstimator) -> DepthEstimator:
+        for height, width in tuple(self._expected):
+            estimator.prepare(height, width)
+        return estimator
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Pause or resume; a service callback."""

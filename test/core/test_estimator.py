@@ -448,3 +448,14 @@ def test_an_error_of_the_device_while_it_warms_is_one_line(
     with pytest.raises(DeviceError, match=r'unspecified launch failure \(restart') as caught:
         own()
     assert type(caught.value) is error and '\n' not in str(caught.value)
+
+
+def test_the_first_image_of_a_prepared_size_finds_all_ready(own: Factory) -> None:
+    estimator, image = own(), smooth_image(200, 48)
+    estimator.prepare(48, 200)
+    estimator.prepare(1, 2**31)  # as a broken message may say
+    assert estimator.settle(60.0)
+    before = estimator._planner.built
+    depth = estimator.estimate([image])[0]
+    assert estimator._planner.built == before == 2
+    assert np.array_equal(depth, own().estimate([image])[0])

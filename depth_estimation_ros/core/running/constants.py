@@ -45,6 +45,14 @@ class Constants:
         set_position_encodings(self.model, self._kept[size])
         self._installed = size
 
+    def offer(self, size: Size, encodings: Encodings) -> None:
+        """Keep the encodings of a size that no frame has had yet; the first to make room."""
+        with self._lock:
+            if size not in self._kept:
+                self._kept[size] = encodings
+                self._kept.move_to_end(size, last=False)
+                self.built += 1
+
     def of(self, size: Size) -> Encodings | None:
         """Return the encodings of a size, None where they are not kept."""
         with self._lock:

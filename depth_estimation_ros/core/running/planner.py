@@ -128,6 +128,15 @@ class Planner:
         self._built.prepare(shape, lambda: filled(pixels, batch))
         return shape
 
+    def prepare_size(self, size: Size) -> None:
+        """
+        Make ready for images of a network size before one comes, beside the work; returns at once.
+
+        Any thread may call it. With graphs nothing is done: there a new size costs little.
+        """
+        if self.graphs is None:
+            self._built.prepare_size(size)
+
     @property
     def backends(self) -> Sequence[Backend]:
         """What is built, beside the work, when a shape is first used."""

@@ -178,3 +178,23 @@ def test_nothing_is_built_unless_asked_for() -> None:
     planner = Planner(patched_model())
     planner(noise(1, *SMALL))
     assert planner.settle(0) and planner.backend == 'torch'
+
+
+def test_a_size_is_made_ready_beside_the_work() -> None:
+    built: list[Any] = []
+    planner = Planner(patched_model(), backends=[scaled(1.0005, built)], measure=always(2.0))
+    for size in (WIDE, WIDE):
+        planner.prepare_size(size)
+    assert planner.settle(PATIENCE)
+    assert planner.sizes == [WIDE] and built == [(1, 3, *WIDE)] and planner.built == 1
+    pixels = noise(1, *WIDE)
+    torch.testing.assert_close(planner(pixels), expected(pixels) * 1.0005, rtol=1e-5, atol=0)
+    assert planner.built == 1 and planner.backend == 'scaled'
+
+
+def test_a_size_made_ready_is_the_first_to_make_room() -> None:
+    planner = Planner(patched_model(), budget_mb=0)
+    before = planner(noise(1, *SMALL)).clone()
+    planner.prepare_size(WIDE)
+    assert planner.settle(PATIENCE) and planner.sizes == [WIDE, SMALL]
+    assert torch.equal(planner(noise(1, *SMALL)), before) and planner.sizes == [SMALL]
