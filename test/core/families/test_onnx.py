@@ -21,6 +21,8 @@ from depth_estimation_ros.core.frame import Frame
 
 from .test_parity import estimate, picture
 
+pytest.importorskip('onnxscript', reason='nothing here writes ONNX files')
+
 module = import_module('depth_estimation_ros.core.families.onnx')
 
 CARD: dict[str, Any] = {
