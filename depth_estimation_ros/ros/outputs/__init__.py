@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ..groups import Group
 from .base import Estimate, Limits, Output
 from .camera_info import CameraInfoOutput
+from .compressed_depth import CompressedDepthOutput
 from .depth import DepthOutput
 from .preview import PreviewOutput
 
@@ -14,6 +15,7 @@ __all__ = ['OUTPUTS', 'Estimate', 'Limits', 'Output', 'prepare']
 
 OUTPUTS: tuple[type[Output], ...] = (
     DepthOutput,
+    CompressedDepthOutput,
     CameraInfoOutput,
     PreviewOutput,
 )
