@@ -147,7 +147,8 @@ def test_the_damage_that_opencv_hides_is_named() -> None:
     (lambda data: without(data, 0xdb), 'Quantization table'),
     (lambda data: without(data, 0xc0), 'JPEG'),
     (lambda data: data[:scan_of(data) - 8], 'JPEG'),
-    (lambda data: jpeg.START + jpeg.END, 'JPEG')], ids=str)
+    (lambda data: jpeg.START + jpeg.END, 'JPEG')],
+    ids=['12 bits', 'no quantization table', 'no frame', 'cut', 'nothing inside'])
 def test_what_no_decoder_takes_is_named(change: Any, reason: str) -> None:
     with pytest.raises(CodecError, match=reason):
         jpeg.decode(change(by_opencv(RGB)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from threading import Event
 from time import monotonic
@@ -21,8 +20,10 @@ from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros import frame_statistics as reasons
 from depth_estimation_ros.ros.frame_statistics import FrameStatistics
 from depth_estimation_ros.ros.mailbox import Frame
-from depth_estimation_ros.ros.parameters import Settings
-from depth_estimation_ros.ros.worker import Wait, Worker
+from depth_estimation_ros.ros.outputs import Estimate, Output
+from depth_estimation_ros.ros.pipeline import Pipeline, Wait
+from depth_estimation_ros.ros.settings import Settings
+from depth_estimation_ros.ros.worker import Worker
 
 from .conftest import PATIENCE, until
 
@@ -37,13 +38,18 @@ class Camera:
 
     def __init__(self, name: str = '') -> None:
         self.name, self.statistics = name, FrameStatistics()
-        self.published: list[tuple[Any, NDArray[np.float32], Colouriser]] = []
+        self.published: list[tuple[Any, NDArray[np.float32], tuple[Output, ...]]] = []
         self.error: Exception | None = None
+        self.subscribed = frozenset({'depth/image_rect', 'depth/preview'})
 
-    def publish(self, header: Any, depth: NDArray[np.float32], colourise: Colouriser) -> None:
+    def wanted(self) -> frozenset[str]:
+        return self.subscribed
+
+    def publish(self, header: Any, depth: NDArray[np.float32],
+                outputs: tuple[Output, ...]) -> None:
         if self.error is not None:
             raise self.error
-        self.published.append((header, depth, colourise))
+        self.published.append((header, depth, outputs))
 
     @property
     def stamps(self) -> list[int]:
@@ -101,11 +107,11 @@ class Bench:
     """A worker with everything around it."""
 
     def __init__(self, overlaps: bool = False, **settings: Any) -> None:
-        self.network, self.settings = Network(overlaps), replace(Settings(), **settings)
+        self.network, self.settings = Network(overlaps), Settings().changed(settings)
         self.clock, self.warnings, self.lost = 1000.0, [], []
-        self.worker = Worker(
+        self.worker = Worker(Pipeline(
             self.network, codec.decode, settings=self.settings, now=lambda: self.clock,
-            warn=lambda kind, sentence: self.warnings.append((kind, sentence)),
+            warn=lambda kind, sentence: self.warnings.append((kind, sentence))),
             fail=self.lost.append)
 
     def send(self, camera: Camera, mark: int = 0, *, stamp: int = 1000,
@@ -314,7 +320,7 @@ def test_the_pixels_without_depth_are_counted(bench: Callable[..., Bench]) -> No
 def test_settings_change_from_the_next_frame_on(bench: Callable[..., Bench]) -> None:
     made = bench(near=0.0)
     first, second = made.occupy(), Camera()
-    made.worker.configure(replace(made.settings, near=1.0, flip_augmentation=True))
+    made.worker.configure(made.settings.changed({'near': 1.0, 'flip_augmentation': True}))
     made.release()
     first.settled()
     made.send(second)
@@ -326,11 +332,13 @@ def test_settings_change_from_the_next_frame_on(bench: Callable[..., Bench]) -> 
 
 
 def test_the_preview_has_the_colours_of_the_settings(bench: Callable[..., Bench]) -> None:
-    made, camera = bench(preview_colormap='magma', preview_near=1.0, preview_far=9.0), Camera()
+    camera = Camera()
+    made = bench(**{'preview.colormap': 'magma', 'preview.near': 1.0, 'preview.far': 9.0})
     made.send(camera)
     camera.settled()
-    depth = np.array([[0.5, 4.0, 9.0, np.nan]], np.float32)
-    assert np.array_equal(camera.published[0][2](depth), Colouriser('magma', 1.0, 9.0)(depth))
+    header, depth, (_, preview) = camera.published[0]
+    shown = np.frombuffer(preview.encode(Estimate(header, depth, None)).data, np.uint8)
+    assert np.array_equal(shown, Colouriser('magma', 1.0, 9.0)(depth).ravel())
 
 
 def test_another_estimator_takes_over_with_the_next_batch(bench: Callable[..., Bench]) -> None:
@@ -390,9 +398,10 @@ class Watched(Camera):
         super().__init__()
         self.network, self.then = network, then
 
-    def publish(self, header: Any, depth: NDArray[np.float32], colourise: Colouriser) -> None:
+    def publish(self, header: Any, depth: NDArray[np.float32],
+                outputs: tuple[Output, ...]) -> None:
         self.network.events.append(f'publish {header.frame_id[len("optical_"):]}')
-        super().publish(header, depth, colourise)
+        super().publish(header, depth, outputs)
         self.then()
 
 

@@ -14,8 +14,9 @@ from rclpy.lifecycle import LifecycleNode
 from ...ros import codec
 from ...ros.camera import SECOND, Camera
 from ...ros.frame_statistics import FrameStatistics
-from ...ros.parameters import Settings
-from ...ros.worker import Wait, Worker
+from ...ros.pipeline import Pipeline, Wait
+from ...ros.settings import Settings
+from ...ros.worker import Worker
 from . import processes
 
 METRONOME = 'depth_estimation_ros.tools.benchmark.metronome'
@@ -78,9 +79,10 @@ def measure_shell(sizes: list[str], *, frames: int, rate: float) -> list[dict[st
 def _serve(size: str, frames: int, rate: float) -> list[dict[str, float]]:
     width, height = (int(side) for side in size.split('x'))
     node = LifecycleNode(f'shell_{size}')
-    worker = Worker(InstantEstimator(width, height), codec.decode, settings=Settings(),
-                    now=lambda: node.get_clock().now().nanoseconds * SECOND,
-                    warn=lambda kind, text: print(f'{kind}: {text}'), fail=print)
+    worker = Worker(Pipeline(
+        InstantEstimator(width, height), codec.decode, settings=Settings(),
+        now=lambda: node.get_clock().now().nanoseconds * SECOND,
+        warn=lambda kind, text: print(f'{kind}: {text}')), fail=print)
     camera = Camera(node, '', transport='raw', deliver=worker.deliver)
     camera.statistics = times = StageTimes()
     node.trigger_configure()
