@@ -62,6 +62,8 @@ class EstimatorOptions:
     """'auto', 'torch' or 'openvino'; auto takes OpenVINO on the CPU where it is installed."""
     compile: bool = False
     """Build with torch.compile too, and use it where it is faster."""
+    only_metres: bool = False
+    """Refuse models and frames whose depth is not in metres."""
 
 
 class DepthEstimator:
@@ -82,6 +84,10 @@ class DepthEstimator:
                                            local_files_only=options.local_files_only)
         self.name = self._checkpoint.name
         self.family = self._loaded(self._checkpoint)
+        if options.only_metres and self.family.quantity is not Quantity.METRES:
+            raise CheckpointError(f"model '{self.name}' gives {self.family.quantity.value}, which "
+                                  'has no scale: take a checkpoint that gives metres '
+                                  '(docs/models.md), such as Intel/zoedepth-nyu-kitti')
         self.parameters = sum(weight.numel() for weight in self.family.network.parameters())
         self.range = self.family.range or (0.0, math.inf)
         """The nearest and farthest depth in metres that the model was trained for."""
@@ -153,6 +159,9 @@ class DepthEstimator:
         if self.family.needs_prompt and frame.prompt is None:
             raise ImageError(f"model '{self.name}' needs another sensor's depth as a prompt, and "
                              'none has come')
+        if self.options.only_metres and self.quantity_of(frame) is not Quantity.METRES:
+            raise ImageError(f"model '{self.name}' gives metres only with the camera's focal "
+                             "length, and no camera_info has come: remap it to the camera's")
         return self.family.size(*pixels.shape[:2])
 
     def prepare(self, height: int, width: int) -> None:

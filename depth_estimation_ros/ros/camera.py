@@ -105,6 +105,13 @@ class Camera:
         for output in outputs:
             self._send(output, estimate)
 
+    def focal_length(self, width: int, height: int) -> float | None:
+        """Return fx in pixels of an image of this size; None where it is not known."""
+        if self._input.info is None:
+            return None
+        fx = calibration_of(self._input.info).of_image((width, height)).k[0]
+        return fx if math.isfinite(fx) and fx > 0 else None
+
     def _send(self, output: Output, estimate: Estimate) -> None:
         sender = self._senders[type(output)]
         if sender.wanted and (estimate.info is not None or not output.needs_info):

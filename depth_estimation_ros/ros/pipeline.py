@@ -9,10 +9,9 @@ from threading import Lock
 from time import monotonic, perf_counter
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..core.errors import DepthError, DeviceLostError, ImageError
+from ..core.frame import Depth
+from ..core.frame import Frame as View
 from ..core.validity import apply_range, unknown_share
 from . import codec
 from .converter import Decode
@@ -22,8 +21,6 @@ from .mailbox import Frame
 from .outputs import Limits, Output, prepare
 from .settings import Settings
 
-Pixels = NDArray[np.uint8]
-Depth = NDArray[np.float32]
 Wait = Callable[[], list[Depth]]
 """Waits for the depth of each image of a batch."""
 
@@ -37,11 +34,11 @@ class Estimator(Protocol):
     def overlaps(self) -> bool:
         """Whether submitted work goes on beside the caller's own."""
 
-    def submit(self, images: list[Pixels], *, flip: bool) -> Wait:
+    def submit(self, images: list[View], *, flip: bool) -> Wait:
         """Begin with a batch; what is returned waits for its depth in metres."""
 
-    def network_size(self, image: Pixels) -> tuple[int, int]:
-        """Raise ImageError when the network cannot take the image."""
+    def network_size(self, image: View) -> tuple[int, int]:
+        """Raise ImageError when the model cannot take the image."""
 
     def close(self) -> None:
         """Give the device's memory back."""
@@ -61,7 +58,7 @@ class Task:
     """A frame that is served."""
 
     frame: Frame
-    pixels: Pixels
+    view: View
     outputs: tuple[Output, ...]
     """Those that were subscribed to when it was begun."""
     stages: dict[str, float]
@@ -209,26 +206,27 @@ class Pipeline:
             self._end(frame)
             frame.camera.statistics.drop(UNWANTED)
             return None
-        pixels = self._decoded(frame)
-        if pixels is None:
+        view = self._decoded(frame)
+        if view is None:
             return None
         outputs = tuple(output for output in shaping.outputs if output.topic in wanted)
-        return Task(frame, pixels, outputs, {
+        return Task(frame, view, outputs, {
             'wait': taken - frame.received, 'decode': perf_counter() - started})
 
-    def _decoded(self, frame: Frame) -> Pixels | None:
+    def _decoded(self, frame: Frame) -> View | None:
         decoder = self._decoders.get(frame.camera)
         if decoder is None:
             decoder = self._decoders[frame.camera] = CameraDecoder(frame.camera.name, self._decode)
         try:
             pixels = decoder(frame.message)
-            self._estimator.network_size(pixels)
+            view = View(pixels, frame.camera.focal_length(pixels.shape[1], pixels.shape[0]))
+            self._estimator.network_size(view)
         except codec.CodecError as error:
             self.drop(frame, UNDECODABLE, str(error))
         except ImageError as error:
             self.drop(frame, UNSUITABLE, str(error))
         else:
-            return pixels
+            return view
         return None
 
     def _submitted(self, tasks: list[Task], shaping: Shaping) -> Batch:
@@ -236,7 +234,7 @@ class Pipeline:
         started = perf_counter()
         try:
             wait: Wait = self._estimator.submit(
-                [task.pixels for task in tasks],
+                [task.view for task in tasks],
                 flip=shaping.settings.serving.flip_augmentation) if tasks else list
         except DeviceLostError:
             raise

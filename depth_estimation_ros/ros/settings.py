@@ -186,7 +186,7 @@ class Settings:
             model=model, revision=self.model.revision, device=self.model.device,
             local_files_only=self.model.local_files_only, precision=self.network.precision,
             backend=self.network.backend, compile=self.network.compile,
-            height=self.network.height, width=self.network.width)
+            height=self.network.height, width=self.network.width, only_metres=True)
 
     @property
     def _groups(self) -> tuple[Group, ...]:

@@ -16,6 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from depth_estimation_ros.core.colour import Colouriser
 from depth_estimation_ros.core.errors import DeviceError, DeviceLostError, ImageError
+from depth_estimation_ros.core.frame import Frame as View
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros import frame_statistics as reasons
 from depth_estimation_ros.ros.frame_statistics import FrameStatistics
@@ -44,6 +45,9 @@ class Camera:
 
     def wanted(self) -> frozenset[str]:
         return self.subscribed
+
+    def focal_length(self, width: int, height: int) -> None:
+        """Have no calibration."""
 
     def publish(self, header: Any, depth: NDArray[np.float32],
                 outputs: tuple[Output, ...]) -> None:
@@ -77,14 +81,14 @@ class Network:
         self.closed = False
         self.depth = DEPTH
 
-    def network_size(self, image: Pixels) -> tuple[int, int]:
-        if image.shape[0] == 3:
+    def network_size(self, image: View) -> tuple[int, int]:
+        if image.image.shape[0] == 3:
             raise ImageError('image of 1x3 pixels is too small')
         return 96, 128
 
-    def submit(self, images: list[Pixels], *, flip: bool) -> Wait:
+    def submit(self, images: list[View], *, flip: bool) -> Wait:
         """Return what gives the same depth for each; an image's first value is its mark."""
-        marks = [int(image[0, 0, 0]) for image in images]
+        marks = [int(image.image[0, 0, 0]) for image in images]
         self.events.append(f'submit {marks}')
         return partial(self._estimate, marks, flip)
 

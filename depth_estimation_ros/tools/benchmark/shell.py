@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 
+from ...core.frame import Frame
 from ...ros import codec
 from ...ros.camera import SECOND, Camera
 from ...ros.frame_statistics import FrameStatistics
@@ -35,14 +35,14 @@ class InstantEstimator:
     def __init__(self, width: int, height: int) -> None:
         self._depth = np.linspace(0, 12, width * height, dtype=np.float32).reshape(height, width)
 
-    def submit(self, images: list[NDArray[np.uint8]], *, flip: bool) -> Wait:
+    def submit(self, images: list[Frame], *, flip: bool) -> Wait:
         """Return what gives a copy for each image."""
         return lambda: [self._depth.copy() for _ in images]
 
     def close(self) -> None:
         """Nothing to give back."""
 
-    def network_size(self, image: NDArray[np.uint8]) -> tuple[int, int]:
+    def network_size(self, image: Frame) -> tuple[int, int]:
         """Take any image."""
         return 384, 512
 
