@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from depth_estimation_ros.core.pinhole import Pinhole
-from training.dataset import make_scene, scene_rng
 from training.render import NEAR_M, Rays, cast_rays, first_hits, room_hits, shape_hits
+from training.scene import make_camera, make_world
 from training.world import Box, Camera, Intrinsics, Light, Material, Shape, World
 
 GREY = Material(0, (0.5, 0.5, 0.5), (0.6, 0.6, 0.6), (0.0, 0.0))
@@ -55,9 +56,14 @@ def view(world: World, camera: Camera, size: tuple[int, int] = (240, 320)) -> Vi
     return View(world, camera, depth, origin + rays.directions.double() * depth.double())
 
 
-def held_out_view(index: int, pitch: float, size: tuple[int, int] = (240, 320)) -> View:
-    """A random furnished room that no training saw, from a robot's camera."""
-    world, camera = make_scene(scene_rng('test', index), 'test', corridor=False)
+def furnished_view(seed: int, pitch: float, size: tuple[int, int] = (240, 320)) -> View:
+    """A random furnished room from a robot's camera, as the demo model's training draws them."""
+    rng = np.random.default_rng([seed, 11])
+    textures = {role: [0] for role in ('floor', 'wall', 'object')}
+    camera = None
+    while camera is None:
+        world = make_world(rng, textures, corridor=False)
+        camera = make_camera(rng, world)
     x, y, height = camera.position
     return view(world, camera_at(
         x, y, height, yaw=camera.yaw, pitch=pitch, roll=camera.roll, size=size), size)
