@@ -38,6 +38,7 @@ class Band:
     """Which heights are obstacles, in metres above the floor."""
 
     min_height: float
+    """Above what the depth's relative error makes of the camera's height."""
     max_height: float
     slack: float = 0.0
     """Metres that the lower limit rises with each metre of range: the tilt's error, in radians."""
@@ -77,8 +78,7 @@ def scan_from_depth(depth: Tensor, camera: Pinhole, mount: Mount, band: Band) ->
     seen = depth.flatten().index_select(0, grid.pixel).view(grid.ahead.shape)
     ranges = seen * grid.ahead
     above = seen * grid.up
-    least = torch.add(grid.up.new_tensor(band.min_height - mount.height), ranges,
-                      alpha=band.slack)
+    least = ranges * band.slack + (band.min_height - mount.height)
     obstacle = (above >= least) & (above <= band.max_height - mount.height) & seen.isfinite()
     nearest = torch.where(obstacle, ranges, torch.inf).amin(0)
     unknown = ((seen.isnan() | seen.isneginf()) & grid.inside).any(0) | ~grid.reaches_horizon

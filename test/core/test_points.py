@@ -153,8 +153,9 @@ def test_a_voxel_keeps_one_measured_point(seen: View, voxel: float) -> None:
     every = np.floor(cloud[..., :3].reshape(-1, 3).numpy() / np.float32(voxel)).tolist()
     assert len(cells) == len(thin) < cloud[..., 0].numel()
     assert cells == {tuple(cell) for cell in every}
-    assert {tuple(point) for point in thin.tolist()} <= {
-        tuple(point) for point in cloud.flatten(0, 1).tolist()}
+    place = {tuple(point): index for index, point in enumerate(cloud.flatten(0, 1).tolist())}
+    places = [place[tuple(point)] for point in thin.tolist()]
+    assert places == sorted(places)
 
 
 def test_a_voxel_grid_leaves_out_what_is_unknown_and_keeps_colours() -> None:
