@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from depth_estimation_ros.core.metrics import depth_metrics
+from depth_estimation_ros.core.evaluation.metrics import depth_metrics
 
 
 def test_perfect_prediction_has_no_error() -> None:
