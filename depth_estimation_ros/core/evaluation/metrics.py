@@ -33,6 +33,7 @@ RATIO = 1.25
 class DepthMetrics:
     """Errors over the valid pixels; every field but the count is NaN where there is none."""
 
+    pixels: int  # how many were compared
     abs_rel: float
     sq_rel: float  # metres
     rmse_m: float  # metres
@@ -42,7 +43,6 @@ class DepthMetrics:
     delta1: float
     delta2: float
     delta3: float
-    pixels: int  # how many were compared
 
 
 NAMES = tuple(item.name for item in fields(DepthMetrics) if item.name != 'pixels')
@@ -65,14 +65,14 @@ class ErrorSums:
     def metrics(self) -> DepthMetrics:
         """Return the errors over all pixels together."""
         if self.totals is None:
-            return DepthMetrics(*[float('nan')] * len(NAMES), pixels=0)
+            return DepthMetrics(0, *[float('nan')] * len(NAMES))
         relative, squared_relative, squared, logs, squared_logs, log10, *within = (
             self.totals / self.pixels).tolist()
         return DepthMetrics(
-            abs_rel=relative, sq_rel=squared_relative, rmse_m=squared**0.5,
+            pixels=self.pixels, abs_rel=relative, sq_rel=squared_relative, rmse_m=squared**0.5,
             rmse_log=squared_logs**0.5, log10=log10,
             silog=100 * max(squared_logs - logs**2, 0.0)**0.5,
-            delta1=within[0], delta2=within[1], delta3=within[2], pixels=self.pixels)
+            delta1=within[0], delta2=within[1], delta3=within[2])
 
 
 def valid_pixels(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -126,5 +126,5 @@ def mean_metrics(results: Sequence[DepthMetrics]) -> DepthMetrics:
     if not compared:
         return ErrorSums().metrics()
     return DepthMetrics(
-        *(float(np.mean([getattr(result, name) for result in compared])) for name in NAMES),
-        pixels=sum(result.pixels for result in compared))
+        sum(result.pixels for result in compared),
+        *(float(np.mean([getattr(result, name) for result in compared])) for name in NAMES))
