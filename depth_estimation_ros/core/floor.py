@@ -35,6 +35,9 @@ OUTLIER = 2.5
 MIN_PIXELS = 20
 """Fewer are no plane to fit, only what three random pixels happened to agree with."""
 
+BANDS = 8
+"""Of rows, whose residuals tell whether a floor bends."""
+
 LEAST_TOLERANCE = 0.003
 """The share of inverse depth to which a fit is never narrowed further: quantised maps have it."""
 
@@ -75,6 +78,8 @@ class FloorOptions:
     """How far inverse depth may be from the plane's, as a share of it, to be of the plane."""
     min_share: float = 0.12
     """The least share of the lower image that is floor."""
+    max_bend: float = 0.02
+    """By how much rows may be off the plane one way and others the other, as a share of it."""
     max_below: float = 0.05
     """The largest share of the lower image that may lie below the floor."""
     lower: float = 0.5
@@ -229,7 +234,22 @@ def _support_fault(values: NDArray[np.float64], rays: NDArray[np.float64],
     if below > options.max_below:
         return (f'{below:.0%} of the lower image lies below the plane: it is a table, a ramp or a '
                 'step')
+    if (bend := _bend(values, rays, plane, options)) > options.max_bend:
+        return f'it is not flat but bends by {bend:.1%} from row to row, as a ramp ahead does'
     return ''
+
+
+def _bend(values: NDArray[np.float64], rays: NDArray[np.float64],
+          plane: NDArray[np.float64], options: FloorOptions) -> float:
+    """Return how far apart rows of the plane are from it, as a share of inverse depth."""
+    flat, _ = _metric(plane, options)
+    near = _deviation(values, rays, plane, options) < options.tolerance
+    residuals = (values - rays @ plane)[near] / (rays @ flat)[near]
+    rows = rays[near, 1]
+    edges = np.linspace(rows.min(), rows.max(), BANDS + 1)[1:-1]
+    bands = [residuals[np.digitize(rows, edges) == band] for band in range(BANDS)]
+    middles = [float(np.median(band)) for band in bands if len(band) >= MIN_PIXELS]
+    return max(middles) - min(middles) if middles else 0.0
 
 
 def _too_small(share: float, options: FloorOptions) -> str:
