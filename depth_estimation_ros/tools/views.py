@@ -49,18 +49,30 @@ def recorded_views(recording: Recording, camera: Camera, prediction: str = '') -
                              f'{", ".join(sorted(recording.channels))}')
     source = replace(camera, image=prediction) if prediction else camera
     for number, shot in enumerate(shots(recording, source)):
+        truth = _truth(recording, shot)
         try:
-            yield _view(f'{source.image} {number}', shot, is_depth=bool(prediction))
+            yield replace(_view(shot, is_depth=bool(prediction)), truth=truth,
+                          name=f'{source.image} {number}')
         except (codec.CodecError, RecordingError) as error:
             recording.warn(f'{recording.name}: {source.image}: {error}')
 
 
-def _view(name: str, shot: Shot, *, is_depth: bool) -> View:
-    truth = metres(shot.truth.message) if shot.truth else None
+def _truth(recording: Recording, shot: Shot) -> Depth | None:
+    """Return a moment's truth; one that is broken is named in the warnings."""
+    if shot.truth is None:
+        return None
+    try:
+        return metres(shot.truth.message)
+    except RecordingError as error:
+        recording.warn(f'{recording.name}: {shot.truth.topic}: {error}')
+        return None
+
+
+def _view(shot: Shot, *, is_depth: bool) -> View:
     lens = calibration_of(shot.info.message) if shot.info else None
     if is_depth:
-        return View(name, None, metres(shot.image.message), truth, lens)
-    return View(name, codec.decode(moment_of(replace(shot, truth=None)).image), None, truth, lens)
+        return View('', prediction=metres(shot.image.message), lens=lens)
+    return View('', codec.decode(moment_of(replace(shot, truth=None)).image), lens=lens)
 
 
 def calibration_of(info: Any) -> Calibration:
