@@ -37,5 +37,7 @@ setup(
     entry_points={'console_scripts': [
         'depth_estimation_node = depth_estimation_ros.ros.main:main',
         'camera = depth_estimation_ros.tools.camera:main',
+        'evaluate = depth_estimation_ros.tools.evaluate:main',
+        'calibrate = depth_estimation_ros.tools.calibrate:main',
     ]},
 )
