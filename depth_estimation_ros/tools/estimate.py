@@ -25,8 +25,8 @@ def main() -> int:
 
 def _run(options: argparse.Namespace) -> int:
     wanted = EstimateOptions(
-        tuple(options.depth) or ('png',), options.preview, options.preview_far, options.cloud, options.video,
-        options.rate, options.image, options.fov, options.overwrite)
+        tuple(options.depth) or ('png',), options.preview, options.preview_far, options.cloud,
+        options.video, options.rate, options.image, options.fov, options.overwrite)
     accounts: dict[str, Account] = {}
     with tqdm(unit='frame', desc='depth', disable=None) as progress, stats(
             options.stats, lambda: sum(account.received for account in accounts.values())):
@@ -45,8 +45,9 @@ def _parser() -> argparse.ArgumentParser:
                         'video, or a bag of any kind')
     parser.add_argument('--output', type=Path, default=Path('depth_output'))
     parser.add_argument('--depth', action='append', choices=list(FORMATS), default=[],
-                        help='once for each, png without it; png: 16 bit, millimetres; kitti: 16 bit, 1/256 m; 0 is unknown in '
-                        'both; npy, npz, pfm: float32 metres with Inf and NaN by REP 117')
+                        help='once for each kind; png, the default: 16 bit, millimetres; kitti: '
+                        '16 bit, 1/256 m; 0 is unknown in both; npy, npz, pfm: float32 metres '
+                        'with Inf and NaN by REP 117')
     parser.add_argument('--preview', action='store_true', help='depth in colours, too')
     parser.add_argument('--preview-far', type=float, default=EstimateOptions.preview_far,
                         help='metres of the last colour')

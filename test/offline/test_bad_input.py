@@ -1,0 +1,144 @@
+"""Bad input and bad places: one line that says what and where, code 1, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from ..recordings.bags import START, TYPES, Said, write_rosbag2
+from .conftest import SHAPE, frames
+
+BLANK = np.zeros(SHAPE, np.uint8)
+
+
+def run(tool: str, *args: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, '-m', f'depth_estimation_ros.tools.{tool}', *map(str, args)],
+        capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert done.returncode == 1 and len(lines) == 1, done.stderr
+    assert all(word in lines[0] for word in words), lines[0]
+
+
+def test_a_bag_without_images_is_refused_with_what_it_has(tmp_path):
+    words = Said('/chatter', 'std_msgs/msg/String', START,
+                 TYPES.types['std_msgs/msg/String']('hello'))
+    source = write_rosbag2(tmp_path / 'in', [words])
+    one_line(run('process_bag', source, tmp_path / 'out'), 'no colour image topic', '/chatter')
+    one_line(run('estimate', source, '--output', tmp_path / 'out'), '/chatter')
+    assert [path.name for path in tmp_path.iterdir()] == ['in']
+
+
+def test_an_empty_bag_is_refused(tmp_path):
+    source = write_rosbag2(tmp_path / 'in', [])
+    one_line(run('process_bag', source, tmp_path / 'out'), 'no topic at all')
+    assert [path.name for path in tmp_path.iterdir()] == ['in']
+
+
+def test_an_output_that_exists_stays_as_it_is(tmp_path):
+    source = write_rosbag2(tmp_path / 'in', frames(2))
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'mine').write_text('mine')
+    one_line(run('process_bag', source, tmp_path / 'out', '--model', 'demo'), 'exists')
+    one_line(run('estimate', source, '--output', tmp_path / 'out'), 'exists', '--overwrite')
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['mine']
+
+
+def test_a_model_that_is_not_there_leaves_nothing(tmp_path):
+    source = write_rosbag2(tmp_path / 'in', frames(2))
+    one_line(run('process_bag', source, tmp_path / 'out', '--model', tmp_path / 'none',
+                 '--device', 'cpu'), str(tmp_path / 'none'))
+    assert [path.name for path in tmp_path.iterdir()] == ['in']
+
+
+def test_a_place_without_the_right_to_write(tmp_path_factory):
+    if os.geteuid():
+        pytest.skip('only root can become another user')
+    source = write_rosbag2(tmp_path_factory.mktemp('bag') / 'in', frames(2))
+    place = Path('/usr/share/depth_test_output')
+    for tool, args in (('process_bag', [source, place]), ('estimate', [
+            source, '--output', place])):
+        child = [sys.executable, '-c', 'import os, sys; '
+                 f'from depth_estimation_ros.tools import {tool} as tool; os.setuid(65534); '
+                 f'sys.argv = {[tool, *map(str, args)]!r}; sys.exit(tool.main())']
+        for folder in (source, *source.parents):
+            if folder.owner() == 'root' and folder.is_relative_to('/tmp/pytest-of-root'):
+                folder.chmod(0o755)
+        one_line(subprocess.run(child, capture_output=True, text=True, timeout=120, check=False),
+                 str(place), 'Permission denied')
+    assert not place.exists()
+
+
+def test_a_place_that_is_none(tmp_path):
+    source = write_rosbag2(tmp_path / 'in', frames(2))
+    one_line(run('process_bag', source, tmp_path / 'no' / 'where'), 'No such file or directory')
+    (tmp_path / 'file').touch()
+    one_line(run('estimate', source, '--output', tmp_path / 'file' / 'out'), 'cannot be written')
+
+
+def limited() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+
+@pytest.mark.parametrize('tool', ['process_bag', 'estimate', 'estimate --video'])
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, checkpoint, tool):
+    source = write_rosbag2(tmp_path / 'in', frames(30))
+    name, *options = tool.split()
+    where = ['--output', tmp_path / 'out', '--depth', 'npz', '--depth', 'npy'] if (
+        name == 'estimate') else [tmp_path / 'out']
+    if options:
+        where[2:] = ['--depth', 'png']
+    one_line(run(name, source, *where, '--model', checkpoint, '--device', 'cpu', '--backend',
+                 'torch', *options, preexec_fn=limited), 'out')
+    left = [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
+    assert all(cv2.imread(str(path)) is not None if path.suffix == '.png' else
+               path.name == 'estimate.json' or np.load(path)['depth'].shape == SHAPE[:2]
+               for path in left)
+    assert not [path for path in tmp_path.rglob('.*')]
+
+
+def test_nothing_but_broken_images_is_no_output(tmp_path, checkpoint):
+    said = [one for one in frames(2) if one.topic == '/cam/image_raw']
+    for one in said:
+        one.message.data = one.message.data[:100]
+    source = write_rosbag2(tmp_path / 'in', said)
+    one_line(run('process_bag', source, tmp_path / 'out', '--model', checkpoint, '--device',
+                 'cpu'), 'no image has depth', '2 undecodable')
+    assert [path.name for path in tmp_path.iterdir()] == ['in']
+
+
+def test_other_options_do_not_go_on(tmp_path, bag, process, monkeypatch):
+    from depth_estimation_ros.offline import process as module
+    from depth_estimation_ros.recordings import RecordingError
+    source = bag(frames(9))
+    publish = module.Partial.publish
+    monkeypatch.setattr(module.Partial, 'publish', lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        process(source, tmp_path / 'out', part=0.1)
+    monkeypatch.setattr(module.Partial, 'publish', publish)
+    with pytest.raises(RecordingError, match=r'part 0\.1 instead of 0\.2: say the same, or'):
+        process(source, tmp_path / 'out', part=0.2)
+    process(source, tmp_path / 'out', part=0.2, restart=True)
+    assert len(list((tmp_path / 'out').glob('*.mcap'))) == 2
+
+
+def test_two_at_once_do_not_write_one_output(tmp_path, bag, process):
+    from depth_estimation_ros.offline.partial import Partial
+    from depth_estimation_ros.recordings import RecordingError
+    source = bag(frames(2))
+    with Partial(tmp_path / 'out', {}), pytest.raises(RecordingError, match='another process'):
+        process(source, tmp_path / 'out')
+    process(source, tmp_path / 'out')
