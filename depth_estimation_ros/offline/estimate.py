@@ -21,7 +21,8 @@ from ..recordings import Camera, RecordingError, Shot, find_cameras, open_record
 from ..recordings.pictures import PICTURES, Pictures
 from .account import Account
 from .cloud import Pinhole, pinhole_of, pinhole_of_view, ply
-from .formats import FORMATS, encode_picture, write_whole
+from .files import fault, write_whole
+from .formats import FORMATS, encode_picture
 from .frames import Frame, Pipeline
 from .network import Depth, Network, NetworkOptions, Pixels
 from .video import VideoWriter, rate_of
@@ -244,4 +245,4 @@ def _check_job(output: Path, job: dict[str, Any], overwrite: bool) -> None:
                                  '--output, or --overwrite')
         write_whole(note, json.dumps(job, indent=1).encode())
     except OSError as error:
-        raise RecordingError(f'{output} cannot be written: {error.strerror or error}') from error
+        raise fault(output, error) from error

@@ -1,10 +1,9 @@
-"""Depth as a file: each kind's bytes, written so that a file is whole or not there."""
+"""Depth as a file: the bytes of each kind."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -65,15 +64,3 @@ FORMATS: dict[str, tuple[str, Callable[[Depth], bytes]]] = {
     'pfm': ('.pfm', _pfm),
 }
 """By name, the suffix of the file and what makes its bytes."""
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under another name and rename it; nothing is left when that fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.tmp')
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

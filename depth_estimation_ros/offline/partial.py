@@ -15,17 +15,11 @@ import yaml
 
 from ..recordings import RecordingError, Writer
 from ..recordings.metadata import FILE_NAME
+from .files import fault, write_whole
 
 INFORMATION = 'rosbag2_bagfile_information'
 CUSTOM = 'depth_estimation_ros'
 """Under this name metadata.yaml has the account of the frames."""
-
-
-def written(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    temporary = path.with_name(f'{path.name}.tmp')
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 class Partial:
@@ -63,9 +57,9 @@ class Partial:
         try:
             if not self.is_complete:
                 self._begin(job, restart)
-        except OSError as error:
+        except (OSError, RecordingError) as error:
             self.__exit__(type(error), error, None)
-            raise fault(output, error) from error
+            raise error if isinstance(error, RecordingError) else fault(output, error) from error
 
     def finished(self, number: int) -> dict[str, Any] | None:
         """Return what was noted of a part, if it is finished."""
@@ -84,8 +78,8 @@ class Partial:
             found = yaml.safe_load((self._work / name / FILE_NAME).read_text())[INFORMATION]
             (self._work / name / f'{name}.mcap').replace(self._bag / f'{name}.mcap')
             shutil.rmtree(self._work / name)
-            written(self._notes / f'{number}.json',
-                    json.dumps({'metadata': found, 'accounts': accounts}))
+            write_whole(self._notes / f'{number}.json',
+                        json.dumps({'metadata': found, 'accounts': accounts}).encode())
         except OSError as error:
             raise fault(self.output, error) from error
 
@@ -100,8 +94,9 @@ class Partial:
         metadata = merged(parts)
         metadata['custom_data'] = {CUSTOM: json.dumps(accounts, sort_keys=True)}
         try:
-            written(self._bag / FILE_NAME, yaml.safe_dump({INFORMATION: metadata}))
-            written(self._whole, '')
+            write_whole(self._bag / FILE_NAME,
+                        yaml.safe_dump({INFORMATION: metadata}).encode())
+            write_whole(self._whole, b'')
             self._bag.rename(self.output)
         except OSError as error:
             raise fault(self.output, error) from error
@@ -146,7 +141,7 @@ class Partial:
             raise RecordingError(
                 f'{self.output} was begun with {_differences(json.loads(note.read_text()), job)}: '
                 'say the same, or --restart')
-        written(note, text)
+        write_whole(note, text.encode())
         for folder in (self._bag, self._notes, self._work):
             folder.mkdir(exist_ok=True)
 
@@ -155,11 +150,6 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     plain = json.loads(json.dumps(now))
     return ', '.join(f'{key} {before.get(key)} instead of {value}'
                      for key, value in sorted(plain.items()) if before.get(key) != value)
-
-
-def fault(path: Path, error: OSError) -> RecordingError:
-    """Say in one line why something cannot be written."""
-    return RecordingError(f'{path} cannot be written: {error.strerror or error}')
 
 
 def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..recordings import Recording, RecordingError
+
+os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')  # what fails is said in one line, below
 
 DEFAULT_RATE = 30.0
 FIRST = 30
@@ -38,6 +41,7 @@ class VideoWriter:
         self._temporary = path.with_name(f'.{path.stem}.tmp{path.suffix}')
         self._size = (0, 0)
         self._video: cv2.VideoWriter | None = None
+        self._log_level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
     def write(self, bgr: NDArray[np.uint8]) -> None:
         """Append a frame, H×W×3."""
@@ -75,6 +79,7 @@ class VideoWriter:
             elif self._video is not None:
                 self._video.release()
         finally:
+            cv2.utils.logging.setLogLevel(self._log_level)
             self._temporary.unlink(missing_ok=True)
 
     def _fault(self) -> RecordingError:

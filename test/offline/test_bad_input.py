@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -20,10 +22,17 @@ from .conftest import SHAPE, frames
 BLANK = np.zeros(SHAPE, np.uint8)
 
 
-def run(tool: str, *args: Any, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, '-m', f'depth_estimation_ros.tools.{tool}', *map(str, args)],
-        capture_output=True, text=True, timeout=120, check=False, **options)
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """A command in this process: most of a start is the import of torch."""
+    def run(tool: str, *args: Any) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+        code = import_module(f'depth_estimation_ros.tools.{tool}').main()
+        return subprocess.CompletedProcess([], code, *capfd.readouterr())
+    return run
 
 
 def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -32,7 +41,7 @@ def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
     assert all(word in lines[0] for word in words), lines[0]
 
 
-def test_a_bag_without_images_is_refused_with_what_it_has(tmp_path):
+def test_a_bag_without_images_is_refused_with_what_it_has(tmp_path, run):
     words = Said('/chatter', 'std_msgs/msg/String', START,
                  TYPES.types['std_msgs/msg/String']('hello'))
     source = write_rosbag2(tmp_path / 'in', [words])
@@ -41,13 +50,13 @@ def test_a_bag_without_images_is_refused_with_what_it_has(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['in']
 
 
-def test_an_empty_bag_is_refused(tmp_path):
+def test_an_empty_bag_is_refused(tmp_path, run):
     source = write_rosbag2(tmp_path / 'in', [])
     one_line(run('process_bag', source, tmp_path / 'out'), 'no topic at all')
     assert [path.name for path in tmp_path.iterdir()] == ['in']
 
 
-def test_an_output_that_exists_stays_as_it_is(tmp_path):
+def test_an_output_that_exists_stays_as_it_is(tmp_path, run):
     source = write_rosbag2(tmp_path / 'in', frames(2))
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out' / 'mine').write_text('mine')
@@ -56,61 +65,78 @@ def test_an_output_that_exists_stays_as_it_is(tmp_path):
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['mine']
 
 
-def test_a_model_that_is_not_there_leaves_nothing(tmp_path):
+def test_a_model_that_is_not_there_leaves_nothing(tmp_path, run):
     source = write_rosbag2(tmp_path / 'in', frames(2))
     one_line(run('process_bag', source, tmp_path / 'out', '--model', tmp_path / 'none',
                  '--device', 'cpu'), str(tmp_path / 'none'))
     assert [path.name for path in tmp_path.iterdir()] == ['in']
 
 
-def test_a_place_without_the_right_to_write(tmp_path_factory):
-    if os.geteuid():
-        pytest.skip('only root can become another user')
-    source = write_rosbag2(tmp_path_factory.mktemp('bag') / 'in', frames(2))
-    place = Path('/usr/share/depth_test_output')
-    for tool, args in (('process_bag', [source, place]), ('estimate', [
-            source, '--output', place])):
-        child = [sys.executable, '-c', 'import os, sys; '
-                 f'from depth_estimation_ros.tools import {tool} as tool; os.setuid(65534); '
-                 f'sys.argv = {[tool, *map(str, args)]!r}; sys.exit(tool.main())']
-        for folder in (source, *source.parents):
-            if folder.owner() == 'root' and folder.is_relative_to('/tmp/pytest-of-root'):
-                folder.chmod(0o755)
-        one_line(subprocess.run(child, capture_output=True, text=True, timeout=120, check=False),
-                 str(place), 'Permission denied')
-    assert not place.exists()
+AS_NOBODY = """
+import os, sys
+from depth_estimation_ros.tools import estimate, process_bag
+os.setuid(65534)
+source, place = sys.argv[1:]
+sys.argv[1:] = [source, place]
+codes = [process_bag.main()]
+sys.argv[1:] = [source, '--output', place]
+sys.exit([*codes, estimate.main()] != [1, 1])
+"""
 
 
-def test_a_place_that_is_none(tmp_path):
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can become another user')
+def test_a_place_without_the_right_to_write():
+    with TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        source = write_rosbag2(Path(folder) / 'in', frames(2))
+        Path(folder).chmod(0o755)
+        place = Path(folder) / 'out'
+        done = subprocess.run([sys.executable, '-c', AS_NOBODY, str(source), str(place)],
+                              capture_output=True, text=True, timeout=300, check=False)
+        lines = done.stderr.splitlines()
+        assert done.returncode == 0 and len(lines) == 2, done.stderr
+        assert all(str(place) in line and 'Permission denied' in line for line in lines)
+        assert not place.exists()
+
+
+def test_a_place_that_is_none(tmp_path, run):
     source = write_rosbag2(tmp_path / 'in', frames(2))
     one_line(run('process_bag', source, tmp_path / 'no' / 'where'), 'No such file or directory')
     (tmp_path / 'file').touch()
     one_line(run('estimate', source, '--output', tmp_path / 'file' / 'out'), 'cannot be written')
 
 
-def limited() -> None:
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+@pytest.fixture
+def full() -> Iterator[None]:
+    """No file can be larger than 30 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize('tool', ['process_bag', 'estimate', 'estimate --video'])
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, checkpoint, tool):
-    source = write_rosbag2(tmp_path / 'in', frames(30))
-    name, *options = tool.split()
-    where = ['--output', tmp_path / 'out', '--depth', 'npz', '--depth', 'npy'] if (
-        name == 'estimate') else [tmp_path / 'out']
-    if options:
-        where[2:] = ['--depth', 'png']
-    one_line(run(name, source, *where, '--model', checkpoint, '--device', 'cpu', '--backend',
-                 'torch', *options, preexec_fn=limited), 'out')
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_rosbag2(tmp_path / 'in', frames(30))
+
+
+OUTPUTS = {'process_bag': [], 'estimate': ['--depth', 'npz', '--depth', 'npy'],
+           'estimate, video': ['--video', '--depth', 'png']}
+
+
+@pytest.mark.parametrize('command', OUTPUTS)
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, run, checkpoint, source, full, command):
+    tool = command.partition(',')[0]
+    where = [tmp_path / 'out'] if tool == 'process_bag' else ['--output', tmp_path / 'out']
+    one_line(run(tool, source, *where, *OUTPUTS[command], '--model', checkpoint, '--device', 'cpu',
+                 '--backend', 'torch'), str(tmp_path / 'out'))
     left = [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
     assert all(cv2.imread(str(path)) is not None if path.suffix == '.png' else
                path.name == 'estimate.json' or np.load(path)['depth'].shape == SHAPE[:2]
                for path in left)
-    assert not [path for path in tmp_path.rglob('.*')]
+    assert not list(tmp_path.rglob('.*'))
 
 
-def test_nothing_but_broken_images_is_no_output(tmp_path, checkpoint):
+def test_nothing_but_broken_images_is_no_output(tmp_path, run, checkpoint):
     said = [one for one in frames(2) if one.topic == '/cam/image_raw']
     for one in said:
         one.message.data = one.message.data[:100]

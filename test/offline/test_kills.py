@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from depth_estimation_ros.offline import process as module
+
 from .conftest import frames
+from .test_process_bag import raw
 
 
 def kill(source: Path, folder: Path, model: Path, rounds: int, seed: int) -> tuple[int, int]:
@@ -23,7 +26,7 @@ def kill(source: Path, folder: Path, model: Path, rounds: int, seed: int) -> tup
 
 
 def test_a_few_kills(tmp_path, bag, checkpoint):
-    killed, _ = kill(bag(frames(60)), tmp_path / 'here', checkpoint, 2, 5)
+    killed, _ = kill(bag(frames(30)), tmp_path / 'here', checkpoint, 2, 5)
     assert killed
 
 
@@ -36,7 +39,6 @@ def test_twenty_rounds_of_kills(tmp_path, bag, checkpoint):
 def test_a_run_goes_on_where_the_last_one_ended(tmp_path, bag, process, monkeypatch):
     source = bag(frames(12))
     process(source, tmp_path / 'expected', part=0.1)
-    from depth_estimation_ros.offline import process as module
     whole = module.Partial.finish
 
     def third(self, number, accounts):
@@ -55,7 +57,4 @@ def test_a_run_goes_on_where_the_last_one_ended(tmp_path, bag, process, monkeypa
     assert not (tmp_path / 'out').exists()
     process(source, tmp_path / 'out', part=0.1)
     assert begun == [2, 3]
-    assert [file.read_bytes() for file in sorted((tmp_path / 'out').glob('*_[0-9].mcap'))
-            ] != []
-    from .test_process_bag import raw
     assert raw(tmp_path / 'out') == raw(tmp_path / 'expected')
