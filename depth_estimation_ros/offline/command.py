@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import resource
 import sys
@@ -13,6 +14,28 @@ from ..core.errors import DepthError
 from ..recordings import RecordingError
 
 INTERRUPTED = 130
+
+
+def positive(text: str) -> float:
+    """Return an option's number; argparse names the option where it is not above 0."""
+    number = float(text)
+    if not 0 < number < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text} is not above 0')
+    return number
+
+
+def angle(text: str) -> float:
+    """Return an angle of view in degrees, between 0 and 180."""
+    if not positive(text) < 180:
+        raise argparse.ArgumentTypeError(f'{text} degrees cannot be seen through a pinhole')
+    return float(text)
+
+
+def whole(text: str) -> int:
+    """Return a whole number, 0 or above."""
+    if (number := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f'{text} is below 0')
+    return number
 
 
 def run_command(name: str, work: Callable[[], int]) -> int:

@@ -15,6 +15,7 @@ from ..core.errors import DepthError
 from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..core.validity import apply_range
 from ..resources import model_folder
+from .command import whole
 
 Pixels = NDArray[np.uint8]
 Depth = NDArray[np.float32]
@@ -99,12 +100,12 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--precision', default=default.precision,
                        choices=['auto', 'fp32', 'bf16', 'fp16'])
     group.add_argument('--backend', default=default.backend, choices=['auto', 'torch', 'openvino'])
-    group.add_argument('--height', type=int, default=0, help='rows that the network sees')
-    group.add_argument('--width', type=int, default=0, help='columns that the network sees')
+    group.add_argument('--height', type=whole, default=0, help='rows that the network sees')
+    group.add_argument('--width', type=whole, default=0, help='columns that the network sees')
     group.add_argument('--near', type=float, default=default.near, help='metres')
     group.add_argument('--far', type=float, default=default.far,
                        help="metres; 0 takes the model's range")
-    group.add_argument('--batch', type=int, default=0,
+    group.add_argument('--batch', type=whole, default=0,
                        help='images at once; 0 takes 8 on CUDA, 1 on a CPU')
 
 

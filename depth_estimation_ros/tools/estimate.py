@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..offline.account import Account
-from ..offline.command import run_command, say_all, stats
+from ..offline.command import angle, positive, run_command, say_all, stats
 from ..offline.estimate import EstimateOptions, estimate
 from ..offline.formats import FORMATS
 from ..offline.network import add_network_arguments, network_options
@@ -49,14 +49,14 @@ def _parser() -> argparse.ArgumentParser:
                         '16 bit, 1/256 m; 0 is unknown in both; npy, npz, pfm: float32 metres '
                         'with Inf and NaN by REP 117')
     parser.add_argument('--preview', action='store_true', help='depth in colours, too')
-    parser.add_argument('--preview-far', type=float, default=EstimateOptions.preview_far,
+    parser.add_argument('--preview-far', type=positive, default=EstimateOptions.preview_far,
                         help='metres of the last colour')
     parser.add_argument('--cloud', action='store_true', help='coloured points as PLY, too')
-    parser.add_argument('--fov', type=float, default=0.0,
+    parser.add_argument('--fov', type=angle, default=0.0,
                         help='degrees from the left to the right side of the images, for --cloud '
                         'where the input has no camera_info')
     parser.add_argument('--video', action='store_true', help='image beside depth as MP4, too')
-    parser.add_argument('--rate', type=float, default=0.0,
+    parser.add_argument('--rate', type=positive, default=0.0,
                         help="the video's frames a second; 0 takes the input's")
     parser.add_argument('--image', default='', metavar='TOPIC', help='the image topic of a bag')
     parser.add_argument('--overwrite', action='store_true', help='make files anew that are there')

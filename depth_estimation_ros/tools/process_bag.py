@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..offline.account import Account
-from ..offline.command import run_command, say_all, stats
+from ..offline.command import positive, run_command, say_all, stats
 from ..offline.network import add_network_arguments, network_options
 from ..offline.process import ProcessOptions, process_bag
 
@@ -47,9 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--name', default=ProcessOptions.name,
                         help="what the new topics are called in a camera's namespace")
     parser.add_argument('--preview', action='store_true', help='add depth in colours')
-    parser.add_argument('--preview-far', type=float, default=ProcessOptions.preview_far,
+    parser.add_argument('--preview-far', type=positive, default=ProcessOptions.preview_far,
                         help='metres of the last colour')
-    parser.add_argument('--part', type=float, default=ProcessOptions.part,
+    parser.add_argument('--part', type=positive, default=ProcessOptions.part,
                         help='seconds of recording in one file, which is what a kill can cost')
     parser.add_argument('--restart', action='store_true',
                         help='throw away what an earlier run has left of this output')

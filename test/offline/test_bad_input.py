@@ -98,6 +98,15 @@ def test_a_place_without_the_right_to_write():
         assert not place.exists()
 
 
+@pytest.mark.parametrize(('tool', 'option', 'value'), [
+    ('process_bag', '--part', '0'), ('process_bag', '--preview-far', 'nan'),
+    ('estimate', '--fov', '180'), ('estimate', '--batch', '-1')])
+def test_a_value_that_makes_no_sense_is_a_wrong_use(run, capfd, tool, option, value):
+    with pytest.raises(SystemExit) as ended:
+        run(tool, 'in', *['out'][:tool == 'process_bag'], option, value)
+    assert ended.value.code == 2 and f'argument {option}: ' in capfd.readouterr().err
+
+
 def test_a_place_that_is_none(tmp_path, run):
     source = write_rosbag2(tmp_path / 'in', frames(2))
     one_line(run('process_bag', source, tmp_path / 'no' / 'where'), 'No such file or directory')
@@ -128,7 +137,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, run, checkpoint, sour
     tool = command.partition(',')[0]
     where = [tmp_path / 'out'] if tool == 'process_bag' else ['--output', tmp_path / 'out']
     one_line(run(tool, source, *where, *OUTPUTS[command], '--model', checkpoint, '--device', 'cpu',
-                 '--backend', 'torch'), str(tmp_path / 'out'))
+                 '--backend', 'torch'), str(tmp_path), 'cannot be written')
     left = [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
     assert all(cv2.imread(str(path)) is not None if path.suffix == '.png' else
                path.name == 'estimate.json' or np.load(path)['depth'].shape == SHAPE[:2]

@@ -57,7 +57,7 @@ def test_the_clip_becomes_a_bag_with_depth_near_its_ground_truth(tmp_path, clip)
     assert len(depths) == len(truths) == 8
     for _, message in depths:
         depth = np.frombuffer(bytes(message.data), '<f4').reshape(message.height, message.width)
-        assert depth_metrics(depth, truths[stamp_of(message)]).abs_rel < 0.1
+        assert depth_metrics(depth[::4, ::4], truths[stamp_of(message)]).abs_rel < 0.1
 
 
 def test_the_clip_becomes_files(tmp_path, clip):
@@ -67,7 +67,7 @@ def test_the_clip_becomes_files(tmp_path, clip):
     depth = np.load(tmp_path / 'out' / 'npy' / '000003.npy')
     picture = np.asarray(Image.open(tmp_path / 'out' / 'png' / '000003.png'))
     finite = np.isfinite(depth)
-    assert finite.mean() > 0.9 and np.abs(picture / 1000 - depth)[finite].max() <= 0.0005001
+    assert finite.mean() > 0.9 and np.abs(picture / 1000 - depth)[finite].max() < 0.000501
     video = cv2.VideoCapture(str(tmp_path / 'out' / 'video.mp4'))
     assert (video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)) == (8, 15)
 
