@@ -50,11 +50,16 @@ class Pictures(_Images):
         :param name: what to call them, for warnings.
         """
         super().__init__(name, len(files))
-        self._files = sorted(files, key=natural)
+        self.files = sorted(files, key=natural)
+
+    @staticmethod
+    def number(record: Record) -> int:
+        """Return the place of a record's picture in ``files``."""
+        return record.time // PERIOD
 
     def _read(self, topics: frozenset[str]) -> Iterator[Record]:
         readable = 0
-        for number, file in enumerate(self._files if topics else ()):
+        for number, file in enumerate(self.files if topics else ()):
             bgr = cv2.imread(str(file), cv2.IMREAD_COLOR)
             if bgr is None:
                 self.warn(f'{file} is passed over: OpenCV cannot read it as a picture')

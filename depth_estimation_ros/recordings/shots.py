@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,14 +36,17 @@ def stamp_of(message: Any) -> int:
     return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
 
 
-def shots(recording: Recording, camera: Camera) -> Iterator[Shot]:
+def shots(recording: Recording, camera: Camera,
+          broken: Callable[[Record, str], None] | None = None) -> Iterator[Shot]:
     """
     Yield a camera's images in the order of recording, each with what belongs to it.
 
     A broken message is passed over, and a change within a topic is served; both are named in the
     recording's warnings.
+
+    :param broken: called with each image that is passed over and the reason.
     """
-    pairing, watch = _Pairing(camera), _Watch(recording)
+    pairing, watch = _Pairing(camera), _Watch(recording, broken)
     topics = [topic for topic in (camera.image, camera.info, camera.truth) if topic]
     for record in recording.records(topics):
         if watch.is_sound(record, record.topic == camera.image):
@@ -115,8 +118,9 @@ def _truth(truths: deque[Record], stamp: int) -> Record | None:
 class _Watch:
     """Notices what is strange in the messages of one camera."""
 
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
+    def __init__(self, recording: Recording,
+                 broken: Callable[[Record, str], None] | None) -> None:
+        self._recording, self._report = recording, broken
         self._looks: dict[str, str] = {}
         self._stamp = -1
         self._broken = self._late = self._doubled = 0
@@ -129,6 +133,8 @@ class _Watch:
             if not self._broken:
                 self._recording.warn(f'{self._recording.name}: {record.topic}: {error}')
             self._broken += 1
+            if is_image and self._report is not None:
+                self._report(record, str(error))
             return False
         self._compare(record.topic, _look(message))
         if is_image:

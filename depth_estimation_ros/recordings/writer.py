@@ -13,6 +13,7 @@ from rosbags.interfaces import Qos
 from rosbags.rosbag2 import (
     CompressionFormat,
     CompressionMode,
+    ReaderError,
     StoragePlugin,
     WriterError,
 )
@@ -22,7 +23,11 @@ from rosbags.rosbag2.metadata import parse_qos
 from .errors import RecordingError
 from .types import store_of
 
-FAILURES = (OSError, WriterError)
+FAILURES = (OSError, ReaderError, WriterError)
+"""ReaderError is what rosbags raises for QoS profiles that are none."""
+
+UNKNOWN_TYPE = {'msgdef': '', 'rihs01': f'RIHS01_{0:064}'}
+"""What is written of a type without definition: nothing, and a hash that is no type's."""
 
 
 class Writer:
@@ -62,23 +67,25 @@ class Writer:
         return topic in self._topics
 
     def add_topic(self, topic: str, kind: str, *, definition: str = '',
-                  qos: str | Sequence[Qos] = ()) -> None:
+                  qos: str | Sequence[Qos] = (), opaque: bool = False) -> None:
         """
         Declare a topic.
 
         :param kind: its type, package/msg/Name.
         :param definition: of the type, in .msg or IDL syntax; the standard one when empty.
         :param qos: the offered profiles, or the YAML that a recording has of them.
+        :param opaque: take a type of which no definition is known; its readers need their own.
         :raises RecordingError: when the type is unknown, or nothing more can be written.
         """
-        profiles = parse_qos(qos) if isinstance(qos, str) else list(qos)
         store = store_of(kind, definition)
-        if kind not in store.types:
+        if kind not in store.types and not opaque:
             raise RecordingError(f'{self.path}: {topic} is of type {kind}, which is unknown: it '
                                  'needs its definition')
+        described = {'typestore': store} if kind in store.types else UNKNOWN_TYPE
         try:
+            profiles = parse_qos(qos) if isinstance(qos, str) else list(qos)
             self._topics[topic] = self._writer.add_connection(
-                topic, kind, typestore=store, offered_qos_profiles=profiles)
+                topic, kind, offered_qos_profiles=profiles, **described)
         except FAILURES as error:
             raise self._fault(error) from error
 

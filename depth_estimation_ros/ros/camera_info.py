@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-
-from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
+from typing import TYPE_CHECKING
 
 from ..core.calibration import Calibration
 from ..core.calibration_faults import calibration_faults
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import CameraInfo
+    from std_msgs.msg import Header
 
 RECTIFIED = re.compile(r'(?<![a-z])rect(ified)?(?![a-z])')
 """What the name of a topic of rectified images holds: image_rect, image_rect_color, rect/image."""
@@ -33,7 +35,7 @@ def info_for(info: CameraInfo, header: Header, shape: tuple[int, ...]) -> Camera
     """
     height, width = shape
     calibration = calibration_of(info).of_image((width, height))
-    return CameraInfo(
+    return type(info)(
         header=header, height=height, width=width, distortion_model=calibration.model,
         d=calibration.d, k=calibration.k, r=calibration.r, p=calibration.p)
 

@@ -10,14 +10,16 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image
 
 from . import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import Image  # decoding takes any object with its fields
 
 
 class CodecError(ValueError):
@@ -189,6 +191,7 @@ def encode(pixels: NDArray[Any], encoding: str, header: Any) -> Image:
     :param encoding: a name from sensor_msgs/image_encodings.hpp that fits the array.
     :param header: the std_msgs/Header to carry.
     """
+    from sensor_msgs.msg import Image
     whole = np.ascontiguousarray(pixels)
     message = Image(header=header, height=whole.shape[0], width=whole.shape[1],
                     encoding=encoding, step=whole.strides[0],

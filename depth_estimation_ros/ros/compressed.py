@@ -9,15 +9,17 @@ end; which channel of a JPEG or PNG is red, the file itself knows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage
 
 from . import jpeg
 from .codec import ENCODINGS, NUMBERS, CodecError, Encoding, to_rgb, unsupported_reason
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import CompressedImage
 
 JPEG = jpeg.START + b'\xff'
 PNG = b'\x89PNG\r\n\x1a\n'

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage, Image
 
 from . import codec, compressed, jpeg
 from .bits import BitsInUse
-from .converter import Decode
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import CompressedImage, Image
+
+    from .converter import Decode
 
 LOGGER = logging.getLogger(__name__)
 
@@ -36,7 +40,7 @@ class CameraDecoder:
 
     def __call__(self, message: Image | CompressedImage) -> NDArray[np.uint8]:
         """Return uint8 RGB, H×W×3; raises CodecError with the reason where that can't be done."""
-        if isinstance(message, CompressedImage):
+        if hasattr(message, 'format'):
             return self._decompress(message)
         encoding = codec.encoding_of(message)
         if message.encoding.lower() in codec.ASSUMED:

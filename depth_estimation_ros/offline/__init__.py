@@ -1,0 +1,1 @@
+"""Depth of whole recordings, every frame of them, without ROS."""

@@ -1,0 +1,248 @@
+"""Pictures, videos and bags into files of depth, a frame at a time, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ..core.colour import Colouriser
+from ..recordings import Camera, RecordingError, Shot, find_cameras, open_recording, shots
+from ..recordings.pictures import PICTURES, Pictures
+from .account import Account
+from .cloud import Pinhole, pinhole_of, pinhole_of_view, ply
+from .files import fault, write_whole
+from .formats import FORMATS, encode_picture
+from .frames import Frame, Pipeline
+from .network import Depth, Network, NetworkOptions, Pixels
+from .video import VideoWriter, rate_of
+
+JOB = 'estimate.json'
+VIDEO = 'video.mp4'
+
+
+@dataclass(frozen=True)
+class EstimateOptions:
+    """Which files are made."""
+
+    formats: tuple[str, ...] = ('png',)
+    """Names in :data:`FORMATS`."""
+    preview: bool = False
+    preview_far: float = 10.0
+    """Metres of the last colour."""
+    cloud: bool = False
+    video: bool = False
+    rate: float = 0.0
+    """Frames a second of the video; 0 takes the recording's."""
+    image: str = ''
+    """The image topic of a bag; '' takes the first."""
+    fov: float = 0.0
+    """Degrees from the left to the right side of an image without a calibration."""
+    overwrite: bool = False
+    """Make every file anew."""
+
+
+def estimate(inputs: Sequence[str], output: Path, options: EstimateOptions,
+             network: NetworkOptions, *, progress: tqdm,
+             ) -> tuple[dict[str, Account], list[str]]:
+    """
+    Write the depth of each image of the inputs; files that are there whole are not made again.
+
+    :param inputs: recordings of any kind; several pictures count as one.
+    :param output: a folder; each of several inputs gets one of its own below it.
+    :param progress: the bar to move.
+    :return: the account of each input, and what was strange in them.
+    :raises RecordingError: when an input or the output is at fault.
+    :raises DepthError: when the network is.
+    """
+    sources = [Source(recording, folder, options) for recording, folder in _opened(inputs, output)]
+    _check_job(output, {'inputs': sorted({str(Path(path).resolve()) for path in inputs}),
+                        'image': options.image, 'fov': options.fov,
+                        'preview_far': options.preview_far, **asdict(network)}, options.overwrite)
+    accounts: dict[str, Account] = {}
+    warnings: list[str] = []
+    with ExitStack() as stack:
+        pipeline = _Later(network, stack)
+        progress.reset(total=_total(sources))
+        for source in sources:
+            accounts[source.recording.name] = source.run(pipeline, progress)
+            warnings += source.recording.warnings
+    if not any(account.received - sum(account.dropped.values()) for account in accounts.values()):
+        raise RecordingError('no image has depth: ' + '; '.join(
+            f'{name}: {account}' for name, account in accounts.items()))
+    return accounts, warnings
+
+
+def _total(sources: Sequence[Source]) -> int | None:
+    """Return how many images there are, where each input says so."""
+    counts = [source.count for source in sources if source.count is not None]
+    return sum(counts) if len(counts) == len(sources) else None
+
+
+class _Later:
+    """Loads the network when the first image needs it: a finished job needs none."""
+
+    def __init__(self, options: NetworkOptions, stack: ExitStack) -> None:
+        self._options, self._stack = options, stack
+        self._pipeline: Pipeline | None = None
+
+    def __call__(self) -> Pipeline:
+        if self._pipeline is None:
+            network = Network(self._options)
+            self._stack.callback(network.close)
+            self._pipeline = Pipeline(network)
+            self._stack.callback(self._pipeline.close)
+        return self._pipeline
+
+
+class Source:
+    """One input on its way into one folder."""
+
+    def __init__(self, recording: Any, folder: Path, options: EstimateOptions) -> None:
+        self.recording, self._folder, self._options = recording, folder, options
+        found = find_cameras(recording, options.image)[0]
+        self._camera = Camera(found.image, found.info)
+        self._colourise = Colouriser('turbo', 0.0, options.preview_far)
+        self._account = Account()
+        self._names = _names(recording.files) if isinstance(recording, Pictures) else []
+
+    @property
+    def count(self) -> int | None:
+        """How many images there should be, where the recording says so."""
+        counted: int | None = self.recording.channels[self._camera.image].count
+        return counted
+
+    def run(self, pipeline: Callable[[], Pipeline], progress: tqdm) -> Account:
+        """Write what is missing; return what became of the frames, those before included."""
+        video = self._video() if self._options.video else None
+        missing = self._missing(progress, all_of_them=video is not None)
+        first, names = next(missing, None), deque[str]()
+        if first is None:
+            return self._account
+
+        def wanted() -> Iterator[Shot]:
+            for name, shot in chain([first], missing):
+                names.append(name)
+                yield shot
+
+        with ExitStack() as stack:
+            writer = stack.enter_context(video) if video is not None else None
+            for frame in pipeline().frames(wanted()):
+                self._write(names.popleft(), frame, writer)
+                self._account.count(frame)
+                progress.update()
+        return self._account
+
+    def _video(self) -> VideoWriter | None:
+        path = self._folder / VIDEO
+        if path.is_file() and not self._options.overwrite:
+            return None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return VideoWriter(path, self._options.rate or rate_of(self.recording, self._camera.image))
+
+    def _missing(self, progress: tqdm, *,
+                 all_of_them: bool) -> Iterator[tuple[str, Shot]]:
+        """Yield the frames of which not every file is there, each with its name."""
+        stream = shots(self.recording, self._camera,
+                       lambda record, reason: self._account.broken(reason))
+        for number, shot in enumerate(stream):
+            name = self._name(number, shot)
+            files = self._files(name).values()
+            if not all_of_them and not self._options.overwrite and files and all(
+                    file.is_file() for file in files):
+                self._account.received += 1
+                self._account.published += 1
+                progress.update()
+            else:
+                yield name, shot
+
+    def _name(self, number: int, shot: Shot) -> str:
+        """Return a picture's own name, or a number."""
+        if self._names:
+            return self._names[Pictures.number(shot.image)]
+        return f'{number:06d}'
+
+    def _files(self, name: str) -> dict[str, Path]:
+        options = self._options
+        suffixes = {kind: FORMATS[kind][0] for kind in options.formats}
+        suffixes |= {'preview': '.png'} if options.preview else {}
+        suffixes |= {'ply': '.ply'} if options.cloud else {}
+        return {kind: self._folder / kind / f'{name}{suffix}' for kind, suffix in suffixes.items()}
+
+    def _write(self, name: str, frame: Frame, video: VideoWriter | None) -> None:
+        if frame.depth is None or frame.pixels is None:
+            return
+        for kind, path in self._files(name).items():
+            write_whole(path, self._bytes(kind, frame, frame.depth, frame.pixels))
+        if video is not None:
+            image = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR)
+            video.write(np.hstack([image, self._colourise(frame.depth)]))
+
+    def _bytes(self, kind: str, frame: Frame, depth: Depth, pixels: Pixels) -> bytes:
+        if kind == 'preview':
+            return encode_picture('.png', self._colourise(depth))
+        if kind == 'ply':
+            return ply(depth, pixels, self._pinhole(frame, (depth.shape[1], depth.shape[0])))
+        return FORMATS[kind][1](depth)
+
+    def _pinhole(self, frame: Frame, size: tuple[int, int]) -> Pinhole:
+        if self._options.fov:
+            return pinhole_of_view(self._options.fov, size)
+        info = frame.shot.info
+        found = pinhole_of(info.message, size, self._camera.image) if info is not None else None
+        if found is None:
+            raise RecordingError(f'{self.recording.name} holds no calibration of its images: a '
+                                 'point cloud needs their angle of view, --fov')
+        return found
+
+
+def _opened(inputs: Sequence[str], output: Path) -> Iterator[tuple[Any, Path]]:
+    """Open the inputs, each with the folder that it is written to."""
+    paths = [Path(path) for path in inputs]
+    if len(paths) > 1 and all(path.is_file() and path.suffix.lower() in PICTURES
+                              for path in paths):
+        yield Pictures(f'{len(paths)} pictures', paths), output
+        return
+    for path in paths:
+        yield open_recording(str(path)), output / path.stem if len(paths) > 1 else output
+    clashes = [name for name, count in Counter(path.stem for path in paths).items() if count > 1]
+    if clashes:
+        raise RecordingError(f'several inputs are called {clashes[0]}: name other outputs for '
+                             'them')
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """Return a name for each picture: its path below all of them, unique without its suffix."""
+    folder = os.path.commonpath([file.absolute().parent for file in files])
+    below = [Path(os.path.relpath(file.absolute(), folder)) for file in files]
+    stems = Counter(path.with_suffix('') for path in below)
+    return [str(path.with_suffix('') if stems[path.with_suffix('')] == 1 else path)
+            for path in below]
+
+
+def _check_job(output: Path, job: dict[str, Any], overwrite: bool) -> None:
+    """Raise RecordingError when a folder holds what another job made; else note this one."""
+    note = output / JOB
+    try:
+        if note.is_file() and not overwrite:
+            before = json.loads(note.read_text())
+            if changed := sorted(key for key in job if before.get(key) != job[key]):
+                raise RecordingError(
+                    f'{output} holds depth that was made with another {", ".join(changed)}: name '
+                    'another --output, or --overwrite')
+        elif output.exists() and not overwrite and (not output.is_dir() or any(output.iterdir())):
+            raise RecordingError(f'{output} exists and was not made by this command: name another '
+                                 '--output, or --overwrite')
+        write_whole(note, json.dumps(job, indent=1).encode())
+    except OSError as error:
+        raise fault(output, error) from error

@@ -1,0 +1,66 @@
+"""Depth as a file: the bytes of each kind."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .network import Depth
+
+
+def encode_picture(suffix: str, pixels: NDArray[Any]) -> bytes:
+    """
+    Return a picture file.
+
+    :param suffix: '.png' or another that OpenCV writes.
+    :param pixels: uint16 H×W or uint8 BGR H×W×3.
+    """
+    _, data = cv2.imencode(suffix, pixels)
+    return bytes(data.tobytes())
+
+
+def quantised(depth: Depth, steps: int) -> NDArray[np.uint16]:
+    """
+    Return depth in whole steps; 0 where there is none.
+
+    :param depth: float32 metres, H×W; what is not finite has no place in whole numbers.
+    :param steps: in a metre: 1000 for millimetres, 256 for KITTI. What is beyond 65535 is 0 too,
+        since a wall at the limit would be made up.
+    """
+    with np.errstate(invalid='ignore'):
+        whole = np.rint(np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * steps)
+    whole[(whole < 0) | (whole > np.iinfo(np.uint16).max)] = 0
+    return whole.astype(np.uint16)
+
+
+def _npy(depth: Depth) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, depth)
+    return stream.getvalue()
+
+
+def _npz(depth: Depth) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, depth=depth)
+    return stream.getvalue()
+
+
+def _pfm(depth: Depth) -> bytes:
+    """Return a Portable Float Map: the rows from the bottom up, -1 for little endian."""
+    height, width = depth.shape
+    return f'Pf\n{width} {height}\n-1.0\n'.encode() + depth[::-1].astype('<f4').tobytes()
+
+
+FORMATS: dict[str, tuple[str, Callable[[Depth], bytes]]] = {
+    'png': ('.png', lambda depth: encode_picture('.png', quantised(depth, 1000))),
+    'kitti': ('.png', lambda depth: encode_picture('.png', quantised(depth, 256))),
+    'npy': ('.npy', _npy),
+    'npz': ('.npz', _npz),
+    'pfm': ('.pfm', _pfm),
+}
+"""By name, the suffix of the file and what makes its bytes."""

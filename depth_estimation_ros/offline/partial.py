@@ -1,0 +1,178 @@
+"""An output directory that grows in finished parts, survives any kill, and appears whole."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import yaml
+
+from ..recordings import RecordingError, Writer
+from ..recordings.metadata import FILE_NAME
+from .files import fault, write_whole
+
+INFORMATION = 'rosbag2_bagfile_information'
+CUSTOM = 'depth_estimation_ros'
+"""Under this name metadata.yaml has the account of the frames."""
+
+
+class Partial:
+    """
+    The hidden folder beside an output in which its parts are finished one by one.
+
+    A part is finished when its note is there, which is written after its file: a kill at any
+    moment leaves finished parts, and at most one that is begun anew.
+    """
+
+    def __init__(self, output: Path, job: Mapping[str, Any], *, restart: bool = False) -> None:
+        """
+        Take up what an earlier run left, or begin.
+
+        :param output: the directory to make.
+        :param job: what decides its content; a run with another one goes not on.
+        :param restart: whether to throw away what an earlier run left.
+        :raises RecordingError: when the output exists, another process writes it, an earlier run
+            had another job, or nothing can be written there.
+        """
+        self.output = output.absolute()
+        self.folder = self.output.parent / f'.{output.name}.partial'
+        self._bag, self._notes = self.folder / 'bag', self.folder / 'notes'
+        self._work, self._whole = self.folder / 'work', self.folder / 'whole'
+        self.is_complete = self.output.is_dir() and self._whole.is_file() and (
+            not self._bag.exists())
+        """Whether an earlier run ended after its output had its name."""
+        if self.output.exists() and not self.is_complete:
+            raise RecordingError(f'{output} exists: remove it, or name another output')
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock = self._locked()
+        except OSError as error:
+            raise fault(output, error) from error
+        try:
+            if not self.is_complete:
+                self._begin(job, restart)
+        except (OSError, RecordingError) as error:
+            self.__exit__(type(error), error, None)
+            raise error if isinstance(error, RecordingError) else fault(output, error) from error
+
+    def finished(self, number: int) -> dict[str, Any] | None:
+        """Return what was noted of a part, if it is finished."""
+        note = self._notes / f'{number}.json'
+        found: dict[str, Any] | None = json.loads(note.read_text()) if note.is_file() else None
+        return found
+
+    def writer(self, number: int) -> Writer:
+        """Return what writes a part."""
+        return Writer(self._work / self._name(number))
+
+    def finish(self, number: int, accounts: Mapping[str, Any]) -> None:
+        """Take in a part that its writer has closed, and what became of its frames."""
+        name = self._name(number)
+        try:
+            found = yaml.safe_load((self._work / name / FILE_NAME).read_text())[INFORMATION]
+            (self._work / name / f'{name}.mcap').replace(self._bag / f'{name}.mcap')
+            shutil.rmtree(self._work / name)
+            write_whole(self._notes / f'{number}.json',
+                        json.dumps({'metadata': found, 'accounts': accounts}).encode())
+        except OSError as error:
+            raise fault(self.output, error) from error
+
+    def publish(self, count: int, accounts: Mapping[str, Any]) -> None:
+        """
+        Give the directory its name.
+
+        :param count: how many parts it has.
+        :param accounts: by image topic, kept in metadata.yaml.
+        """
+        parts = [note['metadata'] for note in map(self.finished, range(count)) if note]
+        metadata = merged(parts)
+        metadata['custom_data'] = {CUSTOM: json.dumps(accounts, sort_keys=True)}
+        try:
+            write_whole(self._bag / FILE_NAME,
+                        yaml.safe_dump({INFORMATION: metadata}).encode())
+            write_whole(self._whole, b'')
+            self._bag.rename(self.output)
+        except OSError as error:
+            raise fault(self.output, error) from error
+
+    def remove(self) -> None:
+        """Leave nothing behind but the output."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def holds_parts(self) -> bool:
+        """Whether anything is finished that a next run can take up."""
+        return self._notes.is_dir() and any(self._notes.glob('*.json'))
+
+    def __enter__(self) -> Partial:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if kind is None or not self.holds_parts:
+            self.remove()
+        self._lock.close()
+
+    def _name(self, number: int) -> str:
+        return f'{self.output.name}_{number}'
+
+    def _locked(self) -> IO[str]:
+        lock = (self.folder / 'lock').open('w')
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise RecordingError(f'{self.output} is being written by another process') from error
+        return lock
+
+    def _begin(self, job: Mapping[str, Any], restart: bool) -> None:
+        note, text = self.folder / 'job.json', json.dumps(job, indent=1, sort_keys=True)
+        shutil.rmtree(self._work, ignore_errors=True)
+        if restart:
+            shutil.rmtree(self._bag, ignore_errors=True)
+            shutil.rmtree(self._notes, ignore_errors=True)
+        if self.holds_parts and note.read_text() != text:
+            raise RecordingError(
+                f'{self.output} was begun with {_differences(json.loads(note.read_text()), job)}: '
+                'say the same, or --restart')
+        write_whole(note, text.encode())
+        for folder in (self._bag, self._notes, self._work):
+            folder.mkdir(exist_ok=True)
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    plain = json.loads(json.dumps(now))
+    return ', '.join(f'{key} {before.get(key)} instead of {value}'
+                     for key, value in sorted(plain.items()) if before.get(key) != value)
+
+
+def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the metadata of a directory of files from those of each."""
+    files = [file for part in parts for file in part['files']]
+    starts = [file['starting_time']['nanoseconds_since_epoch'] for file in files]
+    ends = [start + file['duration']['nanoseconds'] for start, file in zip(starts, files)]
+    counts: dict[str, int] = {}
+    for part in parts:
+        for entry in part['topics_with_message_count']:
+            name = entry['topic_metadata']['name']
+            counts[name] = counts.get(name, 0) + entry['message_count']
+    topics = [{**entry, 'message_count': counts[entry['topic_metadata']['name']]}
+              for entry in parts[0]['topics_with_message_count']]
+    return {**parts[0], 'files': files, 'relative_file_paths': [file['path'] for file in files],
+            'starting_time': {'nanoseconds_since_epoch': min(starts)},
+            'duration': {'nanoseconds': max(ends) - min(starts)},
+            'message_count': sum(counts.values()), 'topics_with_message_count': topics}
+
+
+def source_of(path: str) -> list[tuple[str, int, int]]:
+    """Return what tells a recording from another: its files, their sizes and times."""
+    found = Path(path)
+    files = sorted(found.iterdir()) if found.is_dir() else [found] if found.exists() else []
+    return [(os.path.relpath(file, found.parent), file.stat().st_size, file.stat().st_mtime_ns)
+            for file in files if file.is_file()]

@@ -1,0 +1,160 @@
+"""Files of depth, read back by other libraries, and made again only where they are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from plyfile import PlyData
+
+from depth_estimation_ros.offline import estimate as module
+from depth_estimation_ros.offline.cloud import Pinhole, pinhole_of_view, ply
+from depth_estimation_ros.offline.formats import FORMATS, quantised
+from depth_estimation_ros.recordings import RecordingError, metres, open_recording
+
+from ..recordings.bags import START, image
+from .conftest import SHAPE, frames
+
+NUMBERS = np.array([[0.5, 1.2345, 70.0], [np.nan, np.inf, -np.inf]], np.float32)
+
+
+def pictures(folder: Path, count: int = 3) -> Path:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    for number in range(count):
+        cv2.imwrite(str(folder / f'room_{number}.png'), rng.integers(0, 256, SHAPE, np.uint8))
+    return folder
+
+
+def test_every_format_holds_the_same_depth(tmp_path, bag, process, estimated):
+    source = bag(frames(2))
+    estimated(source, tmp_path / 'out', formats=tuple(FORMATS), preview=True)
+    process(source, tmp_path / 'bag')
+    for number, record in enumerate(open_recording(tmp_path / 'bag').records(
+            ['/cam/depth/image_rect'])):
+        depth = metres(record.message)
+
+        def path(kind: str, number: int = number) -> str:
+            return str(tmp_path / 'out' / kind / f'{number:06d}{FORMATS[kind][0]}')
+
+        np.testing.assert_array_equal(np.load(path('npy')), depth)
+        np.testing.assert_array_equal(np.load(path('npz'))['depth'], depth)
+        np.testing.assert_array_equal(cv2.imread(path('pfm'), cv2.IMREAD_UNCHANGED), depth)
+        whole = np.where(np.isfinite(depth), depth, 0)
+        for kind, steps in (('png', 1000), ('kitti', 256)):
+            np.testing.assert_array_equal(np.asarray(Image.open(path(kind))),
+                                          np.rint(whole * steps))
+        assert Image.open(tmp_path / 'out' / 'preview' / f'{number:06d}.png').size == (
+            SHAPE[1], SHAPE[0])
+
+
+def test_what_is_unknown_or_out_of_range_is_no_number():
+    assert quantised(NUMBERS, 1000).tolist() == [[500, 1234, 0], [0, 0, 0]]
+    assert quantised(NUMBERS, 256).tolist() == [[128, 316, 17920], [0, 0, 0]]
+
+
+def test_points_lie_where_the_pinhole_says(tmp_path):
+    rgb = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+    (tmp_path / 'cloud.ply').write_bytes(ply(NUMBERS, rgb, Pinhole(2.0, 4.0, 1.0, 0.5)))
+    points = PlyData.read(tmp_path / 'cloud.ply')['vertex'].data
+    assert len(points) == 3
+    np.testing.assert_allclose(np.stack([points[axis] for axis in 'xyz'], 1), [
+        [-0.25, -0.0625, 0.5], [0.0, -1.2345 / 8, 1.2345], [35.0, -8.75, 70.0]], rtol=1e-6)
+    assert points['red'].tolist() == [0, 3, 6] and points['blue'].tolist() == [2, 5, 8]
+    assert pinhole_of_view(90.0, (640, 480)).fx == pytest.approx(320.0)
+
+
+def test_a_cloud_takes_the_cameras_calibration_or_an_angle(tmp_path, bag, estimated):
+    estimated(bag(frames(1)), tmp_path / 'out', cloud=True, formats=('npy',))
+    depth = np.load(tmp_path / 'out' / 'npy' / '000000.npy')
+    points = PlyData.read(tmp_path / 'out' / 'ply' / '000000.ply')['vertex'].data
+    assert len(points) == np.isfinite(depth).sum() > 0
+    rows, columns = np.nonzero(np.isfinite(depth))
+    np.testing.assert_allclose(  # K of 64x48 scaled to 128x96
+        points['x'], (columns - 159.5) / 1000 * depth[rows, columns], rtol=1e-5, atol=1e-6)
+    folder = pictures(tmp_path / 'pictures', 1)
+    with pytest.raises(RecordingError, match='--fov'):
+        estimated(folder, tmp_path / 'none', cloud=True)
+    estimated(folder, tmp_path / 'angle', cloud=True, fov=70.0)
+    assert len(PlyData.read(tmp_path / 'angle' / 'ply' / 'room_0.ply')['vertex'].data)
+
+
+def test_only_missing_files_are_made_again(tmp_path, estimated, monkeypatch):
+    source, output = pictures(tmp_path / 'in'), tmp_path / 'out'
+    accounts, _ = estimated(source, output)
+    assert accounts[str(source)].published == 3
+    files = sorted((output / 'png').iterdir())
+    assert [path.name for path in files] == [f'room_{number}.png' for number in range(3)]
+    before = [path.read_bytes() for path in files]
+    files[1].unlink()
+    times = [path.stat().st_mtime_ns for path in (files[0], files[2])]
+    accounts, _ = estimated(source, output)
+    assert accounts[str(source)].published == 3
+    assert [path.read_bytes() for path in files] == before
+    assert [path.stat().st_mtime_ns for path in (files[0], files[2])] == times
+    monkeypatch.setattr(module, 'Network', None)  # with all there it is not even loaded
+    estimated(source, output)
+
+
+def test_another_job_does_not_mix_with_what_is_there(tmp_path, estimated):
+    source, output = pictures(tmp_path / 'in', 1), tmp_path / 'out'
+    estimated(source, output)
+    with pytest.raises(RecordingError, match=r'another fov.*--overwrite'):
+        estimated(source, output, fov=60.0)
+    estimated(source, output, fov=60.0, overwrite=True)
+
+
+def test_pictures_keep_their_names_wherever_they_lie(tmp_path, estimated):
+    pictures(tmp_path / 'in' / 'left', 1)
+    pictures(tmp_path / 'in' / 'right', 1)
+    cv2.imwrite(str(tmp_path / 'in' / 'right' / 'room_0.jpg'), np.full(SHAPE, 90, np.uint8))
+    estimated(f'{tmp_path}/in/**/*', tmp_path / 'out')
+    assert sorted(str(path.relative_to(tmp_path / 'out' / 'png'))
+                  for path in (tmp_path / 'out').rglob('*.png')) == [
+        'left/room_0.png', 'right/room_0.jpg.png', 'right/room_0.png.png']
+    several = sorted((tmp_path / 'in').rglob('*.png'))
+    accounts, _ = estimated(several, tmp_path / 'several')
+    assert accounts['2 pictures'].published == 2
+
+
+def test_several_inputs_get_folders_of_their_own(tmp_path, bag, estimated):
+    estimated([bag(frames(1), 'one'), pictures(tmp_path / 'two', 1)], tmp_path / 'out')
+    assert (tmp_path / 'out' / 'one' / 'png' / '000000.png').is_file()
+    assert (tmp_path / 'out' / 'two' / 'png' / 'room_0.png').is_file()
+
+
+def test_a_video_becomes_a_video_of_image_and_depth(tmp_path, estimated):
+    source = tmp_path / 'in.avi'
+    video = cv2.VideoWriter(str(source), cv2.VideoWriter.fourcc(*'MJPG'), 10, (128, 96))
+    for level in (20, 90, 160, 230, 255):
+        video.write(np.full(SHAPE, level, np.uint8))
+    video.release()
+    estimated(source, tmp_path / 'out', video=True)
+    made = cv2.VideoCapture(str(tmp_path / 'out' / 'video.mp4'))
+    assert made.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+    levels = []
+    while True:
+        found, picture = made.read()
+        if not found:
+            break
+        assert picture.shape == (96, 256, 3)
+        levels.append(picture[:, :120].mean())
+    np.testing.assert_allclose(levels, (20, 90, 160, 230, 255), atol=4)
+    (tmp_path / 'out' / 'video.mp4').unlink()
+    estimated(source, tmp_path / 'out', video=True)  # made anew, from every frame
+    assert cv2.VideoCapture(str(tmp_path / 'out' / 'video.mp4')).get(
+        cv2.CAP_PROP_FRAME_COUNT) == 5
+
+
+def test_frames_without_depth_are_counted_and_have_no_file(tmp_path, bag, estimated):
+    said = [one for one in frames(2) if one.topic == '/cam/image_raw']
+    thin = image(np.zeros((1, 128, 3), np.uint8), 'bgr8', START - 1)
+    said[0].message.data = said[0].message.data[:9]
+    accounts, _ = estimated(bag([thin, *said]), tmp_path / 'out')
+    account, = accounts.values()
+    assert (account.received, account.published, account.dropped) == (
+        3, 1, {'unsuitable': 1, 'undecodable': 1})
+    assert [path.name for path in (tmp_path / 'out' / 'png').iterdir()] == ['000002.png']

@@ -1,0 +1,60 @@
+"""A run that was killed goes on, and its output is that of an undisturbed one, byte for byte."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from depth_estimation_ros.offline import process as module
+
+from .conftest import frames
+from .test_process_bag import raw
+
+
+def kill(source: Path, folder: Path, model: Path, rounds: int, seed: int) -> tuple[int, int]:
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name('kills.py')), str(source), str(folder),
+         str(model), str(rounds), str(seed)], capture_output=True, text=True, timeout=550,
+        check=False)
+    assert done.returncode == 0, done.stderr
+    killed, resumed = map(int, done.stdout.split())
+    return killed, resumed
+
+
+def test_a_few_kills(tmp_path, bag, checkpoint):
+    killed, _ = kill(bag(frames(30)), tmp_path / 'here', checkpoint, 2, 5)
+    assert killed
+
+
+@pytest.mark.slow
+def test_twenty_rounds_of_kills(tmp_path, bag, checkpoint):
+    killed, resumed = kill(bag(frames(60)), tmp_path / 'here', checkpoint, 20, 1)
+    assert killed >= 10 and resumed >= 3
+
+
+def test_a_run_goes_on_where_the_last_one_ended(tmp_path, bag, process, monkeypatch):
+    source = bag(frames(12))
+    process(source, tmp_path / 'expected', part=0.1)
+    whole = module.Partial.finish
+
+    def third(self, number, accounts):
+        if number == 2:
+            raise KeyboardInterrupt
+        whole(self, number, accounts)
+
+    monkeypatch.setattr(module.Partial, 'finish', third)
+    with pytest.raises(KeyboardInterrupt):
+        process(source, tmp_path / 'out', part=0.1)
+    begun = []
+    monkeypatch.setattr(module.Partial, 'finish', whole)
+    before = module.Process._make
+    monkeypatch.setattr(module.Process, '_make', lambda self, pipeline, number, end: (
+        begun.append(number), before(self, pipeline, number, end))[1])
+    assert not (tmp_path / 'out').exists()
+    process(source, tmp_path / 'out', part=0.1)
+    assert begun == [2, 3]
+    assert raw(tmp_path / 'out') == raw(tmp_path / 'expected')
