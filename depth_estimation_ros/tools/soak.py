@@ -49,7 +49,7 @@ CHANGES: dict[str, list[Any]] = {
 
 CHANGE_EVERY = 2.0
 STARTUP = 120.0
-QUIET, BUILDS = 10.0, 300.0
+QUIET, BUILDS = 10.0, 600.0
 """Seconds without a build after which all are done, and the seconds given to that."""
 
 SETTLE = 4.0

@@ -43,10 +43,13 @@ with_avx2_only = pytest.mark.skipif(
 @pytest.mark.parametrize(('batch', 'heads', 'bins'), [
     (1, 2, 'softplus'), pytest.param(3, 1, 'normed', marks=pytest.mark.slow)])
 def test_openvino_gives_the_same_metres_and_reports_to_nobody(
-        checkpoint_of: Callable[..., Path], batch: int, heads: int, bins: str) -> None:
+        checkpoint_of: Callable[..., Path], caplog: pytest.LogCaptureFixture, batch: int,
+        heads: int, bins: str) -> None:
+    caplog.set_level(logging.INFO)
     backend = openvino_backend(checkpoint_of(heads, bins))
     network = backend.build(patched_model(heads, bins), noise(batch, 96, 128), Event())
     same_metres(network, patched_model(heads, bins), batch)
+    assert 'without snippets' not in caplog.text
     assert sys.modules['openvino_telemetry'] is None
 
 
