@@ -72,6 +72,11 @@ def test_what_is_too_near_takes_the_nearest_distance_and_never_wraps_round() -> 
     assert 65000 < codes(0.153)[0] < 65535
 
 
+def test_0_is_read_as_unknown() -> None:
+    depth = InverseDepth.up_to(10.0, 100.0).decode(np.array([0, 1], np.uint16))
+    np.testing.assert_equal(depth, np.array([np.nan, 10.0], np.float32))
+
+
 def test_the_header_is_a_zero_and_the_two_numbers() -> None:
     assert InverseDepth.up_to(10.0, 100.0).pack() == struct.pack('<iff', 0, 10100.0, -1009.0)
     assert InverseDepth.unpack(struct.pack('<iff', 7, 12.0, -3.0)) == InverseDepth(12.0, -3.0)

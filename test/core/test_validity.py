@@ -27,6 +27,10 @@ def test_nan_stays_nan_and_infinities_keep_their_side() -> None:
     np.testing.assert_equal(shaped([NAN, INF, -INF]), [NAN, INF, -INF])
 
 
+def test_unknown_pixels_hide_none_that_lie_outside() -> None:
+    np.testing.assert_equal(shaped([NAN, 0.1, 5.0, 20.0]), [NAN, -INF, 5.0, INF])
+
+
 def test_zero_never_means_unknown() -> None:
     assert 0.0 not in shaped([0.0, 0.2, 5.0], near=0.1)
 
