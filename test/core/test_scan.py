@@ -138,8 +138,9 @@ def test_nothing_standing_is_inf_and_unknown_is_nan() -> None:
     assert flat(torch.full((20, 30), -torch.inf)).ranges.isnan().all()
 
 
-def test_a_known_obstacle_is_seen_beside_unknown_pixels() -> None:
-    depth = torch.full((20, 30), torch.nan)
+@pytest.mark.parametrize('unknown', [torch.nan, -torch.inf])
+def test_a_known_obstacle_is_seen_beside_unknown_pixels(unknown: float) -> None:
+    depth = torch.full((20, 30), unknown)
     depth[10, :] = 3.0
     assert torch.allclose(flat(depth).ranges.min(), torch.tensor(3.0), rtol=1e-3)
     assert flat(depth).ranges.isfinite().all()
@@ -149,6 +150,22 @@ def test_a_camera_that_sees_no_horizon_knows_of_no_free_way() -> None:
     depth = torch.full((20, 30), torch.inf)
     assert flat(depth, pitch=-0.2).ranges.isposinf().any()
     assert flat(depth, pitch=-0.8).ranges.isnan().all()
+
+
+def test_an_unknown_pixel_concerns_its_own_direction_only() -> None:
+    depth = torch.full((400, 600), torch.inf)
+    before = flat(depth, pitch=-0.2).ranges
+    depth[0, -1] = torch.nan  # the corner, which a tilted camera sees nearer to the middle
+    after = flat(depth, pitch=-0.2).ranges
+    assert 1 <= int((after.isnan() & ~before.isnan()).sum()) <= 2
+
+
+def test_what_lies_behind_is_not_shown_ahead() -> None:
+    depth = torch.full((20, 30), torch.nan)
+    depth[-1] = 0.5  # looks down and backwards, and ends at half the camera's height
+    assert flat(depth, pitch=-1.5).ranges.isnan().all()
+    depth[0] = 0.5
+    assert flat(depth, pitch=-1.5).ranges.isfinite().any()
 
 
 def test_angles_are_exact_and_span_the_image() -> None:
