@@ -37,8 +37,8 @@ $(READY): $(REQUIREMENTS)
 demo: $(READY)  ## run the node on a camera; INPUT=bag, folder or glob of pictures, or video
 	@$(RUN) depth_estimation_ros.tools.demo $(if $(INPUT),--input '$(INPUT)') $(ARGS)
 
-test: $(READY)  ## run the tests; ARGS='-m slow' those that take long; DISTRO=kilted for ROS 2 Kilted
-	@$(RUN) pytest $(ARGS)
+test: $(READY)  ## run the tests in two processes; ARGS='-m slow' those that take long; DISTRO=kilted for ROS 2 Kilted
+	@$(RUN) pytest -n 2 --dist loadfile $(ARGS)
 
 test-checked-fields: $(READY)  ## the node's tests as older distributions run: message fields checked
 	@ROS_PYTHON_CHECK_FIELDS=1 $(RUN) pytest $(or $(ARGS),test/ros)
@@ -53,7 +53,7 @@ test-triton: .venv-triton/.ready  ## the GPU kernels without a GPU: interpreted,
 .venv-triton/.ready:
 	@$(PYTHON) -m venv .venv-triton
 	@.venv-triton/bin/pip install -q torch==2.13.0 triton==3.9.0 transformers==4.57.6 numpy \
-	  opencv-python-headless pytest
+	  opencv-python-headless pillow pyyaml pytest
 	@touch $@
 
 test-cv-bridge:  ## compare with the system's cv_bridge (apt install python3-cv-bridge python3-pytest)

@@ -39,5 +39,7 @@ setup(
         'camera = depth_estimation_ros.tools.camera:main',
         'estimate = depth_estimation_ros.tools.estimate:main',
         'process_bag = depth_estimation_ros.tools.process_bag:main',
+        'evaluate = depth_estimation_ros.tools.evaluate:main',
+        'calibrate = depth_estimation_ros.tools.calibrate:main',
     ]},
 )

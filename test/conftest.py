@@ -7,7 +7,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+WORKER = os.environ.get('PYTEST_XDIST_WORKER')
+RUN = 2 * os.getppid() + int(WORKER[2:]) if WORKER else os.getpid()
+
+os.environ['ROS_DOMAIN_ID'] = str(1 + RUN % 100)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
     os.environ[variable] = str(ROOT / 'config' / 'fastdds.xml')

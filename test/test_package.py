@@ -3,21 +3,18 @@
 import re
 import subprocess
 import sys
-from dataclasses import fields
 from xml.etree import ElementTree
 
 import pytest
 import yaml
 
 import depth_estimation_ros
-from depth_estimation_ros.ros.parameters import Settings
+from depth_estimation_ros.ros.settings import Settings
 
 
 def parameters() -> dict[str, object]:
     """Return every parameter's ROS name and default."""
-    default = Settings()
-    return {item.metadata['name'] or item.name: getattr(default, item.name)
-            for item in fields(Settings)}
+    return Settings().values()
 
 
 def flattened(tree: dict, prefix: str = '') -> dict[str, object]:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import ZoeDepthForDepthEstimation, ZoeDepthImageProcessor
 
-from depth_estimation_ros.core.metrics import DepthMetrics, depth_metrics
+from depth_estimation_ros.core.evaluation.metrics import DepthMetrics, depth_metrics, mean_metrics
 from training.dataset import (
     Sample,
     background_depth,
@@ -62,17 +62,6 @@ def validation_metrics(
         results.append(depth_metrics(depth, sample.depth.numpy()))
         right.append(int(output.domain_logits.argmax()) == int(sample.corridor))
     return mean_metrics(results), float(np.mean(right))
-
-
-def mean_metrics(results: list[DepthMetrics]) -> DepthMetrics:
-    """Average over scenes, as the benchmarks of depth estimation do."""
-    return DepthMetrics(
-        abs_rel=float(np.mean([r.abs_rel for r in results])),
-        rmse_m=float(np.mean([r.rmse_m for r in results])),
-        delta1=float(np.mean([r.delta1 for r in results])),
-        silog=float(np.mean([r.silog for r in results])),
-        pixels=sum(r.pixels for r in results),
-    )
 
 
 class Network:

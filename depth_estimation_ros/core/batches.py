@@ -6,14 +6,12 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from .families.base import Family
+from .frame import Frame, Image
 from .running.planner import Planner, Stages
 from .running.shape import Size
-from .transforms import Preprocessing, Transforms
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Batch:
     indices: list[int]
     """Their places in the caller's list."""
     depths: list[Tensor]
-    """float32 metres, H×W each, on the host."""
+    """float32, H×W each, on the host."""
     lost: Tensor
     """The share of pixels without a finite depth of each, on the host."""
 
@@ -31,26 +29,25 @@ class Batch:
 class BatchRunner:
     """Uploads, prepares, runs, shapes and downloads; on CUDA without waiting for the device."""
 
-    def __init__(self, device: torch.device, preprocessing: Preprocessing) -> None:
-        self.device = device
-        self._transforms = Transforms(preprocessing, device)
+    def __init__(self, device: torch.device, family: Family) -> None:
+        self.device, self._family = device, family
 
     @torch.inference_mode()
-    def run(self, planner: Planner, images: Sequence[Image], indices: list[int], size: Size,
+    def run(self, planner: Planner, frames: Sequence[Frame], indices: list[int], size: Size,
             flip: bool) -> Batch:
-        """Begin with some of the images; what is returned is filled by the end of the work."""
+        """Begin with some of the frames; what is returned is filled by the end of the work."""
         if self.device.type == 'cuda':
             torch.cuda.set_device(self.device)
-        taken = [images[index] for index in indices]
-        run = self._run_alike if planner.graphs is not None and len(
-            {image.shape for image in taken}) == 1 else self._run_each
-        depths, lost = run(planner, taken, size, flip)
+        taken = [frames[index] for index in indices]
+        alike = planner.graphs is not None and not self._family.per_frame and len(
+            {frame.image.shape for frame in taken}) == 1
+        depths, lost = (self._run_alike if alike else self._run_each)(planner, taken, size, flip)
         return Batch(indices, depths, self._download(lost))
 
     @torch.inference_mode()
-    def prepare(self, planner: Planner, image: Image, size: Size) -> None:
-        """Have a planner make ready for images like this one."""
-        planner.prepare(self._before([self._upload(image)], size, flip=False))
+    def prepare(self, planner: Planner, frame: Frame) -> None:
+        """Have a planner make ready for frames like this one."""
+        planner.prepare(self._before([self._upload(frame.image)], [frame], flip=False))
 
     def end_of_work(self) -> Callable[[], object]:
         """Return what waits until all that was begun is done."""
@@ -60,42 +57,43 @@ class BatchRunner:
         event.record(torch.cuda.current_stream(self.device))
         return event.synchronize
 
-    def _run_alike(self, planner: Planner, images: list[Image], size: Size,
+    def _run_alike(self, planner: Planner, frames: list[Frame], size: Size,
                    flip: bool) -> tuple[list[Tensor], Tensor]:
-        stages = Stages(lambda frames: self._before(list(frames), size, flip=flip),
-                        partial(self._after_alike, images[0].shape, flip))
-        depths, lost = planner.run_frames(self._staged(images), size, stages, per_image=1 + flip)
+        any_frame = frames[0]
+        stages = Stages(
+            lambda images: self._before(list(images), [any_frame] * len(images), flip=flip),
+            partial(self._after_alike, any_frame, flip))
+        depths, lost = planner.run_frames(self._staged(frames), size, stages, per_image=1 + flip)
         return list(self._download(depths)), lost
 
-    def _run_each(self, planner: Planner, images: list[Image], size: Size,
+    def _run_each(self, planner: Planner, frames: list[Frame], size: Size,
                   flip: bool) -> tuple[list[Tensor], Tensor]:
-        frames = [self._upload(image) for image in images]
-        metres = planner(self._before(frames, size, flip=flip))
-        depths, lost = self._after([image.shape for image in images], flip, metres)
+        images = [self._upload(frame.image) for frame in frames]
+        depths, lost = self._after(frames, flip, planner(self._before(images, frames, flip=flip)))
         return [self._download(depth) for depth in depths], lost
 
-    def _before(self, frames: list[Tensor], size: Size, *, flip: bool) -> Tensor:
+    def _before(self, images: list[Tensor], frames: Sequence[Frame], *, flip: bool) -> Tensor:
         """Return the network's input for a batch, with ``flip`` the mirrored images behind."""
-        pixels = torch.stack([self._transforms.to_network(frame, size) for frame in frames])
-        return torch.cat((pixels, pixels.flip(-1))) if flip else pixels
+        inputs = torch.stack([self._family.inputs(image, frame)
+                              for image, frame in zip(images, frames, strict=True)])
+        return torch.cat((inputs, self._family.mirrored(inputs))) if flip else inputs
 
-    def _after(self, shapes: Sequence[tuple[int, ...]], flip: bool,
-               metres: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return each image's depth at its own size, and the shares of pixels without one."""
-        finite = metres.isfinite()
-        metres = torch.where(finite, metres, torch.nan)
+    def _after(self, frames: Sequence[Frame], flip: bool,
+               values: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return each frame's depth at its image's size, and the shares of pixels without one."""
+        finite = values.isfinite()
+        values = torch.where(finite, values, torch.nan)
         lost = 1 - finite.flatten(1).sum(1) / finite[0].numel()
         if flip:
-            half = len(metres) // 2
-            metres = (metres[:half] + metres[half:].flip(-1)) / 2
+            half = len(values) // 2
+            values = (values[:half] + values[half:].flip(-1)) / 2
             lost = torch.maximum(lost[:half], lost[half:])
-        return [self._transforms.to_depth(depth, shape[0], shape[1])
-                for depth, shape in zip(metres, shapes, strict=True)], lost
+        return [self._family.result(value, frame)
+                for value, frame in zip(values, frames, strict=True)], lost
 
-    def _after_alike(self, shape: tuple[int, ...], flip: bool,
-                     metres: Tensor) -> tuple[Tensor, Tensor]:
-        """Do the same for images of one shape; their depths are one tensor, N×H×W."""
-        depths, lost = self._after([shape] * (len(metres) // (1 + flip)), flip, metres)
+    def _after_alike(self, frame: Frame, flip: bool, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Do the same for frames like one; their depths are one tensor, N×H×W."""
+        depths, lost = self._after([frame] * (len(values) // (1 + flip)), flip, values)
         return torch.stack(depths), lost
 
     def _upload(self, image: Image) -> Tensor:
@@ -104,8 +102,9 @@ class BatchRunner:
             pixels = pixels.pin_memory().to(self.device, non_blocking=True)
         return pixels
 
-    def _staged(self, images: list[Image]) -> Tensor:
+    def _staged(self, frames: list[Frame]) -> Tensor:
         """Return images of one shape where the device fetches them while the host goes on."""
+        images = [frame.image for frame in frames]
         staged = torch.empty((len(images), *images[0].shape), dtype=torch.uint8,
                              pin_memory=self.device.type == 'cuda')
         np.stack(images, out=staged.numpy())

@@ -1,4 +1,4 @@
-"""Find a ZoeDepth checkpoint on disk or on the hub, and load it with every weight there."""
+"""Find a checkpoint on disk or on the hub, whole; it knows no family of models."""
 
 import json
 import os
@@ -8,14 +8,9 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-import torch
 from huggingface_hub import HfApi, constants, snapshot_download
-from torch import nn
-from transformers import AutoConfig, ZoeDepthForDepthEstimation
-from transformers.utils import logging as transformers_logging
 
 from .errors import CheckpointError
-from .transforms import Preprocessing
 
 FILES = ('config.json', 'preprocessor_config.json', '*.safetensors', '*.safetensors.index.json')
 WEIGHTS = 'model.safetensors'
@@ -31,45 +26,36 @@ class Checkpoint:
 
     name: str
     folder: Path
+    """The folder, or an ONNX model's file."""
     config: dict[str, Any]
     """The parsed config.json."""
     preprocessor: dict[str, Any]
     """The parsed preprocessor_config.json."""
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A loaded model in float32 on the CPU, its preprocessing, and where it came from."""
-
-    name: str
-    folder: Path
-    model: nn.Module
-    preprocessing: Preprocessing
-    range: tuple[float, float]
-    """The nearest and farthest depth in metres that the checkpoint's heads were trained for."""
-
-    @property
-    def parameters(self) -> int:
-        """The number of weights in the model."""
-        return sum(weight.numel() for weight in self.model.parameters())
-
-
-def load_checkpoint(name: str, *, revision: str = 'main',
-                    local_files_only: bool = False) -> Loaded:
+def read_checkpoint(name: str, *, revision: str = 'main',
+                    local_files_only: bool = False) -> Checkpoint:
     """
-    Load a ZoeDepth checkpoint: safetensors only, never remote code.
+    Find a checkpoint and read what its files say of it.
 
-    :param name: a folder, or an id on the Hugging Face hub.
-    :param revision: the hub's branch, tag or commit; ignored for a folder.
+    :param name: a folder, an .onnx file, or an id on the Hugging Face hub.
+    :param revision: the hub's branch, tag or commit; ignored for a folder or file.
     :param local_files_only: never ask the hub, only its cache on this machine.
-    :raises CheckpointError: when it is missing, corrupt, or not a ZoeDepth model.
+    :raises CheckpointError: when it is missing, or a file cannot be read.
     """
+    if name.endswith('.onnx'):
+        return _onnx_file(name)
     folder = find_checkpoint(name, revision=revision, local_files_only=local_files_only)
     config = _read_json(folder / 'config.json')
-    _check_is_metric(name, folder, config)
-    model = _load_model(name, folder)
-    preprocessing = _read_preprocessing(folder / 'preprocessor_config.json')
-    return Loaded(name, folder, model, preprocessing, _range(model.config))
+    return Checkpoint(name, folder, config, _read_json(folder / 'preprocessor_config.json'))
+
+
+def _onnx_file(name: str) -> Checkpoint:
+    path = _expanded(name)
+    if not path.is_file():
+        raise CheckpointError(f"model '{name}': there is no such file (looked for "
+                              f'{path.absolute()})')
+    return Checkpoint(name, path, {'model_type': 'onnx'}, {})
 
 
 def find_checkpoint(name: str, *, revision: str = 'main', local_files_only: bool = False) -> Path:
@@ -112,10 +98,11 @@ def missing_files(folder: Path) -> list[str]:
     A link whose file is gone, as after an interrupted download, counts as missing.
     """
     names = ('config.json', 'preprocessor_config.json')
-    return [*(name for name in names if not (folder / name).is_file()), *_missing_weights(folder)]
+    return [*(name for name in names if not (folder / name).is_file()), *missing_weights(folder)]
 
 
-def _missing_weights(folder: Path) -> list[str]:
+def missing_weights(folder: Path) -> list[str]:
+    """Return the names of the files with weights that a folder lacks."""
     index = folder / f'{WEIGHTS}.index.json'
     if (folder / WEIGHTS).is_file():
         return []
@@ -189,61 +176,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f'{path} does not hold a JSON object')
     return content
-
-
-def _read_preprocessing(path: Path) -> Preprocessing:
-    content = _read_json(path)
-    try:
-        return Preprocessing.from_config(content)
-    except CheckpointError as error:
-        raise CheckpointError(f"'{path.parent}' cannot be used: {error}") from error
-    except (LookupError, TypeError, ValueError) as error:
-        raise CheckpointError(f'{path} cannot be used: {error!r}') from error
-
-
-def _check_is_metric(name: str, folder: Path, config: dict[str, Any]) -> None:
-    kind = config.get('model_type')
-    if kind != 'zoedepth':
-        raise CheckpointError(
-            f"model '{name}' ({folder}) is of type '{kind}', not 'zoedepth': its depth is not "
-            f'known to be in metres. Use a ZoeDepth checkpoint such as Intel/zoedepth-nyu-kitti')
-
-
-def _load_model(name: str, folder: Path) -> nn.Module:
-    missing = _missing_weights(folder)
-    if missing == [WEIGHTS]:
-        raise CheckpointError(f"model '{name}': {folder} holds no *.safetensors file to load "
-                              f'({WEIGHTS}, or an index and its shards); pickled weights (*.bin) '
-                              'are not loaded')
-    if missing:
-        raise CheckpointError(f"model '{name}': {folder} lacks {', '.join(missing)}: fetch the "
-                              'checkpoint again, with every file of it')
-    transformers_logging.disable_progress_bar()
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model, report = ZoeDepthForDepthEstimation.from_pretrained(
-            folder, config=config, torch_dtype=torch.float32, use_safetensors=True,
-            local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True)
-    except Exception as error:  # of transformers, safetensors and what they call; many kinds
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise CheckpointError(f"model '{name}': {folder} cannot be loaded: {reason}. Fetch it "
-                              'again (hf download --force-download), or check the disk'
-                              ) from error
-    lost = sorted([*report['missing_keys'], *map(_key, report['mismatched_keys'])])
-    if lost:
-        raise CheckpointError(f"model '{name}': {folder} lacks {len(lost)} of the weights that "
-                              f'its config.json asks for, or holds them in another shape (the '
-                              f'first is {lost[0]}): the checkpoint is incomplete')
-    module: nn.Module = model.eval().requires_grad_(False)
-    return module
-
-
-def _key(mismatched: Any) -> str:
-    """Return the weight's name; newer versions of transformers report its shapes with it."""
-    return str(mismatched if isinstance(mismatched, str) else mismatched[0])
-
-
-def _range(config: Any) -> tuple[float, float]:
-    heads = config.bin_configurations
-    return (min(float(head['min_depth']) for head in heads),
-            max(float(head['max_depth']) for head in heads))

@@ -7,20 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .errors import DeviceError
-from .families.zoedepth import codes, set_codes
+from .families.recorded import position_encodings, set_position_encodings
+from .frame import Depth, Image
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
-FLOAT32 = ('metric_head',)
-"""The model's children that stay in float32: there low precision would cost metres."""
-
-Image = NDArray[np.uint8]
-Depth = NDArray[np.float32]
 
 
 class Deviation(NamedTuple):
@@ -43,9 +38,14 @@ MAX_DEVIATION = Deviation(0.01, 0.03)
 """Beyond it on any of the test images a low precision is not used."""
 
 
+SMALLEST = 0.01
+"""The part of a map's largest value below which its values count as this: inverse depth is 0 far
+away."""
+
+
 def deviation(depths: Sequence[Depth], references: Sequence[Depth]) -> Deviation:
     """Return the worst mean and the worst percentile of any image; inf where one is not finite."""
-    errors = [np.abs(depth - good) / np.abs(good)
+    errors = [np.abs(depth - good) / np.maximum(np.abs(good), SMALLEST * np.nanmax(np.abs(good)))
               for depth, good in zip(depths, references, strict=True)]
     if not all(np.isfinite(error).all() for error in errors):
         return Deviation(float('inf'), float('inf'))
@@ -66,15 +66,19 @@ def candidates(wanted: str, device: torch.device) -> list[str]:
     return [] if wanted == 'fp32' else [wanted]
 
 
-def lowered(model: nn.Module, dtype: torch.dtype) -> Any:
-    """Return a copy with its weights in a low precision; what stays in float32 is shared."""
-    shared = {id(tensor): tensor for name in FLOAT32
+def lowered(model: nn.Module, dtype: torch.dtype, float32: Sequence[str]) -> Any:
+    """
+    Return a copy with its weights in a low precision; what stays in float32 is shared.
+
+    :param float32: the model's children that stay: there low precision would cost metres.
+    """
+    shared = {id(tensor): tensor for name in float32
               for tensor in _tensors(model.get_submodule(name))}
-    shared.update({id(code): code for code in codes(model) if code is not None})
+    shared.update({id(code): code for code in position_encodings(model) if code is not None})
     converted = {id(tensor): _converted(tensor, dtype) for tensor in _tensors(model)
                  if id(tensor) not in shared}
     copy = deepcopy(model, {**converted, **shared})
-    set_codes(copy, None)
+    set_position_encodings(copy, None)
     return copy
 
 

@@ -8,12 +8,16 @@ def apply_range(depth: NDArray[np.float32], near: float, far: float) -> NDArray[
     """
     Mark, in place, the pixels outside the range as REP 117 asks, and return the array.
 
+    A side on which there are none costs one look at its extreme.
+
     :param depth: float32 metres; NaN stays NaN (unknown).
     :param near: metres; nearer than this becomes -Inf.
     :param far: metres; farther than this becomes +Inf.
     """
-    depth[depth < near] = -np.inf
-    depth[depth > far] = np.inf
+    if not depth.min() >= near:  # NaN too says nothing of the others
+        np.copyto(depth, -np.inf, where=depth < near)
+    if not depth.max() <= far:
+        np.copyto(depth, np.inf, where=depth > far)
     return depth
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import AutoConfig
 from transformers.utils import logging as transformers_logging
 
-from .checkpoint import Checkpoint
+from .checkpoint import WEIGHTS, Checkpoint, missing_weights
 from .errors import CheckpointError
 
 
@@ -21,9 +21,14 @@ def load_model(model_class: Any, checkpoint: Checkpoint) -> Any:
     :raises CheckpointError: when a weight is missing or damaged, or a file cannot be read.
     """
     name, folder = checkpoint.name, checkpoint.folder
-    if not list(folder.glob('*.safetensors')):
-        raise CheckpointError(f"model '{name}': {folder} holds no *.safetensors file; pickled "
-                              f'weights (*.bin) are not loaded')
+    missing = missing_weights(folder)
+    if missing == [WEIGHTS]:
+        raise CheckpointError(f"model '{name}': {folder} holds no *.safetensors file to load "
+                              f'({WEIGHTS}, or an index and its shards); pickled weights (*.bin) '
+                              'are not loaded')
+    if missing:
+        raise CheckpointError(f"model '{name}': {folder} lacks {', '.join(missing)}: fetch the "
+                              'checkpoint again, with every file of it')
     transformers_logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -33,7 +38,8 @@ def load_model(model_class: Any, checkpoint: Checkpoint) -> Any:
     except Exception as error:  # of transformers, safetensors and what they call; many kinds
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise CheckpointError(f"model '{name}': {folder} cannot be loaded: {reason}. Fetch it "
-                              f'again, or check the disk') from error
+                              'again (hf download --force-download), or check the disk'
+                              ) from error
     lost = sorted([*report['missing_keys'], *map(_key, report['mismatched_keys'])])
     if lost:
         raise CheckpointError(f"model '{name}': {folder} lacks {len(lost)} of the weights that "

@@ -5,19 +5,17 @@ Messages are any objects with the fields of sensor_msgs/Image or CompressedImage
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.compressed_depth import HEADER, InverseDepth
 from .errors import RecordingError
 from .rvl import decode_rvl
 
 PNG = b'\x89PNG'
-CONFIG = struct.Struct('<iff')
-"""What compressedDepth puts before the picture: a number, then the quantisation's A and B."""
 
 RAW = {'16UC1': 'u2', 'mono16': 'u2', '32FC1': 'f4'}
 
@@ -67,21 +65,21 @@ def _compressed(message: Any) -> NDArray[Any]:
     encoding, _, transport = (part.strip() for part in str(message.format).partition(';'))
     data = message.data.tobytes()
     if transport.endswith('compressedDepth rvl'):
-        scale, code = _config(data, message.format), decode_rvl(data[CONFIG.size:])
+        inverse, code = _inverse(data, message.format), decode_rvl(data[HEADER.size:])
     elif data.startswith(PNG) or (transport and 'compressedDepth' not in transport):
-        scale, code = (0.0, 0.0), _picture(data, message.format)
+        inverse, code = InverseDepth(0.0, 0.0), _picture(data, message.format)
     else:
-        scale, code = _config(data, message.format), _picture(data[CONFIG.size:], message.format)
+        inverse = _inverse(data, message.format)
+        code = _picture(data[HEADER.size:], message.format)
     if encoding != '32FC1' or code.dtype == np.float32:
         return code
-    return _from_inverse(code, *scale, message.format)
+    return _from_inverse(code, inverse, message.format)
 
 
-def _config(data: bytes, name: str) -> tuple[float, float]:
-    if len(data) <= CONFIG.size:
+def _inverse(data: bytes, name: str) -> InverseDepth:
+    if len(data) <= HEADER.size:
         raise RecordingError(f"format '{name}': {len(data)} bytes hold no depth")
-    _, scale, offset = CONFIG.unpack_from(data)
-    return float(scale), float(offset)
+    return InverseDepth.unpack(data)
 
 
 def _picture(data: bytes, name: str) -> NDArray[Any]:
@@ -94,12 +92,10 @@ def _picture(data: bytes, name: str) -> NDArray[Any]:
     return np.asarray(pixels)
 
 
-def _from_inverse(code: NDArray[np.uint16], scale: float, offset: float,
+def _from_inverse(code: NDArray[np.uint16], inverse: InverseDepth,
                   name: str) -> NDArray[np.float32]:
     """Return metres of quantised inverse depth, NaN where the code is 0."""
-    if not np.isfinite([scale, offset]).all() or scale <= 0:
-        raise RecordingError(f"format '{name}': its quantisation {scale:g}, {offset:g} is none")
-    with np.errstate(divide='ignore', invalid='ignore'):
-        depth = np.float32(scale) / (code.astype(np.float32) - np.float32(offset))
-    depth[code == 0] = np.nan
-    return np.asarray(depth, np.float32)
+    if not np.isfinite([inverse.scale, inverse.offset]).all() or inverse.scale <= 0:
+        raise RecordingError(f"format '{name}': its quantisation {inverse.scale:g}, "
+                             f'{inverse.offset:g} is none')
+    return inverse.decode(code)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.rvl import SIZE
 from .errors import RecordingError
-
-SIZE = struct.Struct('<II')
-"""What image_transport puts before the code: columns, rows."""
 
 MOST_RUN_PIXELS = 1 << 28
 

@@ -25,7 +25,8 @@ from .diagnostics import CameraWatch, model_status
 from .lifecycle import ManagedNode
 from .logs import CoreLog, Throttle, one_line
 from .mailbox import Frame
-from .parameters import Settings
+from .pipeline import Pipeline
+from .settings import Settings
 from .worker import Worker
 
 DEMO_FRAME = 'demo_camera_optical_frame'
@@ -66,6 +67,8 @@ class DepthEstimationNode(ManagedNode):
         self._bond = Bond(self)
         self._foreign_camera_named = False
         self._reloading = False
+        self._expected: set[tuple[int, int]] = set()
+        """Height and width of each camera's images."""
         self._refused: EstimatorOptions | None = None
         """What could not be loaded; it is not tried again until something else is wanted."""
         self.lost: DeviceLostError | None = None
@@ -79,10 +82,11 @@ class DepthEstimationNode(ManagedNode):
         self._refused = None
         self._converter = await self.beside(choose_converter)
         self._estimator = await self.beside(partial(DepthEstimator, self._wanted))
-        self.settings.range(self._estimator.range[1])
-        for name in self.settings.cameras:
+        self.settings.range.limits(self._estimator.range[1])
+        for name in self.settings.cameras.names:
             self._cameras.append(Camera(
-                self, name, transport=self.settings.image_transport, deliver=self._deliver))
+                self, name, transport=self.settings.cameras.image_transport,
+                deliver=self._deliver, expect=self._expect))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._watches = [
             CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
@@ -99,13 +103,13 @@ class DepthEstimationNode(ManagedNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker and receive images."""
         assert self._estimator is not None and self._converter is not None
-        self._worker = Worker(
-            self._estimator, self._converter.decode, settings=self.settings,
-            now=self._now, warn=self._warn, fail=self._lose_device)
+        self._worker = Worker(Pipeline(
+            self._estimator, self._converter.decode, settings=self.settings, now=self._now,
+            warn=self._warn), fail=self._lose_device)
         result = super().on_activate(state)
         for camera in self._cameras:
             camera.subscribe()
-        if not self.settings.autostart:
+        if not self.settings.serving.autostart:
             self._bond.start()
         return result
 
@@ -143,6 +147,7 @@ class DepthEstimationNode(ManagedNode):
                     undo.callback(estimator.close)
         except Exception as error:
             self.get_logger().error(f'not all could be released: {one_line(error)}')
+        self._expected.clear()
 
     def idle(self, timeout: float | None) -> bool:
         """Stop receiving and drop what waits; return whether the worker's thread has ended."""
@@ -153,16 +158,22 @@ class DepthEstimationNode(ManagedNode):
                 undo.callback(camera.unsubscribe)
             return worker is None or worker.stop(timeout)
 
+    def _expect(self, height: int, width: int) -> None:
+        """Have the network made ready for images of a size before one is served."""
+        self._expected.add((height, width))
+        if self._estimator is not None:
+            self._estimator.prepare(height, width)
+
     def _deliver(self, frame: Frame) -> None:
         if self._worker is not None:
             self._worker.deliver(frame)
         frame_id = frame.message.header.frame_id
-        if (self.settings.model == DEMO_MODEL and frame_id != DEMO_FRAME
+        if (self.settings.model.name == DEMO_MODEL and frame_id != DEMO_FRAME
                 and not self._foreign_camera_named):
             self._foreign_camera_named = True
             self.get_logger().warning(
                 f"the demo model knows only the demo's rendered rooms, not the camera in frame "
-                f"'{frame_id}': do not trust its metres; set 'model' to {Settings().model}")
+                f"'{frame_id}': do not trust its metres; set 'model' to {Settings().model.name}")
 
     def _warn(self, kind: str, message: str) -> None:
         if self.context.ok():  # after a signal nothing can be published any more
@@ -182,7 +193,7 @@ class DepthEstimationNode(ManagedNode):
     def _verify(self, settings: Settings) -> None:
         """Raise ValueError or DepthError where the loaded model cannot serve the settings."""
         if self._estimator is not None:
-            settings.range(self._estimator.range[1])
+            settings.range.limits(self._estimator.range[1])
             self._estimator.check(settings.estimator_options(self._estimator.options.model))
 
     def _take_parameters(self, _: list[Parameter]) -> None:
@@ -190,7 +201,7 @@ class DepthEstimationNode(ManagedNode):
         self._apply_settings()
 
     def _apply_settings(self) -> None:
-        for camera, rate in zip(self._cameras, self.settings.rates(), strict=False):
+        for camera, rate in zip(self._cameras, self.settings.cameras.rates(), strict=False):
             camera.rate.max_rate = rate
         if self._worker is not None:
             self._worker.configure(self.settings)
@@ -200,7 +211,7 @@ class DepthEstimationNode(ManagedNode):
 
     @property
     def _wanted(self) -> EstimatorOptions:
-        return self.settings.estimator_options(model_folder(self.settings.model))
+        return self.settings.estimator_options(model_folder(self.settings.model.name))
 
     def _outdated(self, wanted: EstimatorOptions) -> bool:
         return self._estimator is not None and wanted not in (
@@ -212,7 +223,7 @@ class DepthEstimationNode(ManagedNode):
             while self._outdated(wanted := await self.beside(self._settled)):
                 self.get_logger().info('loading the network anew, beside the one in use')
                 try:
-                    self._adopt(await self.beside(partial(DepthEstimator, wanted)))
+                    self._adopt(self._ready(await self.beside(partial(DepthEstimator, wanted))))
                 except DeviceLostError as error:
                     self._lose_device(error)
                     break
@@ -243,6 +254,11 @@ class DepthEstimationNode(ManagedNode):
             self._worker.replace(successor)
         else:
             old.close()
+
+    def _ready(self, estimator: DepthEstimator) -> DepthEstimator:
+        for height, width in tuple(self._expected):
+            estimator.prepare(height, width)
+        return estimator
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Pause or resume; a service callback."""

@@ -34,7 +34,7 @@ def _serve(node: DepthEstimationNode, interrupt: Interrupt) -> int:
     executor.add_node(node)
     interrupt.defer(executor.wake)
     throttle = Throttle(node.get_logger().error)
-    start = executor.create_task(node.bring_up) if node.settings.autostart else None
+    start = executor.create_task(node.bring_up) if node.settings.serving.autostart else None
     while not interrupt.received:
         try:
             executor.spin_once()

@@ -26,11 +26,11 @@ from transformers.utils import logging as transformers_logging
 from ..core.backends import Network
 from ..core.backends.export import Metres
 from ..core.backends.openvino import openvino_backend
-from ..core.checkpoint import load_checkpoint
-from ..core.families.zoedepth import patch
+from ..core.checkpoint import read_checkpoint
+from ..core.families.registry import load_family
+from ..core.frame import Frame
 from ..core.running.planner import Planner
 from ..core.running.trial import MAX_DIFFERENCE
-from ..core.transforms import Transforms
 from .benchmark import tables
 from .benchmark.device import stopwatch
 from .benchmark.images import textured
@@ -82,12 +82,12 @@ def compare(name: str, folder: Path, *, batch: int = 1, repeats: int,
     :return: a row a backend.
     """
     source = checkpoint(name, folder)
-    loaded = load_checkpoint(str(source))
-    size = loaded.preprocessing.network_size(480, 640)
-    transforms = Transforms(loaded.preprocessing, torch.device('cpu'))
-    pixels = torch.stack([transforms.to_network(torch.from_numpy(textured(640, 480, seed)), size)
-                          for seed in range(batch)]).contiguous()
-    model: Any = patch(loaded.model)
+    family = load_family(read_checkpoint(str(source)))
+    size = family.size(480, 640)
+    frames = [Frame(textured(640, 480, seed)) for seed in range(batch)]
+    pixels = torch.stack([family.inputs(torch.from_numpy(frame.image), frame)
+                          for frame in frames]).contiguous()
+    model: Any = family.network
     planner = Planner(model.to(memory_format=torch.channels_last))
     depth = planner(pixels).clone()
     runs: dict[str, Network] = {'torch': planner}
@@ -95,7 +95,7 @@ def compare(name: str, folder: Path, *, batch: int = 1, repeats: int,
              for backend in _installed()}
     times, _ = take_turns({backend: partial(stopwatch, partial(run, pixels), CPU)
                            for backend, run in runs.items()}, repeats, seconds)
-    return [{'model': name, 'network_size': f'{size[1]}x{size[0]}', 'batch': batch,
+    return [{'model': name, 'network_size': str(size), 'batch': batch,
              'backend': backend, 'version': version(backend),
              **_figures(times[backend], times['torch']), **_agreement(run(pixels), depth)}
             for backend, run in runs.items()]

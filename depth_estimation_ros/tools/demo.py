@@ -107,6 +107,8 @@ def _follow(recorder: Recorder, node: subprocess.Popen[str], camera: subprocess.
         while camera.poll() is None:
             _check(node)
             rclpy.spin_once(recorder, timeout_sec=0.1)
+            if not depths:
+                progress.unpause()  # its clock begins with the first frame, not with the camera's
             if len(depths) > progress.n:
                 progress.update(len(depths) - progress.n)
         end = time.monotonic() + LINGER

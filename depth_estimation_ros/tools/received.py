@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.metrics import depth_metrics
+from ..core.evaluation.metrics import depth_metrics
 
 ERRORS = ('abs_rel', 'delta1', 'rmse_m')
 RECENT = 32

@@ -186,8 +186,9 @@ def test_depth_that_is_not_finite_is_nan_there_and_nowhere_else(
     instead(estimator, spoil)
     depth = estimator.estimate([image])[0]
     lost = np.isnan(depth)
-    assert np.array_equal(depth[~lost], sound[~lost])
-    assert 2 <= lost.sum() <= 2 * 7 * 7
+    np.testing.assert_allclose(depth[~lost], sound[~lost], rtol=0.02)
+    assert (depth[~lost] == sound[~lost]).mean() > 0.98
+    assert 2 <= lost.sum() <= 2 * 2 * 2
     assert not np.isinf(depth).any()
 
 
@@ -252,8 +253,8 @@ def test_a_precision_too_far_from_fp32_is_not_used_and_no_file_is_read_again(
         estimator_of: Factory, own: Factory, monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture, error: Deviation) -> None:
     loads = []
-    load = module.load_checkpoint
-    monkeypatch.setattr(module, 'load_checkpoint', lambda *args, **kwargs: (
+    load = module.load_family
+    monkeypatch.setattr(module, 'load_family', lambda *args, **kwargs: (
         loads.append(args), load(*args, **kwargs))[1])
     monkeypatch.setattr(module.precision, 'deviation', lambda depths, references: error)
     estimator = own(precision='bf16')
@@ -279,13 +280,13 @@ def test_a_whole_bad_frame_at_low_precision_falls_back_to_fp32_once(
         monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     estimator, image = own(precision='bf16'), smooth_image(64, 48)
     instead(estimator, lambda planner, pixels: planner(pixels) * torch.nan)
-    load, asked = module.load_checkpoint, []
+    load, asked = module.load_family, []
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         asked.append(estimator.backend)  # as diagnostics may at any time
         return load(*args, **kwargs)
 
-    monkeypatch.setattr(module, 'load_checkpoint', watched)
+    monkeypatch.setattr(module, 'load_family', watched)
     caplog.clear()
     for _ in range(2):
         depth = estimator.estimate([image])[0]
@@ -339,7 +340,7 @@ def test_a_fall_back_that_cannot_be_loaded_leaves_the_estimator_serving(
     def vanished(*args: Any, **kwargs: Any) -> Any:
         raise CheckpointError('the folder is gone')
 
-    monkeypatch.setattr(module, 'load_checkpoint', vanished)
+    monkeypatch.setattr(module, 'load_family', vanished)
     assert np.isnan(estimator.estimate([image])[0]).all()
     assert np.isfinite(estimator.estimate([image])[0]).all()
     assert estimator.precision == 'bf16'
@@ -447,3 +448,14 @@ def test_an_error_of_the_device_while_it_warms_is_one_line(
     with pytest.raises(DeviceError, match=r'unspecified launch failure \(restart') as caught:
         own()
     assert type(caught.value) is error and '\n' not in str(caught.value)
+
+
+def test_the_first_image_of_a_prepared_size_finds_all_ready(own: Factory) -> None:
+    estimator, image = own(), smooth_image(200, 48)
+    estimator.prepare(48, 200)
+    estimator.prepare(1, 2**31)  # as a broken message may say
+    assert estimator.settle(60.0)
+    before = estimator._planner.built
+    depth = estimator.estimate([image])[0]
+    assert estimator._planner.built == before == 2
+    assert np.array_equal(depth, own().estimate([image])[0])

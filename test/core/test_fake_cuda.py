@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -32,9 +33,12 @@ from transformers.models.beit.modeling_beit import BeitRelativePositionBias
 from depth_estimation_ros.core import device_constants
 from depth_estimation_ros.core.backends import forward
 from depth_estimation_ros.core.batches import BatchRunner
-from depth_estimation_ros.core.families.zoedepth import codes, patch, set_codes
+from depth_estimation_ros.core.families.recorded import position_encodings, set_position_encodings
+from depth_estimation_ros.core.families.zoedepth import patch
+from depth_estimation_ros.core.families.zoedepth.family import ZoeDepth
+from depth_estimation_ros.core.families.zoedepth.transforms import Preprocessing
+from depth_estimation_ros.core.frame import Frame
 from depth_estimation_ros.core.precision import lowered
-from depth_estimation_ros.core.transforms import Preprocessing
 from depth_estimation_ros.tools.architectures import full_size_config, tiny_config
 
 CUDA = torch.device('cuda', 0)
@@ -101,14 +105,15 @@ def fake_model(config: Any, precision: torch.dtype) -> Any:
     """Return a patched model in a precision, of fake weights; channels last, as it is placed."""
     model = patch(ZoeDepthForDepthEstimation(config).eval().requires_grad_(False))
     model = on_cuda(model)
-    return model if precision == torch.float32 else lowered(model, precision)
+    return model if precision == torch.float32 else lowered(
+        model, precision, ZoeDepth.float32)
 
 
 def frame(model: Any, runner: BatchRunner, images: Tensor, flip: bool) -> tuple[Tensor, Tensor]:
     """Run images from their pixels to their depth as a captured graph does."""
-    size = runner.preprocessing.network_size(*images.shape[1:3])
-    pixels = runner._before(list(images), size, flip=flip)
-    return runner._after_alike(tuple(images.shape[1:]), flip, forward(model, pixels))
+    one = Frame(np.empty(images.shape[1:], np.uint8))
+    pixels = runner._before(list(images), [one] * len(images), flip=flip)
+    return runner._after_alike(one, flip, forward(model, pixels))
 
 
 class Meter(TorchDispatchMode):
@@ -135,10 +140,10 @@ class Meter(TorchDispatchMode):
 def test_a_frame_runs_on_the_device_alone(
         fake: FakeTensorMode, precision: torch.dtype, heads: int, flip: bool) -> None:
     model = fake_model(tiny_config(heads), precision)
-    runner = BatchRunner(CUDA, PREPROCESSING)
+    runner = BatchRunner(CUDA, ZoeDepth(model, PREPROCESSING, None))
     for width, height in ((640, 480), (1242, 375)):
         images = torch.empty(2, height, width, 3, dtype=torch.uint8, device=CUDA)
-        set_codes(model, None)
+        set_position_encodings(model, None)
         for _ in range(2):  # the first one records the encodings
             depth, lost = frame(model, runner, images, flip)
         assert depth.device == lost.device == CUDA
@@ -161,9 +166,10 @@ def test_what_would_wait_for_the_device_is_found(
 def test_every_position_bias_has_strides_of_eight(fake: FakeTensorMode) -> None:
     model = fake_model(tiny_config(), torch.float16)
     for height, width in ((384, 512), (384, 1280), (96, 160)):
-        set_codes(model, None)
+        set_position_encodings(model, None)
         forward(model, torch.empty(1, 3, height, width, device=CUDA))
-        biases = [code for code in codes(model) if code is not None and code.ndim == 4]
+        biases = [encoding for encoding in position_encodings(model)
+                  if encoding is not None and encoding.ndim == 4]
         assert biases
         for bias in biases:
             assert bias.stride(-1) == 1
@@ -172,7 +178,7 @@ def test_every_position_bias_has_strides_of_eight(fake: FakeTensorMode) -> None:
 
 def test_a_full_size_frame_has_few_operations_and_writes_little(fake: FakeTensorMode) -> None:
     model = fake_model(full_size_config(), torch.float16)
-    runner = BatchRunner(CUDA, PREPROCESSING)
+    runner = BatchRunner(CUDA, ZoeDepth(model, PREPROCESSING, None))
     images = torch.empty(1, 480, 640, 3, dtype=torch.uint8, device=CUDA)
     run = partial(frame, model, runner, images, False)
     run()

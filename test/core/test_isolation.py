@@ -15,8 +15,8 @@ import depth_estimation_ros
 
 PACKAGE = Path(depth_estimation_ros.__file__).parent
 LIBRARIES = {'torch', 'transformers', 'numpy', 'cv2', 'huggingface_hub', 'safetensors',
-             'openvino', 'triton'}
-"""All that the core may import besides the standard library; the last two only when there."""
+             'yaml', 'openvino', 'onnxruntime', 'triton'}
+"""All that the core may import besides the standard library; the last three only when there."""
 
 WITHOUT_ROS = """
 import importlib

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from depth_estimation_ros.core.errors import DeviceError
-from depth_estimation_ros.core.families.zoedepth import codes
+from depth_estimation_ros.core.families.recorded import position_encodings
 from depth_estimation_ros.core.precision import (
-    FLOAT32,
     Deviation,
     candidates,
     deviation,
@@ -38,18 +39,22 @@ def test_a_pixel_without_a_finite_depth_is_beyond_any_limit(bad: float) -> None:
     assert deviation([depth, spoilt], [depth, depth]) == (np.inf, np.inf)
 
 
+def dtype_of(module: Any) -> torch.dtype:
+    return next(module.parameters()).dtype
+
+
 def test_a_lowered_copy_leaves_the_model_and_shares_what_stays_in_float32() -> None:
     model, pixels = patched_model(), noise(1, 64, 96)
     with torch.inference_mode():
         before = model(pixels).predicted_depth
-        low = lowered(model, torch.bfloat16)
-        assert all(code is None for code in codes(low))
-        assert all(code is not None for code in codes(model))
+        low = lowered(model, torch.bfloat16, ('metric_head',))
+        assert all(code is None for code in position_encodings(low))
+        assert all(code is not None for code in position_encodings(model))
         metres = low(pixels.bfloat16()).predicted_depth.float()
         assert torch.equal(model(pixels).predicted_depth, before)
     assert 0 < ((metres - before).abs() / before).mean() < 0.05
-    assert low.backbone.dtype == torch.bfloat16 and model.backbone.dtype == torch.float32
-    kept = {id(tensor) for name in FLOAT32 for tensor in model.get_submodule(name).parameters()}
+    assert dtype_of(low.backbone) == torch.bfloat16 and dtype_of(model.backbone) == torch.float32
+    kept = {id(tensor) for tensor in model.metric_head.parameters()}
     assert kept and kept <= {id(tensor) for tensor in low.parameters()}
 
 

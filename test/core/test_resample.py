@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from depth_estimation_ros.core.resample import PilResizer, resize_depth
+from depth_estimation_ros.core.resample import resize_depth, resize_like_pil
 
 PIL_KERNELS = {'bilinear': Image.Resampling.BILINEAR, 'bicubic': Image.Resampling.BICUBIC}
 
@@ -23,7 +23,7 @@ def test_noise_is_resized_to_the_very_values_of_pil(
         source: tuple[int, int], size: tuple[int, int], kernel: str) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*source, 3), np.uint8)
     expected = np.asarray(Image.fromarray(image).resize(size[::-1], PIL_KERNELS[kernel]))
-    resized = PilResizer()(torch.from_numpy(image).permute(2, 0, 1), size, kernel)
+    resized = resize_like_pil(torch.from_numpy(image).permute(2, 0, 1), size, kernel)
     assert resized.dtype == torch.uint8
     np.testing.assert_array_equal(resized.permute(1, 2, 0), expected)
 

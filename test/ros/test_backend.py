@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from .conftest import PATIENCE, image, until
+from .conftest import PATIENCE, camera_info, image, until
 from .test_live_parameters import put
 from .test_node import counts
 
@@ -55,17 +55,38 @@ def test_openvino_is_built_under_traffic(start, checkpoint, peer, monkeypatch, i
     assert (code, took < 2.0) == (0, True), node.text()
 
 
+def test_a_cameras_size_is_made_ready_before_anybody_wants_depth(start, checkpoint, peer):
+    node = start(model=checkpoint, device='cpu')
+    node.wait_for('configured')
+    ready = 'ready for images at network size 480x96'
+    peer.until(lambda: peer.send('image', image(48, 300)) and ready in node.text())
+    for width in (200, 100):  # only the first size is prepared for, whatever else is claimed
+        peer.send('image', image(48, width))
+    assert node.text().count('ready for') == 1
+    assert counts(peer)['published'] == 0
+    peer.depth_of(image(48, 300))
+    assert node.end()[0] == 0
+
+
+def test_a_compressed_cameras_size_comes_with_its_calibration(start, checkpoint, peer):
+    node = start(model=checkpoint, device='cpu', image_transport='compressed')
+    node.wait_for('configured')
+    ready = 'ready for images at network size 480x96'
+    peer.until(lambda: peer.send('camera_info', camera_info(48, 300)) and ready in node.text())
+
+
 def test_where_openvino_cannot_build_torch_serves_on(start, checkpoint, peer, monkeypatch):
     monkeypatch.setenv(ISA, 'SSE41')  # for which it cannot generate the code that it needs
     node = start(model=checkpoint, device='cpu', backend='auto')
+    peer.diagnostics()  # the peers have found each other, so the warning is seen while it is new
     node.wait_for('openvino cannot build the network for 128x96, batch 1, it runs without: bad '
                   'combination', 2 * PATIENCE)
+    status = peer.diagnostics()['model']
+    assert status.level == DiagnosticStatus.WARN and 'openvino cannot build' in status.message
     assert 'without snippets' in node.text() and 'Traceback' not in node.text()
     peer.depth_of(image())
-    status = peer.diagnostics()['model']
-    facts = {pair.key: pair.value for pair in status.values}
+    facts = {pair.key: pair.value for pair in peer.diagnostics()['model'].values}
     assert (facts['backend'], facts['building']) == ('torch', 'false')
-    assert status.level == DiagnosticStatus.WARN and 'openvino cannot build' in status.message
     code, _ = node.end()
     assert code == 0
 

@@ -13,7 +13,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros.camera_info import info_faults, info_for
 from depth_estimation_ros.ros.mailbox import Frame
-from depth_estimation_ros.ros.parameters import Settings
+from depth_estimation_ros.ros.pipeline import Pipeline
+from depth_estimation_ros.ros.settings import Settings
 from depth_estimation_ros.ros.worker import Worker
 
 from .conftest import image
@@ -56,8 +57,8 @@ def fuzzed():
     """One worker for all frames, and the counts of what it was given."""
     network, camera = Network(), Camera('fuzz')
     warnings: list[str] = []
-    worker = Worker(network, codec.decode, settings=Settings(), now=lambda: 0.0,
-                    warn=lambda kind, text: warnings.append(text), fail=warnings.append)
+    worker = Worker(Pipeline(network, codec.decode, settings=Settings(), now=lambda: 0.0,
+                             warn=lambda kind, text: warnings.append(text)), fail=warnings.append)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     given_frames = {'bad': 0, 'good': 0}
     yield worker, camera, given_frames

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -14,10 +13,12 @@ from rclpy.validate_topic_name import validate_topic_name
 
 from depth_estimation_ros.core.errors import DeviceError
 from depth_estimation_ros.ros import parameters
-from depth_estimation_ros.ros.parameters import Settings
+from depth_estimation_ros.ros.outputs import Limits
+from depth_estimation_ros.ros.settings import Cameras, Settings
+from depth_estimation_ros.ros.settings import parameters as declared
 
 DEFAULT = Settings()
-NAMES = {item.metadata['name'] or item.name: item for item in fields(Settings)}
+NAMES = declared()
 LIVE = {name for name, item in NAMES.items() if item.metadata['live']}
 
 
@@ -68,9 +69,10 @@ def test_overrides_are_read(node: Callable[..., Node]) -> None:
     settings = parameters.read(node(
         model='some/model', cameras=['front', 'rear'], far=20.0, preview__colormap='magma',
         max_batch=2, flip_augmentation=True))
-    assert settings == replace(
-        DEFAULT, model='some/model', cameras=('front', 'rear'), far=20.0, max_batch=2,
-        preview_colormap='magma', flip_augmentation=True)
+    assert settings == DEFAULT.changed({
+        'model': 'some/model', 'cameras': ('front', 'rear'), 'far': 20.0, 'max_batch': 2,
+        'preview.colormap': 'magma', 'flip_augmentation': True})
+    assert (settings.model.name, settings.serving.max_batch) == ('some/model', 2)
 
 
 @pytest.mark.parametrize('overrides', [
@@ -128,13 +130,13 @@ def test_changes_that_make_no_sense_are_refused_with_the_reason(
 
 
 def test_changes_are_judged_with_the_values_that_stay() -> None:
-    settings = replace(DEFAULT, near=5.0, far=20.0)
+    settings = DEFAULT.changed({'near': 5.0, 'far': 20.0})
     assert not parameters.check(settings, changes(far=4.0)).successful
     assert parameters.check(settings, changes(far=4.0, near=1.0)).successful
 
 
 def within_10_metres(settings: Settings) -> None:
-    settings.range(10.0)
+    settings.range.limits(10.0)
 
 
 def no_such_backend(settings: Settings) -> None:
@@ -158,21 +160,21 @@ def test_parameters_of_others_are_none_of_our_business() -> None:
 
 
 def test_far_is_the_models_own_where_it_is_left_open() -> None:
-    assert DEFAULT.range(80.0) == (0.1, 80.0)
-    assert replace(DEFAULT, far=7.0).range(80.0) == (0.1, 7.0)
+    assert DEFAULT.range.limits(80.0) == Limits(0.1, 80.0)
+    assert DEFAULT.changed({'far': 7.0}).range.limits(80.0) == Limits(0.1, 7.0)
 
 
 @pytest.mark.parametrize('name', [
     'front-left', 'front left', '1st', '/front', 'front/', 'a//b', 'ä'])
 def test_a_camera_that_no_topic_can_start_with_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"cameras holds '{name}'"):
-        Settings(cameras=('rear', name))
+        Cameras(names=('rear', name))
 
 
 @pytest.mark.parametrize('name', ['', 'front', 'front_2', '_x', 'robot1/front'])
 def test_a_camera_that_a_topic_can_start_with_is_taken(name: str) -> None:
     validate_topic_name(f'{name}/image' if name else 'image')
-    assert Settings(cameras=(name,)).cameras == (name,)
+    assert Cameras(names=(name,)).names == (name,)
 
 
 def test_misspelt_overrides_are_found(node: Callable[..., Node]) -> None:
@@ -186,8 +188,9 @@ def test_qos_overrides_are_no_misspelling(node: Callable[..., Node]) -> None:
 
 
 def test_the_core_gets_what_it_needs() -> None:
-    settings = replace(DEFAULT, device='cpu', precision='bf16', revision='v2', network_height=192,
-                       network_width=256, compile=True, local_files_only=True)
+    settings = DEFAULT.changed({
+        'device': 'cpu', 'precision': 'bf16', 'revision': 'v2', 'network.height': 192,
+        'network.width': 256, 'compile': True, 'local_files_only': True})
     options = settings.estimator_options('/a/folder')
     assert options.model == '/a/folder'
     assert (options.device, options.precision, options.revision) == ('cpu', 'bf16', 'v2')
@@ -198,4 +201,4 @@ def test_the_core_gets_what_it_needs() -> None:
 @pytest.mark.parametrize('names', [('front', 'front/depth'), ('depth', ''), ('a/depth', 'b', 'a')])
 def test_cameras_whose_topics_would_be_one_are_refused(names: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match='camera_info would be one topic'):
-        Settings(cameras=names)
+        Cameras(names=names)

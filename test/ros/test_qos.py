@@ -11,6 +11,7 @@ from sensor_msgs.msg import Image
 
 from depth_estimation_ros.ros import qos
 from depth_estimation_ros.ros.camera import Camera
+from depth_estimation_ros.ros.outputs import OUTPUTS
 
 from .conftest import image
 
@@ -46,7 +47,7 @@ def test_the_standard_parameters_override_it_and_a_peer_that_differs_is_named(
     node.end()
 
 
-OUTPUTS = ['depth/image_rect', 'depth/camera_info', 'depth/preview']
+TOPICS = [output.topic for output in OUTPUTS]
 INPUTS = ['image', 'camera_info']
 POLICIES = {
     'reliability': ('reliable', ReliabilityPolicy.RELIABLE, 'best_effort',
@@ -67,14 +68,14 @@ def profiles(node: LifecycleNode) -> dict[str, QoSProfile]:
     ends = {**{end.topic_name: end for end in node.publishers},
             **{end.topic_name: end for end in node.subscriptions}}
     found = {topic: copy.copy(ends[topic].qos_profile) for name in ('front', 'rear')
-             for topic in (f'/{name}/{end}' for end in OUTPUTS + INPUTS)}
+             for topic in (f'/{name}/{end}' for end in TOPICS + INPUTS)}
     for camera in cameras:
         camera.close()
     return found
 
 
 @pytest.mark.parametrize('policy', POLICIES)
-@pytest.mark.parametrize('topic', OUTPUTS + INPUTS)
+@pytest.mark.parametrize('topic', TOPICS + INPUTS)
 def test_an_override_changes_its_own_topic_alone(topic, policy):
     plain = LifecycleNode('plain', enable_communication_interface=False)
     before = profiles(plain)
@@ -83,7 +84,7 @@ def test_an_override_changes_its_own_topic_alone(topic, policy):
     given, wanted, other, instead = POLICIES[policy]
     if getattr(before[name], policy) == wanted:
         given, wanted = other, instead
-    role = 'publisher' if topic in OUTPUTS else 'subscription'
+    role = 'publisher' if topic in TOPICS else 'subscription'
     node = LifecycleNode('overridden', enable_communication_interface=False, cli_args=[
         '--ros-args', '-p', f'qos_overrides.{name}.{role}.{policy}:={given}'])
     after = profiles(node)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from threading import Event
 from time import monotonic
@@ -17,12 +16,15 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from depth_estimation_ros.core.colour import Colouriser
 from depth_estimation_ros.core.errors import DeviceError, DeviceLostError, ImageError
+from depth_estimation_ros.core.frame import Frame as View
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros import frame_statistics as reasons
 from depth_estimation_ros.ros.frame_statistics import FrameStatistics
 from depth_estimation_ros.ros.mailbox import Frame
-from depth_estimation_ros.ros.parameters import Settings
-from depth_estimation_ros.ros.worker import Wait, Worker
+from depth_estimation_ros.ros.outputs import Estimate, Output
+from depth_estimation_ros.ros.pipeline import Pipeline, Wait
+from depth_estimation_ros.ros.settings import Settings
+from depth_estimation_ros.ros.worker import Worker
 
 from .conftest import PATIENCE, until
 
@@ -37,13 +39,21 @@ class Camera:
 
     def __init__(self, name: str = '') -> None:
         self.name, self.statistics = name, FrameStatistics()
-        self.published: list[tuple[Any, NDArray[np.float32], Colouriser]] = []
+        self.published: list[tuple[Any, NDArray[np.float32], tuple[Output, ...]]] = []
         self.error: Exception | None = None
+        self.subscribed = frozenset({'depth/image_rect', 'depth/preview'})
 
-    def publish(self, header: Any, depth: NDArray[np.float32], colourise: Colouriser) -> None:
+    def wanted(self) -> frozenset[str]:
+        return self.subscribed
+
+    def focal_length(self, width: int, height: int) -> None:
+        """Have no calibration."""
+
+    def publish(self, header: Any, depth: NDArray[np.float32],
+                outputs: tuple[Output, ...]) -> None:
         if self.error is not None:
             raise self.error
-        self.published.append((header, depth, colourise))
+        self.published.append((header, depth, outputs))
 
     @property
     def stamps(self) -> list[int]:
@@ -71,14 +81,14 @@ class Network:
         self.closed = False
         self.depth = DEPTH
 
-    def network_size(self, image: Pixels) -> tuple[int, int]:
-        if image.shape[0] == 3:
+    def network_size(self, image: View) -> tuple[int, int]:
+        if image.image.shape[0] == 3:
             raise ImageError('image of 1x3 pixels is too small')
         return 96, 128
 
-    def submit(self, images: list[Pixels], *, flip: bool) -> Wait:
+    def submit(self, images: list[View], *, flip: bool) -> Wait:
         """Return what gives the same depth for each; an image's first value is its mark."""
-        marks = [int(image[0, 0, 0]) for image in images]
+        marks = [int(image.image[0, 0, 0]) for image in images]
         self.events.append(f'submit {marks}')
         return partial(self._estimate, marks, flip)
 
@@ -101,11 +111,11 @@ class Bench:
     """A worker with everything around it."""
 
     def __init__(self, overlaps: bool = False, **settings: Any) -> None:
-        self.network, self.settings = Network(overlaps), replace(Settings(), **settings)
+        self.network, self.settings = Network(overlaps), Settings().changed(settings)
         self.clock, self.warnings, self.lost = 1000.0, [], []
-        self.worker = Worker(
+        self.worker = Worker(Pipeline(
             self.network, codec.decode, settings=self.settings, now=lambda: self.clock,
-            warn=lambda kind, sentence: self.warnings.append((kind, sentence)),
+            warn=lambda kind, sentence: self.warnings.append((kind, sentence))),
             fail=self.lost.append)
 
     def send(self, camera: Camera, mark: int = 0, *, stamp: int = 1000,
@@ -314,7 +324,7 @@ def test_the_pixels_without_depth_are_counted(bench: Callable[..., Bench]) -> No
 def test_settings_change_from_the_next_frame_on(bench: Callable[..., Bench]) -> None:
     made = bench(near=0.0)
     first, second = made.occupy(), Camera()
-    made.worker.configure(replace(made.settings, near=1.0, flip_augmentation=True))
+    made.worker.configure(made.settings.changed({'near': 1.0, 'flip_augmentation': True}))
     made.release()
     first.settled()
     made.send(second)
@@ -326,11 +336,13 @@ def test_settings_change_from_the_next_frame_on(bench: Callable[..., Bench]) -> 
 
 
 def test_the_preview_has_the_colours_of_the_settings(bench: Callable[..., Bench]) -> None:
-    made, camera = bench(preview_colormap='magma', preview_near=1.0, preview_far=9.0), Camera()
+    camera = Camera()
+    made = bench(**{'preview.colormap': 'magma', 'preview.near': 1.0, 'preview.far': 9.0})
     made.send(camera)
     camera.settled()
-    depth = np.array([[0.5, 4.0, 9.0, np.nan]], np.float32)
-    assert np.array_equal(camera.published[0][2](depth), Colouriser('magma', 1.0, 9.0)(depth))
+    header, depth, (_, preview) = camera.published[0]
+    shown = np.frombuffer(preview.encode(Estimate(header, depth, None)).data, np.uint8)
+    assert np.array_equal(shown, Colouriser('magma', 1.0, 9.0)(depth).ravel())
 
 
 def test_another_estimator_takes_over_with_the_next_batch(bench: Callable[..., Bench]) -> None:
@@ -390,9 +402,10 @@ class Watched(Camera):
         super().__init__()
         self.network, self.then = network, then
 
-    def publish(self, header: Any, depth: NDArray[np.float32], colourise: Colouriser) -> None:
+    def publish(self, header: Any, depth: NDArray[np.float32],
+                outputs: tuple[Output, ...]) -> None:
         self.network.events.append(f'publish {header.frame_id[len("optical_"):]}')
-        super().publish(header, depth, colourise)
+        super().publish(header, depth, outputs)
         self.then()
 
 

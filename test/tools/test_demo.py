@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from depth_estimation_ros.core import batches
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
-from depth_estimation_ros.core.metrics import depth_metrics
+from depth_estimation_ros.core.evaluation.metrics import depth_metrics
 from depth_estimation_ros.recordings import (
     find_cameras,
     metres,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from depth_estimation_ros.core.metrics import depth_metrics
+from depth_estimation_ros.core.evaluation.metrics import depth_metrics
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.tools.demo_report import accuracy, preview_picture, report
 from depth_estimation_ros.tools.received import KEPT, RECENT, DepthRange, Received, matched

@@ -8,11 +8,11 @@ import torch
 from ..errors import DeviceError
 from .base import Backend, Network
 from .compiled import TORCH_COMPILE
-from .eager import forward
+from .eager import device_of, forward
 from .openvino import openvino_backend
 
-__all__ = ['BACKENDS', 'Backend', 'Network', 'check_backend', 'choose_backends', 'forward',
-           'unsupported_reason']
+__all__ = ['BACKENDS', 'Backend', 'Network', 'check_backend', 'choose_backends', 'device_of',
+           'forward', 'unsupported_reason']
 
 BACKENDS = ('auto', 'torch', 'openvino')
 """The values of the option ``backend``."""

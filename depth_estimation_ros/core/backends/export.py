@@ -15,8 +15,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import load_checkpoint
-from ..families.zoedepth import patch
+from ..checkpoint import read_checkpoint
 from .eager import forward
 from .openvino import load_openvino
 from .reason import reason
@@ -36,19 +35,19 @@ class Metres(nn.Module):
         return forward(self.model, pixels)
 
 
-def write_graph(folder: Path, shape: tuple[int, int, int], path: Path) -> None:
+def write_graph(folder: Path, shape: tuple[int, ...], path: Path) -> None:
     """
     Write the graph of a checkpoint in float32, its position encodings as constants.
 
     :param folder: the checkpoint's.
-    :param shape: batch, height and width of the network's input.
+    :param shape: batch, channels, height and width of the network's input.
     :param path: the .xml file to write; the constants go into a .bin file beside it.
     :raises CheckpointError: when the checkpoint cannot be loaded.
     """
     ov = load_openvino()
-    batch, height, width = shape
-    model = patch(load_checkpoint(str(folder), local_files_only=True).model)
-    pixels = torch.zeros(batch, 3, height, width)
+    from ..families.registry import load_family  # which needs this package for its ONNX files
+    model = load_family(read_checkpoint(str(folder), local_files_only=True)).network
+    pixels = torch.zeros(shape)
     with torch.no_grad():
         forward(model, pixels[:1])  # records the encodings
         program = torch.export.export(Metres(model), (pixels,), strict=False)
@@ -66,7 +65,8 @@ def main() -> NoReturn:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog='export', description=main.__doc__)
     parser.add_argument('folder', type=Path)
-    parser.add_argument('shape', type=int, nargs=3, metavar=('BATCH', 'HEIGHT', 'WIDTH'))
+    parser.add_argument('shape', type=int, nargs=4,
+                        metavar=('BATCH', 'CHANNELS', 'HEIGHT', 'WIDTH'))
     parser.add_argument('path', type=Path)
     options = parser.parse_args()
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -75,7 +75,7 @@ def _infer(compiled: Any, idle: deque[Any], frame: Tensor) -> Tensor:
 def _build(folder: Path, model: nn.Module, pixels: Tensor, stop: Event) -> Network:
     with tempfile.TemporaryDirectory() as scratch:
         graph = Path(scratch) / 'network.xml'
-        _export(folder, (len(pixels), *pixels.shape[2:]), graph, stop)
+        _export(folder, tuple(pixels.shape), graph, stop)
         return compile_graph(graph)
 
 

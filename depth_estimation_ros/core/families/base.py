@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -19,26 +18,18 @@ class Quantity(Enum):
     INVERSE_DEPTH = 'inverse depth'
     """1 / depth up to an unknown scale and shift: larger is nearer."""
     RELATIVE_DEPTH = 'relative depth'
-    """Depth up to an unknown scale and shift: larger is farther."""
+    """Depth up to an unknown scale: larger is farther."""
 
 
 class Size(NamedTuple):
-    """Of an image or of a network's input, in pixels."""
+    """The size of an image or of a network's input, in pixels."""
 
     height: int
     width: int
 
     def __str__(self) -> str:
+        """Name the width first, as cameras are named."""
         return f'{self.width}x{self.height}'
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a model says of one image."""
-
-    depth: Tensor
-    """float32, height×width of the image; NaN where the network gave no finite value."""
-    quantity: Quantity
 
 
 class Family(Protocol):
@@ -49,9 +40,17 @@ class Family(Protocol):
     range: tuple[float, float] | None
     """The nearest and farthest depth in metres that it was trained for, where that is known."""
     network: nn.Module
-    """The exact fast form: a frame's inputs, stacked to a batch, to a tuple of its outputs."""
+    """The exact fast form: takes a batch of inputs, float N×channels×height×width; gives a tensor
+    whose first dimension is the batch, or transformers' output with a ``predicted_depth``."""
     float32: tuple[str, ...]
     """The network's children that stay in float32 when the rest goes to a lower precision."""
+    native: bool
+    """Whether the network is made of torch's operations, so that it can be captured, exported and
+    lowered."""
+    needs_prompt: bool
+    """Whether a frame must bring a prompt."""
+    per_frame: bool
+    """Whether a result depends on more of the frame than the image's size."""
 
     def size(self, height: int, width: int) -> Size:
         """
@@ -60,16 +59,24 @@ class Family(Protocol):
         :raises ImageError: when it cannot take such an image.
         """
 
-    def inputs(self, image: Tensor, frame: Frame) -> tuple[Tensor, ...]:
+    def inputs(self, image: Tensor, frame: Frame) -> Tensor:
         """
-        Return the network's inputs for one frame, without the dimension of the batch.
+        Return the network's input for one frame, float32, channels×height×width.
 
         :param image: the frame's image on the network's device, uint8, H×W×3.
+        :raises ImageError: when the frame lacks what the network needs.
         """
 
-    def result(self, outputs: tuple[Tensor, ...], frame: Frame) -> Result:
-        """
-        Turn the network's outputs for one frame into depth of the image's size.
+    def mirrored(self, inputs: Tensor) -> Tensor:
+        """Return a batch of inputs as those of the mirrored images."""
 
-        :param outputs: as the network gave them, without the dimension of the batch.
+    def result(self, values: Tensor, frame: Frame) -> Tensor:
         """
+        Turn what the network gave for one frame into depth of the image's size.
+
+        :param values: float32, without the dimension of the batch; NaN where it is not finite.
+        :return: float32, height×width of the image, in what :meth:`quantity_of` says.
+        """
+
+    def quantity_of(self, frame: Frame) -> Quantity:
+        """Return what the numbers of one frame's depth are."""

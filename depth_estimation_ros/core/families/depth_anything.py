@@ -12,7 +12,7 @@ from ..weights import load_model
 from . import dinov2
 from .base import Family, Quantity
 from .preprocessing import Preprocessing
-from .single_image import SingleImage, cast
+from .single_image import SingleImage
 
 
 class Network(nn.Module):
@@ -24,11 +24,12 @@ class Network(nn.Module):
         self.backbone = dinov2.Backbone(original.backbone)
         self.neck, self.head = original.neck, original.head
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor]:
+    def forward(self, pixels: Tensor) -> Tensor:
         """Map normalised pixels, N×3×H×W, to depth, N×H×W."""
         grid = [side // self.patch for side in pixels.shape[2:]]
-        maps = self.neck(self.backbone(cast(pixels, self.backbone)), *grid)
-        return (self.head([features.float() for features in maps], *grid),)
+        maps = self.neck(self.backbone(pixels), *grid)
+        depth: Tensor = self.head([features.float() for features in maps], *grid)
+        return depth
 
 
 def depth_anything(checkpoint: Checkpoint, height: int, width: int) -> Family:

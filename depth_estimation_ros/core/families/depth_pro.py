@@ -13,26 +13,32 @@ from ..checkpoint import Checkpoint
 from ..errors import CheckpointError
 from ..frame import Frame
 from ..weights import load_model
-from .base import Family, Quantity, Result, Size
+from .base import Family, Quantity, Size
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from .single_image import cast
 
 NEAREST, FARTHEST = 1e-4, 1e4
 """Metres between which transformers' post-processing clamps depth."""
 
 
 class Network(nn.Module):
-    """Canonical inverse depth and the horizontal field of view."""
+    """Canonical inverse depth, as it is and scaled by the estimated field of view."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Map normalised pixels, N×3×H×W, to inverse depth, N×h×w, and degrees, N."""
-        output = self.model(cast(pixels, self.model))
-        outputs = (output.predicted_depth, output.field_of_view)
-        return tuple(value.float() for value in outputs if value is not None)
+    def forward(self, pixels: Tensor) -> Tensor:
+        """
+        Map normalised pixels, N×3×H×W, to N×2×h×w.
+
+        The first map is C, the second C · W / f, f by the estimated field of view.
+        """
+        output = self.model(pixels)
+        inverse: Tensor = output.predicted_depth.float()
+        degrees = output.field_of_view
+        ratio = 1.0 if degrees is None else 2 * torch.tan(
+            torch.deg2rad(degrees.float()) / 2).view(-1, 1, 1)
+        return torch.stack((inverse, inverse * ratio), dim=1)
 
 
 class DepthPro:
@@ -47,6 +53,9 @@ class DepthPro:
     quantity = Quantity.METRES
     range: tuple[float, float] | None = None
     float32: tuple[str, ...] = ()
+    native = True
+    per_frame = True
+    needs_prompt = False
 
     def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         self.network, self.preprocessing = network.eval(), preprocessing
@@ -56,24 +65,27 @@ class DepthPro:
         assert self.preprocessing.size is not None
         return self.preprocessing.size
 
-    def inputs(self, image: Tensor, frame: Frame) -> tuple[Tensor, ...]:
+    def inputs(self, image: Tensor, frame: Frame) -> Tensor:
         """Normalise, then resize without antialiasing: float32, 3×height×width."""
         pixels = self.preprocessing.normalised(image.permute(2, 0, 1))
         size = self.size(*image.shape[:2])
-        return (functional.interpolate(pixels[None], size, mode='bilinear')[0],)
+        return functional.interpolate(pixels[None], size, mode='bilinear')[0]
 
-    def result(self, outputs: tuple[Tensor, ...], frame: Frame) -> Result:
-        """Turn canonical inverse depth into metres by the focal length."""
+    def mirrored(self, inputs: Tensor) -> Tensor:
+        """Return a batch of inputs as those of the mirrored images."""
+        return inputs.flip(-1)
+
+    def result(self, values: Tensor, frame: Frame) -> Tensor:
+        """Turn canonical inverse depth, 2×h×w, into metres by the focal length."""
         height, width = frame.image.shape[:2]
-        inverse = outputs[0] * self._ratio(outputs, frame, width)
+        inverse = values[1] if frame.focal_length is None else (
+            values[0] * (width / frame.focal_length))
         resized = functional.interpolate(inverse[None, None], (height, width), mode='bilinear')
-        return Result(1 / resized[0, 0].clamp(1 / FARTHEST, 1 / NEAREST), Quantity.METRES)
+        return 1 / resized[0, 0].clamp(1 / FARTHEST, 1 / NEAREST)
 
-    def _ratio(self, outputs: tuple[Tensor, ...], frame: Frame, width: int) -> Tensor | float:
-        """Return the image's width over the focal length."""
-        if frame.focal_length is not None:
-            return width / frame.focal_length
-        return 2 * torch.tan(torch.deg2rad(outputs[1]) / 2) if len(outputs) > 1 else 1.0
+    def quantity_of(self, frame: Frame) -> Quantity:
+        """Return metres: it estimates the focal length where it is not told."""
+        return self.quantity
 
 
 def depth_pro(checkpoint: Checkpoint, height: int, width: int) -> Family:

@@ -16,13 +16,14 @@ from transformers.models.dinov2.modeling_dinov2 import Dinov2Embeddings
 class Embeddings(Dinov2Embeddings):
     """DINOv2's embeddings, their interpolated positions recorded."""
 
-    code: Tensor | None = None
+    recorded: Tensor | None = None
 
     def interpolate_pos_encoding(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the positions, 1×tokens×channels."""
-        if self.code is None:
-            self.code = super().interpolate_pos_encoding(*args, **kwargs).detach().contiguous()
-        return self.code
+        if self.recorded is None:
+            encoding = super().interpolate_pos_encoding(*args, **kwargs)
+            self.recorded = encoding.detach().contiguous()
+        return self.recorded
 
 
 class Attention(nn.Module):

@@ -9,7 +9,7 @@ from ..errors import CheckpointError
 from ..weights import load_model
 from .base import Family, Quantity
 from .preprocessing import Preprocessing
-from .single_image import PredictedDepth, SingleImage
+from .single_image import SingleImage
 
 
 def dpt(checkpoint: Checkpoint, height: int, width: int) -> Family:
@@ -31,7 +31,7 @@ def dpt(checkpoint: Checkpoint, height: int, width: int) -> Family:
     preprocessing = Preprocessing.from_config(checkpoint.preprocessor)
     multiple = 14 if metric else 32
     return SingleImage(
-        PredictedDepth(model), preprocessing.resized_to(height, width, multiple),
+        model, preprocessing.resized_to(height, width, multiple),
         Quantity.METRES if metric else Quantity.INVERSE_DEPTH)
 
 

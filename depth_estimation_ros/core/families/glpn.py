@@ -12,7 +12,7 @@ from ..errors import ImageError
 from ..weights import load_model
 from .base import Family, Quantity, Size
 from .preprocessing import KERNELS, Preprocessing
-from .single_image import PredictedDepth, SingleImage
+from .single_image import SingleImage
 
 
 @dataclass(frozen=True)
@@ -44,5 +44,5 @@ def glpn(checkpoint: Checkpoint, height: int, width: int) -> Family:
         size=None, kernel=KERNELS[config.get('resample', 2)],
         multiple=int(config.get('size_divisor', 32)))
     return SingleImage(
-        PredictedDepth(model), preprocessing.resized_to(height, width, preprocessing.multiple),
+        model, preprocessing.resized_to(height, width, preprocessing.multiple),
         Quantity.METRES, (0.0, float(model.config.max_depth)))

@@ -15,7 +15,7 @@ from ..backends.openvino import load_openvino
 from ..checkpoint import Checkpoint
 from ..errors import CheckpointError
 from ..frame import Frame
-from .base import Family, Quantity, Result
+from .base import Family, Quantity
 from .card import Card
 from .single_image import SingleImage
 
@@ -34,11 +34,13 @@ class Network(nn.Module):
         self.register_buffer('anchor', torch.zeros(1), persistent=False)
         self._run = _session(path, output)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor]:
+    def forward(self, pixels: Tensor) -> Tensor:
         """Map normalised pixels, N×3×H×W, to the network's numbers, N×h×w."""
         images = pixels.float().cpu().numpy()
         maps = np.concatenate([self._run(image[None]) for image in images])
-        return (torch.from_numpy(maps.reshape(len(maps), *maps.shape[-2:])).to(pixels.device),)
+        maps = np.asarray(maps, np.float32)
+        values: Tensor = torch.from_numpy(maps.reshape(len(maps), *maps.shape[-2:]))
+        return values.to(device=pixels.device)
 
 
 class OnnxModel(SingleImage):
@@ -47,17 +49,23 @@ class OnnxModel(SingleImage):
     def __init__(self, network: Network, card: Card) -> None:
         super().__init__(network, card.preprocessing(), card.quantity, card.range)
         self._reference = card.reference_focal_length
+        self.native, self.per_frame = False, bool(self._reference)
 
-    def result(self, outputs: tuple[Tensor, ...], frame: Frame) -> Result:
-        """Bring the map to the image's size; without the focal length it needs, it is relative."""
-        result = super().result(outputs, frame)
-        if not self._reference:
-            return result
-        if frame.focal_length is None:
-            return Result(result.depth, Quantity.RELATIVE_DEPTH)
+    def result(self, values: Tensor, frame: Frame) -> Tensor:
+        """Bring the map to the image's size, and to metres where that takes a focal length."""
+        depth = super().result(values, frame)
+        if not self._reference or frame.focal_length is None:
+            return depth
         height, width = frame.image.shape[:2]
         focal_length = frame.focal_length * self.size(height, width).width / width
-        return Result(result.depth * (focal_length / self._reference), result.quantity)
+        metres: Tensor = depth * (focal_length / self._reference)
+        return metres
+
+    def quantity_of(self, frame: Frame) -> Quantity:
+        """Return what the numbers are: relative without the focal length that metres take."""
+        if self._reference and frame.focal_length is None:
+            return Quantity.RELATIVE_DEPTH
+        return self.quantity
 
 
 def onnx(checkpoint: Checkpoint, height: int, width: int) -> Family:

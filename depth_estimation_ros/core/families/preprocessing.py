@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import CheckpointError, ImageError
-from ..resample import PilResizer, resize_depth
+from ..resample import resize_depth, resize_like_pil
 from .base import Size
 
 KERNELS = {2: 'bilinear', 3: 'bicubic'}
@@ -106,7 +106,7 @@ class Preprocessing:
         """Return the size of an image that was resized to ``size`` after padding."""
         return Size(*(math.ceil(side / self.divisor) * self.divisor for side in size))
 
-    def pixels(self, image: Tensor, resize: PilResizer) -> Tensor:
+    def pixels(self, image: Tensor) -> Tensor:
         """
         Turn an image into the network's input.
 
@@ -114,7 +114,7 @@ class Preprocessing:
         :return: float32, 3×height×width.
         """
         size = self.resized(*image.shape[:2])
-        planes = resize(image.permute(2, 0, 1).contiguous(), size, self.kernel)
+        planes = resize_like_pil(image.permute(2, 0, 1).contiguous(), size, self.kernel)
         return functional.pad(self.normalised(planes), self._border(size))
 
     def normalised(self, planes: Tensor) -> Tensor:

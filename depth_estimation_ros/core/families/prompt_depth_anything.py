@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import PromptDepthAnythingForDepthEstimation
 
 from ..checkpoint import Checkpoint
@@ -16,58 +17,92 @@ from ..errors import ImageError
 from ..frame import Frame
 from ..weights import load_model
 from . import dinov2
-from .base import Family, Quantity, Result
+from .base import Family, Quantity, Size
 from .preprocessing import Preprocessing
-from .single_image import SingleImage, cast
+from .single_image import SingleImage
+
+PROMPT_SIZE = Size(192, 256)
+"""The size that every prompt is brought to: that of the sensor whose depth it was trained on."""
 
 SPREAD = 1e-6
 """Metres by which the prompt's values are taken to differ at least, as transformers does."""
 
 
 class Network(nn.Module):
-    """Backbone, neck and head; the prompt is one more input of the neck."""
+    """Backbone, neck and head; the prompt comes packed into channels behind the pixels."""
 
-    def __init__(self, original: Any) -> None:
+    def __init__(self, original: Any, prompt_size: Size) -> None:
         super().__init__()
         self.patch: int = original.config.patch_size
+        self.prompt_size = prompt_size
         self.backbone = dinov2.Backbone(original.backbone)
         self.neck, self.head = original.neck, original.head
 
-    def forward(self, pixels: Tensor, prompt: Tensor | None = None) -> tuple[Tensor]:
+    def forward(self, packed: Tensor) -> Tensor:
         """
-        Map pixels to depth relative to the prompt's range.
+        Map pixels and prompt to depth relative to the prompt's range.
 
-        :param pixels: normalised, N×3×H×W.
-        :param prompt: N×1×h×w, 0 at the nearest and 1 at the farthest value of each.
+        :param packed: N×(3 + more)×H×W: normalised pixels, then the prompt, 0 at its nearest and
+            1 at its farthest value.
         :return: N×H×W, in the prompt's units.
         """
+        pixels, rest = packed.split((3, packed.shape[1] - 3), dim=1)
         grid = [side // self.patch for side in pixels.shape[2:]]
-        features = self.backbone(cast(pixels, self.backbone))
-        if prompt is not None:
-            prompt = prompt.to(features[0].dtype)
-        maps = self.neck(features, *grid, prompt_depth=prompt)
-        return (self.head([features.float() for features in maps], *grid),)
+        height, width = self.prompt_size
+        prompt = rest.flatten(1)[:, :height * width].view(-1, 1, height, width)
+        maps = self.neck(self.backbone(pixels), *grid, prompt_depth=prompt)
+        depth: Tensor = self.head([features.float() for features in maps], *grid)
+        return depth
 
 
 class PromptDepthAnything(SingleImage):
-    """One checkpoint; without a prompt its depth has no scale."""
+    """One checkpoint. Without a prompt its numbers have no scale, so it takes no such frame."""
 
-    def inputs(self, image: Tensor, frame: Frame) -> tuple[Tensor, ...]:
-        """Return the pixels and, where there is one, the prompt relative to its range."""
+    def __init__(self, network: Network, preprocessing: Preprocessing) -> None:
+        super().__init__(network, preprocessing, Quantity.METRES, float32=('head',))
+        self.per_frame = self.needs_prompt = True
+        self._prompt_size = network.prompt_size
+
+    def inputs(self, image: Tensor, frame: Frame) -> Tensor:
+        """Return the pixels and, behind them, the prompt relative to its range."""
         pixels = super().inputs(image, frame)
-        if frame.prompt is None:
-            return pixels
-        near, spread = _range(frame.prompt)
-        prompt = (torch.from_numpy(filled(frame.prompt)) - near) / spread
-        return (*pixels, prompt[None].to(image.device))
+        prompt, near, spread = self._prompt(frame)
+        return self._packed(pixels[None], ((prompt - near) / spread)[None].to(image.device))[0]
 
-    def result(self, outputs: tuple[Tensor, ...], frame: Frame) -> Result:
-        """Bring the map to the image's size, and to metres where there was a prompt."""
-        result = super().result(outputs, frame)
+    def mirrored(self, inputs: Tensor) -> Tensor:
+        """Return a batch of inputs as those of the mirrored images and prompts."""
+        height, width = self._prompt_size
+        prompt = inputs[:, 3:].flatten(1)[:, :height * width].view(-1, height, width)
+        return self._packed(inputs[:, :3].flip(-1), prompt.flip(-1))
+
+    def result(self, values: Tensor, frame: Frame) -> Tensor:
+        """Bring the map to the image's size and to the prompt's metres."""
+        _, near, spread = self._prompt(frame)
+        return super().result(values, frame) * spread + near
+
+    def _prompt(self, frame: Frame) -> tuple[Tensor, float, float]:
+        """Return the prompt of the network's size, its nearest value and its range, in metres."""
         if frame.prompt is None:
-            return Result(result.depth, Quantity.RELATIVE_DEPTH)
-        near, spread = _range(frame.prompt)
-        return Result(result.depth * spread + near, Quantity.METRES)
+            raise ImageError('the model needs a prompt, and none has come: remap prompt/depth to '
+                             "the other sensor's depth")
+        whole = filled(frame.prompt)
+        if whole.shape != self._prompt_size:
+            whole = cv2.resize(whole, self._prompt_size[::-1], interpolation=cv2.INTER_AREA)
+        near = float(whole.min())
+        return torch.from_numpy(whole), near, max(float(whole.max()) - near, SPREAD)
+
+    @staticmethod
+    def _packed(pixels: Tensor, prompt: Tensor) -> Tensor:
+        """
+        Put a prompt into channels of the pixels' size.
+
+        :param pixels: N×3×H×W.
+        :param prompt: N×h×w.
+        """
+        batch, _, height, width = pixels.shape
+        flat = prompt.flatten(1)
+        flat = functional.pad(flat, (0, -flat.shape[1] % (height * width)))
+        return torch.cat((pixels, flat.view(batch, -1, height, width)), dim=1)
 
 
 def filled(prompt: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -90,12 +125,6 @@ def filled(prompt: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(values[labels], np.float32)
 
 
-def _range(prompt: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the prompt's nearest value and the width of its range, in metres."""
-    values = filled(prompt)
-    return float(values.min()), max(float(values.max() - values.min()), SPREAD)
-
-
 def prompt_depth_anything(checkpoint: Checkpoint, height: int, width: int) -> Family:
     """
     Load a checkpoint.
@@ -107,5 +136,5 @@ def prompt_depth_anything(checkpoint: Checkpoint, height: int, width: int) -> Fa
     model = load_model(PromptDepthAnythingForDepthEstimation, checkpoint)
     preprocessing = Preprocessing.from_config(checkpoint.preprocessor)
     return PromptDepthAnything(
-        Network(model), preprocessing.resized_to(height, width, model.config.patch_size),
-        Quantity.METRES, float32=('head',))
+        Network(model, PROMPT_SIZE),
+        preprocessing.resized_to(height, width, model.config.patch_size))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor, nn
 
 from ..frame import Frame
-from ..resample import PilResizer
-from .base import Quantity, Result, Size
+from .base import Quantity, Size
 from .preprocessing import Preprocessing
 
 
@@ -20,34 +16,26 @@ class SingleImage:
                  range: tuple[float, float] | None = None, float32: tuple[str, ...] = ()) -> None:
         self.network, self.preprocessing = network.eval(), preprocessing
         self.quantity, self.range, self.float32 = quantity, range, float32
-        self._resize = PilResizer()
+        self.native, self.per_frame, self.needs_prompt = True, False, False
 
     def size(self, height: int, width: int) -> Size:
         """Return the size at which the network sees an image; :raises ImageError: if it cannot."""
         return self.preprocessing.padded(self.preprocessing.resized(height, width))
 
-    def inputs(self, image: Tensor, frame: Frame) -> tuple[Tensor, ...]:
+    def inputs(self, image: Tensor, frame: Frame) -> Tensor:
         """Return the normalised pixels, float32, 3×height×width."""
-        return (self.preprocessing.pixels(image, self._resize),)
+        return self.preprocessing.pixels(image)
 
-    def result(self, outputs: tuple[Tensor, ...], frame: Frame) -> Result:
+    def mirrored(self, inputs: Tensor) -> Tensor:
+        """Return a batch of inputs as those of the mirrored images."""
+        return inputs.flip(-1)
+
+    def result(self, values: Tensor, frame: Frame) -> Tensor:
         """Bring the network's map to the image's size."""
         height, width = frame.image.shape[:2]
-        return Result(self.preprocessing.depth(outputs[0], height, width), self.quantity)
+        return self.preprocessing.depth(values, height, width)
 
+    def quantity_of(self, frame: Frame) -> Quantity:
+        """Return what the numbers are, the same for every frame."""
+        return self.quantity
 
-class PredictedDepth(nn.Module):
-    """A transformers model as a network: pixels in, its ``predicted_depth`` out."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor]:
-        """Map normalised pixels, N×3×H×W, to depth, N×h×w."""
-        return (self.model(cast(pixels, self.model)).predicted_depth.float(),)
-
-
-def cast(pixels: Tensor, module: nn.Module) -> Tensor:
-    """Return pixels in the precision of a module, in the order that convolutions want."""
-    return pixels.to(dtype=next(module.parameters()).dtype, memory_format=torch.channels_last)

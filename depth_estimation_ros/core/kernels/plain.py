@@ -11,6 +11,10 @@ from .constants import ALPHA, EPSILON, OFFSET, Size
 CHUNK = 1 << 19
 """Elements of a bin tensor worked on at a time on the CPU, so that a chunk stays in its cache."""
 
+EXPORTED_TOGETHER = 4
+"""Attractors that an exported graph adds up in one expression: of all 16, OpenVINO makes one piece
+of code that wants more vector registers than a processor with AVX2 has."""
+
 
 def upsample(grid: Tensor, size: Size) -> Tensor:
     """See :func:`..upsample`."""
@@ -34,7 +38,7 @@ def attract(points: Tensor, centres: Tensor, before: Size, size: Size, *, normed
     points = points.float()
     points = points.relu() + OFFSET if normed else functional.softplus(points)
     strength = 1 / points.shape[-1] if mean else 1.0
-    pull = _pull_at_once if torch.compiler.is_exporting() else _pull
+    pull = _pull_in_groups if torch.compiler.is_exporting() else _pull
 
     def moved(centres: Tensor, points: Tensor) -> Tensor:
         return torch.add(centres, pull(points, centres), alpha=strength)
@@ -50,10 +54,10 @@ def _pull(points: Tensor, centres: Tensor) -> Tensor:
     return pull
 
 
-def _pull_at_once(points: Tensor, centres: Tensor) -> Tensor:
-    """Do the same in a form that OpenVINO compiles for every CPU, at many times the memory."""
-    gap = points[..., None] - centres[..., None, :]
-    return (gap / (1 + ALPHA * gap * gap)).sum(-2)
+def _pull_in_groups(points: Tensor, centres: Tensor) -> Tensor:
+    """Do the same in a form that OpenVINO compiles for every CPU."""
+    groups = points.split(EXPORTED_TOGETHER, dim=-1)
+    return torch.stack([_pull(group, centres) for group in groups]).sum(dim=0)
 
 
 def expected_depth(features: Tensor, condition: Tensor, weight: Tensor, bias: Tensor,

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ..backends import Backend, Network, forward
-from ..families.zoedepth import codes, set_codes
+from ..families.recorded import position_encodings, set_position_encodings
 from .builder import Builder
-from .constants import Constants, model_bytes
+from .constants import Constants, Encodings, model_bytes
 from .graphs import Graphs
 from .guard import GUARD
 from .shape import Shape, Size
@@ -65,10 +65,16 @@ class BuiltNetworks:
 
         :param pixels: gives an input of the shape.
         """
-        for part in shape.parts if self._in_parts else (shape,):
-            if self.backends and part not in self._chosen and part not in self._pending:
-                self._pending.add(part)
-                self._builder.submit(partial(self._choose, part, pixels()[:part.batch].clone()))
+        with self._lock:
+            new = [part for part in (shape.parts if self._in_parts else [shape])
+                   if part not in self._chosen and part not in self._pending]
+            self._pending.update(new if self.backends else ())
+        for part in new if self.backends else ():
+            self._builder.submit(partial(self._choose, part, pixels()[:part.batch].clone()))
+
+    def prepare_size(self, size: Size) -> None:
+        """Compute a size's encodings and build for one image of it, all beside the work."""
+        self._builder.submit(partial(self._compute, size))
 
     def network(self, shape: Shape) -> Network | None:
         """Return what was built for a shape, or for the parts that add up to it."""
@@ -111,12 +117,24 @@ class BuiltNetworks:
         with self._lock:
             self._chosen.clear()
 
+    @torch.inference_mode()
+    def _compute(self, size: Size, stop: Event) -> None:
+        pixels = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        if self._constants.of(size) is None:
+            model = private_copy(self._constants.model, None)
+            forward(model, pixels)
+            self._constants.offer(size, position_encodings(model))
+            LOGGER.info('ready for images at network size %dx%d', size[1], size[0])
+        self.prepare(Shape(1, *size), lambda: pixels)
+
     def _choose(self, shape: Shape, pixels: Tensor, stop: Event) -> None:
         """Keep the fastest network that a backend builds for a shape; the builder's job."""
-        model = self._private_copy(shape.size)
+        kept = self._constants.of(shape.size)
         try:
-            for backend in self.backends if model is not None else ():
-                self._try(backend, shape, model, pixels, stop)
+            if kept is not None:
+                model = private_copy(self._constants.model, kept)
+                for backend in self.backends:
+                    self._try(backend, shape, model, pixels, stop)
         finally:
             self._keep(shape, self._chosen.get(shape, TORCH))
             self._pending.discard(shape)
@@ -140,18 +158,15 @@ class BuiltNetworks:
             if self._constants.of(shape.size) is not None:
                 self._chosen[shape] = choice
 
-    def _private_copy(self, size: Size) -> Any:
-        """Return a copy of the model that shares its weights, None if the size is not kept."""
-        kept = self._constants.of(size)
-        if kept is None:
-            return None
-        model = self._constants.model
-        shared = [*model.parameters(), *model.buffers(),
-                  *(code for values in (codes(model), kept) for code in values
-                    if code is not None)]
-        copy = deepcopy(model, {id(tensor): tensor for tensor in shared})
-        set_codes(copy, kept)
-        return copy
+
+def private_copy(model: nn.Module, encodings: Encodings | None) -> Any:
+    """Return a copy of a model that shares its weights, with the encodings of a size, or none."""
+    shared = [*model.parameters(), *model.buffers(),
+              *(code for values in (position_encodings(model), encodings or []) for code in values
+                if code is not None)]
+    copy = deepcopy(model, {id(tensor): tensor for tensor in shared})
+    set_position_encodings(copy, encodings)
+    return copy
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from threading import RLock
 from torch import Tensor, nn
 
 from ..backends import forward
-from ..families.zoedepth import codes, set_codes
+from ..families.recorded import position_encodings, set_position_encodings
 from .shape import Size
 
 Encodings = list[Tensor | None]
@@ -35,15 +35,23 @@ class Constants:
             return
         self._installed = None
         if size not in self._kept:
-            set_codes(self.model, None)
+            set_position_encodings(self.model, None)
             forward(self.model, pixels())
             with self._lock:
-                self._kept[size] = codes(self.model)
+                self._kept[size] = position_encodings(self.model)
             self.built += 1
         with self._lock:
             self._kept.move_to_end(size)
-        set_codes(self.model, self._kept[size])
+        set_position_encodings(self.model, self._kept[size])
         self._installed = size
+
+    def offer(self, size: Size, encodings: Encodings) -> None:
+        """Keep the encodings of a size that no frame has had yet; the first to make room."""
+        with self._lock:
+            if size not in self._kept:
+                self._kept[size] = encodings
+                self._kept.move_to_end(size, last=False)
+                self.built += 1
 
     def of(self, size: Size) -> Encodings | None:
         """Return the encodings of a size, None where they are not kept."""
@@ -71,7 +79,7 @@ class Constants:
         """Let go of everything, also what the model reads."""
         with self._lock:
             self._kept.clear()
-        set_codes(self.model, None)
+        set_position_encodings(self.model, None)
         self._installed = None
 
 
@@ -82,4 +90,5 @@ def encoding_bytes(values: Iterable[Tensor | None]) -> int:
 
 def model_bytes(model: nn.Module) -> int:
     """Return the memory of a model's weights and of the encodings that it reads."""
-    return sum(weight.nbytes for weight in model.parameters()) + encoding_bytes(codes(model))
+    weights = sum(weight.nbytes for weight in model.parameters())
+    return weights + encoding_bytes(position_encodings(model))

@@ -1,4 +1,4 @@
-"""Runs a patched model: with what stays the same between frames, in the fastest form there is."""
+"""Runs a network: with what stays the same between frames, in the fastest form there is."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..backends import Backend, Network, forward
+from ..backends import Backend, Network, device_of, forward
 from .building import TORCH, BuiltNetworks
 from .constants import Constants
 from .graphs import Function, Graphs, filled
@@ -51,7 +51,7 @@ class Planner:
         """
         Take over a model.
 
-        :param model: patched by :func:`.patches.patch`, on its device, in its precision.
+        :param model: a family's network, on its device, in its precision.
         :param budget_mb: the memory in MiB for encodings, graphs and built networks; what the
             newest size needs always stays.
         :param backends: what to build, beside the work, when a shape is first used.
@@ -59,7 +59,7 @@ class Planner:
         :param measure: what tells how many times faster a built network is.
         """
         self.model = model
-        device = next(model.parameters()).device
+        device = device_of(model)
         if graphs is None and device.type == 'cuda':
             graphs = Graphs(device)
         self.graphs = graphs
@@ -76,7 +76,7 @@ class Planner:
         Run the network.
 
         :param pixels: float32, N×3×height×width, normalised, on the model's device.
-        :return: float32 metres, N×height×width; read it before the next call.
+        :return: float32, what the network gives; read it before the next call.
         """
         if self.graphs is None:
             shape = self._served = self.prepare(pixels)
@@ -107,10 +107,11 @@ class Planner:
                            Shape(batch * per_image, *size))
         if self.graphs is None or shape not in self._seen:
             self._observe(shape)
-            pixels = stages.before(images.to(_device(self.model), non_blocking=True))
+            pixels = stages.before(images.to(device_of(self.model), non_blocking=True))
             return stages.after(self(pixels))
         self._served = shape.network
-        self._constants.install(size, lambda: torch.zeros(1, 3, *size, device=_device(self.model)))
+        self._constants.install(size, lambda: stages.before(
+            images[:1].to(device_of(self.model)))[:1])
         self._evict()
         network = self._built.network(shape.network) or self._forward
         done = self._captured(
@@ -126,6 +127,15 @@ class Planner:
         self._evict()
         self._built.prepare(shape, lambda: filled(pixels, batch))
         return shape
+
+    def prepare_size(self, size: Size) -> None:
+        """
+        Make ready for images of a network size before one comes, beside the work; returns at once.
+
+        Any thread may call it. With graphs nothing is done: there a new size costs little.
+        """
+        if self.graphs is None:
+            self._built.prepare_size(size)
 
     @property
     def backends(self) -> Sequence[Backend]:
@@ -216,7 +226,3 @@ class Planner:
             self._seen = {shape: None for shape in self._seen if shape.size != size}
             LOGGER.info('released the plan of network size %dx%d', size[1], size[0])
         return self.bytes > self._budget and self.graphs is not None and self.graphs.compact()
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device

@@ -21,6 +21,9 @@ MAX_DIFFERENCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2, torch.float16: 3e-2
 """By the model's precision, the relative difference of its worst pixel at which metres are the
 same; another order of the same operations in a low precision differs by as much."""
 
+SMALLEST = 0.01
+"""The part of the largest value below which values count as this."""
+
 ROUNDS = 5
 """The most alternating runs of both by which the gain is measured."""
 
@@ -82,4 +85,6 @@ def build_if_faster(backend: Backend, model: nn.Module, pixels: Tensor, used: Ne
 
 
 def _difference(metres: Tensor, reference: Tensor) -> float:
-    return float(((metres - reference).abs() / reference.abs()).max())
+    """Return the worst relative difference; values near 0, as of inverse depth, count as more."""
+    smallest = SMALLEST * reference.abs().max()
+    return float(((metres - reference).abs() / reference.abs().maximum(smallest)).max())

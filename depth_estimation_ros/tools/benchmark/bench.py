@@ -16,8 +16,8 @@ import transformers
 from numpy.typing import NDArray
 
 from ...core.estimator import DepthEstimator, EstimatorOptions
+from ...core.frame import Frame
 from ...core.precision import PRECISIONS
-from ...core.transforms import Transforms
 from .device import PeakMemory, matmul_rate, stopwatch, weight_bytes
 from .images import textured
 from .reference import Reference
@@ -146,12 +146,10 @@ class Bench:
             self.estimator.estimate([image])
 
     def _network_input(self, images: list[NDArray[np.uint8]], flip: bool) -> torch.Tensor:
-        size = self.estimator.network_size(images[0])
-        device = self.estimator.device
-        transforms = Transforms(self.estimator.preprocessing, device)
-        pixels = torch.stack([transforms.to_network(torch.from_numpy(image).to(device), size)
+        family, device = self.estimator.family, self.estimator.device
+        inputs = torch.stack([family.inputs(torch.from_numpy(image).to(device), Frame(image))
                               for image in images])
-        return torch.cat((pixels, pixels.flip(-1))) if flip else pixels
+        return torch.cat((inputs, family.mirrored(inputs))) if flip else inputs
 
     def _versions(self) -> dict[str, str]:
         here = str(transformers.__version__)

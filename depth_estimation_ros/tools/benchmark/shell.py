@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 
+from ...core.frame import Frame
 from ...ros import codec
 from ...ros.camera import SECOND, Camera
 from ...ros.frame_statistics import FrameStatistics
-from ...ros.parameters import Settings
-from ...ros.worker import Wait, Worker
+from ...ros.pipeline import Pipeline, Wait
+from ...ros.settings import Settings
+from ...ros.worker import Worker
 from . import processes
 
 METRONOME = 'depth_estimation_ros.tools.benchmark.metronome'
@@ -34,14 +35,14 @@ class InstantEstimator:
     def __init__(self, width: int, height: int) -> None:
         self._depth = np.linspace(0, 12, width * height, dtype=np.float32).reshape(height, width)
 
-    def submit(self, images: list[NDArray[np.uint8]], *, flip: bool) -> Wait:
+    def submit(self, images: list[Frame], *, flip: bool) -> Wait:
         """Return what gives a copy for each image."""
         return lambda: [self._depth.copy() for _ in images]
 
     def close(self) -> None:
         """Nothing to give back."""
 
-    def network_size(self, image: NDArray[np.uint8]) -> tuple[int, int]:
+    def network_size(self, image: Frame) -> tuple[int, int]:
         """Take any image."""
         return 384, 512
 
@@ -78,9 +79,10 @@ def measure_shell(sizes: list[str], *, frames: int, rate: float) -> list[dict[st
 def _serve(size: str, frames: int, rate: float) -> list[dict[str, float]]:
     width, height = (int(side) for side in size.split('x'))
     node = LifecycleNode(f'shell_{size}')
-    worker = Worker(InstantEstimator(width, height), codec.decode, settings=Settings(),
-                    now=lambda: node.get_clock().now().nanoseconds * SECOND,
-                    warn=lambda kind, text: print(f'{kind}: {text}'), fail=print)
+    worker = Worker(Pipeline(
+        InstantEstimator(width, height), codec.decode, settings=Settings(),
+        now=lambda: node.get_clock().now().nanoseconds * SECOND,
+        warn=lambda kind, text: print(f'{kind}: {text}')), fail=print)
     camera = Camera(node, '', transport='raw', deliver=worker.deliver)
     camera.statistics = times = StageTimes()
     node.trigger_configure()

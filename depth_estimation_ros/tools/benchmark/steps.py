@@ -15,14 +15,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from transformers import ZoeDepthForDepthEstimation
 
 from ...core.backends import Network, forward
 from ...core.backends.openvino import openvino_backend
-from ...core.checkpoint import load_checkpoint
+from ...core.checkpoint import read_checkpoint
 from ...core.families.zoedepth import patch, record
+from ...core.families.zoedepth.family import read_preprocessing
+from ...core.families.zoedepth.transforms import Transforms
 from ...core.precision import PRECISIONS
 from ...core.running.planner import Planner
-from ...core.transforms import Transforms
+from ...core.weights import load_model
 from .device import stopwatch
 from .images import textured
 from .models import NoModelError, checkpoint
@@ -63,15 +66,17 @@ def measure_steps(models: list[str], size: str, device: torch.device, precision:
 
 def _contenders(folder: Path, image: NDArray[np.uint8], device: torch.device,
                 precision: str) -> Contenders:
-    loaded = load_checkpoint(str(folder))
+    files = read_checkpoint(str(folder))
+    preprocessing = read_preprocessing(files)
+    original = load_model(ZoeDepthForDepthEstimation, files).to(device)
     height, width = image.shape[:2]
-    network_size = loaded.preprocessing.network_size(height, width)
+    network_size = preprocessing.network_size(height, width)
     uploaded = torch.from_numpy(image).to(device)
-    transforms = Transforms(loaded.preprocessing, device)
+    transforms = Transforms(preprocessing)
     pixels = transforms.to_network(uploaded, network_size)[None].contiguous()
     runs: dict[str, Callable[[], Any]] = {
         f'network: {step}': partial(network, pixels)
-        for step, network in _steps(loaded.model.to(device), folder, pixels, precision).items()}
+        for step, network in _steps(original, folder, pixels, precision).items()}
     by_hand = ByHand(str(folder), device.type, 'fp32')
     depth = torch.rand(network_size, device=device)
     runs |= {'before: transformers': partial(by_hand.pixels, [image]),
@@ -82,20 +87,20 @@ def _contenders(folder: Path, image: NDArray[np.uint8], device: torch.device,
             for name, run in runs.items()}
 
 
-def _steps(stock: nn.Module, folder: Path, pixels: Tensor,
+def _steps(original: nn.Module, folder: Path, pixels: Tensor,
            precision: str) -> dict[str, Network]:
     """Return the network after each step, every step on top of those before it."""
-    recorded = deepcopy(stock)
+    recorded = deepcopy(original)
     record(recorded)
-    patched = patch(deepcopy(stock))
+    patched = patch(deepcopy(original))
     channels_last: Any = deepcopy(patched)
     channels_last.to(memory_format=torch.channels_last)
     steps: dict[str, Network] = {
-        'transformers': lambda pixels: stock(pixels).predicted_depth,
-        '+ position codes kept': lambda pixels: recorded(pixels).predicted_depth,
+        'transformers': lambda pixels: original(pixels).predicted_depth,
+        '+ position encodings kept': lambda pixels: recorded(pixels).predicted_depth,
         '+ neck and metric head rewritten': lambda pixels: patched(pixels).predicted_depth,
         '+ channels last': partial(forward, channels_last)}
-    if next(stock.parameters()).device.type == 'cuda':
+    if next(original.parameters()).device.type == 'cuda':
         low = deepcopy(channels_last)
         for name, module in low.named_children():
             if name != 'metric_head':
@@ -103,7 +108,8 @@ def _steps(stock: nn.Module, folder: Path, pixels: Tensor,
         steps[f'+ {precision} but for the metric head'] = partial(forward, low)
         steps['+ CUDA graph'] = Planner(deepcopy(low))
     elif find_spec('openvino') is not None:
-        steps['OpenVINO instead of torch'] = openvino_backend(folder).build(stock, pixels, Event())
+        build = openvino_backend(folder).build
+        steps['OpenVINO instead of torch'] = build(original, pixels, Event())
     return steps
 
 

@@ -14,7 +14,6 @@ from threading import Event, Thread
 import pytest
 import torch
 
-from depth_estimation_ros.core import patches
 from depth_estimation_ros.core.backends import forward
 from depth_estimation_ros.core.backends.export import write_graph
 from depth_estimation_ros.core.backends.openvino import (
@@ -23,8 +22,9 @@ from depth_estimation_ros.core.backends.openvino import (
     load_openvino,
     openvino_backend,
 )
-from depth_estimation_ros.core.checkpoint import load_checkpoint
-from depth_estimation_ros.core.families.zoedepth import patch
+from depth_estimation_ros.core.checkpoint import read_checkpoint
+from depth_estimation_ros.core.families.registry import load_family
+from depth_estimation_ros.core.kernels import plain
 from depth_estimation_ros.core.running.planner import Planner
 
 from ..conftest import always, noise, patched_model
@@ -82,7 +82,7 @@ def test_openvino_is_built_while_frames_are_served(checkpoint_of: Callable[..., 
 def test_the_demo_model_has_the_same_metres_in_every_batch(root: Path, batch: int) -> None:
     folder = root / 'models' / 'demo'
     pixels = noise(batch, 192, 256)
-    model = patch(load_checkpoint(str(folder)).model)
+    model = load_family(read_checkpoint(str(folder))).network
     network = openvino_backend(folder).build(model, pixels, Event())
     with torch.inference_mode():
         expected = forward(model, pixels)
@@ -93,9 +93,9 @@ def test_the_demo_model_has_the_same_metres_in_every_batch(root: Path, batch: in
 def test_a_graph_that_takes_too_many_registers_is_compiled_without_snippets(
         checkpoint_of: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(patches, 'EXPORTED_TOGETHER', 16)
+    monkeypatch.setattr(plain, 'EXPORTED_TOGETHER', 16)
     graph = tmp_path / 'network.xml'
-    write_graph(checkpoint_of(), (1, 96, 128), graph)
+    write_graph(checkpoint_of(), (1, 3, 96, 128), graph)
     with pytest.raises(RuntimeError, match='not enough registers'):
         load_openvino().Core().compile_model(graph, 'CPU', SETTINGS)
     caplog.set_level(logging.INFO)

@@ -22,7 +22,8 @@ from torch.utils._pytree import tree_leaves
 from transformers import ZoeDepthForDepthEstimation
 
 from depth_estimation_ros.core import kernels
-from depth_estimation_ros.core.families.zoedepth import patch, set_codes
+from depth_estimation_ros.core.families.recorded import set_position_encodings
+from depth_estimation_ros.core.families.zoedepth import patch
 from depth_estimation_ros.tools.architectures import full_size_config
 
 HEIGHT, WIDTH = 384, 512
@@ -144,7 +145,7 @@ def test_position_biases_are_prepared_once_and_aligned(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(functional, 'scaled_dot_product_attention', attend)
     for height, width in ((384, 512), (384, 672), (192, 256), (32, 32)):
-        set_codes(model, None)
+        set_position_encodings(model, None)
         biases.clear()
         for _ in range(2):
             pixels = torch.empty(2, 3, height, width, dtype=torch.float16, device='meta')

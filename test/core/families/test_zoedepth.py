@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers.models.beit.modeling_beit import BeitRelativePositionBias
 
-from depth_estimation_ros.core.families.zoedepth import codes, patch, set_codes
+from depth_estimation_ros.core.families.recorded import position_encodings, set_position_encodings
+from depth_estimation_ros.core.families.zoedepth import patch
 from depth_estimation_ros.tools.architectures import seeded_model, tiny_config
 
 from ..conftest import SEEDS, noise, patched_model, stock_model
@@ -43,7 +44,7 @@ def relative(depth: Tensor, reference: Tensor) -> float:
 
 
 def recorded_model(pixels: Tensor, heads: int = 2) -> nn.Module:
-    """Return a patched model that has its position codes."""
+    """Return a patched model that has its position encodings."""
     model = patched_model(heads)
     model(pixels[:1])
     return model
@@ -117,17 +118,17 @@ def test_what_is_replaced_is_released() -> None:
     assert held <= 1.1 * sum(weight.nbytes for weight in stock_model().parameters())
 
 
-def test_recorded_codes_change_nothing() -> None:
+def test_recorded_encodings_change_nothing() -> None:
     model, pixels = patched_model(), noise(1, 64, 96)
     first = metres(model, pixels)
-    assert all(code is not None for code in codes(model))
+    assert all(encoding is not None for encoding in position_encodings(model))
     assert torch.equal(metres(model, pixels), first)
 
 
 def test_positions_of_the_models_own_size_are_recorded_too() -> None:
     model, pixels = patched_model(), noise(1, 64, 64)
     assert relative(metres(model, pixels), metres(stock_model(), pixels)) <= 1e-5
-    assert all(code is not None for code in codes(model))
+    assert all(encoding is not None for encoding in position_encodings(model))
 
 
 def test_the_bias_is_that_of_transformers_to_the_bit() -> None:
@@ -140,7 +141,7 @@ def test_the_bias_is_that_of_transformers_to_the_bit() -> None:
     assert biases[1].stride(-2) % 8 == 0
 
 
-def test_codes_are_computed_for_the_first_frame_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encodings_are_computed_for_the_first_frame_only(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     stock_forward = BeitRelativePositionBias.forward
 
@@ -156,17 +157,17 @@ def test_codes_are_computed_for_the_first_frame_only(monkeypatch: pytest.MonkeyP
     assert len(calls) == len(set(map(id, calls))) == 4
 
 
-def test_codes_of_one_image_serve_a_batch() -> None:
+def test_encodings_of_one_image_serve_a_batch() -> None:
     pixels = noise(3, 64, 96)
     model = recorded_model(pixels)
     fresh = patched_model()
     assert relative(metres(model, pixels), metres(fresh, pixels)) <= 1e-6
 
 
-def test_forgotten_codes_are_recorded_anew_at_another_size() -> None:
+def test_forgotten_encodings_are_recorded_anew_at_another_size() -> None:
     model = patched_model()
     for height, width in ((64, 96), (96, 64)):
-        set_codes(model, None)
+        set_position_encodings(model, None)
         pixels = noise(1, height, width)
         assert relative(metres(model, pixels), metres(stock_model(), pixels)) <= 1e-5
 
@@ -230,9 +231,9 @@ def test_transformers_reads_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_forward_pass_touches_nothing_on_the_host(heads: int) -> None:
     pixels = noise(2, 64, 96)
     model = recorded_model(pixels, heads)
-    on_device = [None if code is None else code.to('meta') for code in codes(model)]
+    on_device = [None if one is None else one.to('meta') for one in position_encodings(model)]
     model, pixels = model.to('meta'), pixels.to('meta')
-    set_codes(model, on_device)
+    set_position_encodings(model, on_device)
     with HostWatch() as watch:
         metres(model, pixels)
     assert not watch.seen

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from depth_estimation_ros.core.backends import Backend
-from depth_estimation_ros.core.families.zoedepth import codes
+from depth_estimation_ros.core.families.recorded import position_encodings
 from depth_estimation_ros.core.running.planner import Planner
 from depth_estimation_ros.core.running.shape import Shape
 
@@ -81,7 +81,7 @@ def test_the_newest_size_stays_whatever_the_budget() -> None:
 def test_bytes_are_those_of_the_codes(planner: Planner) -> None:
     assert planner.bytes == 0
     planner(noise(1, *SMALL))
-    kept = [code for code in codes(planner.model) if code is not None]
+    kept = [code for code in position_encodings(planner.model) if code is not None]
     assert planner.bytes >= sum(code.numel() * code.element_size() for code in kept) > 0
 
 
@@ -178,3 +178,23 @@ def test_nothing_is_built_unless_asked_for() -> None:
     planner = Planner(patched_model())
     planner(noise(1, *SMALL))
     assert planner.settle(0) and planner.backend == 'torch'
+
+
+def test_a_size_is_made_ready_beside_the_work() -> None:
+    built: list[Any] = []
+    planner = Planner(patched_model(), backends=[scaled(1.0005, built)], measure=always(2.0))
+    for size in (WIDE, WIDE):
+        planner.prepare_size(size)
+    assert planner.settle(PATIENCE)
+    assert planner.sizes == [WIDE] and built == [(1, 3, *WIDE)] and planner.built == 1
+    pixels = noise(1, *WIDE)
+    torch.testing.assert_close(planner(pixels), expected(pixels) * 1.0005, rtol=1e-5, atol=0)
+    assert planner.built == 1 and planner.backend == 'scaled'
+
+
+def test_a_size_made_ready_is_the_first_to_make_room() -> None:
+    planner = Planner(patched_model(), budget_mb=0)
+    before = planner(noise(1, *SMALL)).clone()
+    planner.prepare_size(WIDE)
+    assert planner.settle(PATIENCE) and planner.sizes == [WIDE, SMALL]
+    assert torch.equal(planner(noise(1, *SMALL)), before) and planner.sizes == [SMALL]

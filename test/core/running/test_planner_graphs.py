@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from depth_estimation_ros.core import batches, device_errors
+from depth_estimation_ros.core import device_errors
 from depth_estimation_ros.core.backends import Backend, Network, forward
 from depth_estimation_ros.core.errors import DeviceError, DeviceLostError
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
+from depth_estimation_ros.core.families.zoedepth.transforms import Transforms
 from depth_estimation_ros.core.running.graphs import Graphs
 from depth_estimation_ros.core.running.guard import GUARD
 from depth_estimation_ros.core.running.planner import Planner
@@ -125,13 +126,14 @@ def test_a_built_network_is_captured_in_the_place_of_the_models(cuda: Cuda) -> N
 def estimator(cuda: Cuda, checkpoint_of: Callable[..., Path],
               monkeypatch: pytest.MonkeyPatch) -> DepthEstimator:
     """An estimator whose planner captures, and whose resizing is the device's."""
-    def to_depth(depth: Tensor, height: int, width: int, settings: Any) -> Tensor:
-        top, left = settings.margin(height), settings.margin(width)
+    def to_depth(transforms: Transforms, depth: Tensor, height: int, width: int) -> Tensor:
+        margin = transforms.settings.margin
+        top, left = margin(height), margin(width)
         resized = functional.interpolate(depth[None, None], (height + 2 * top, width + 2 * left),
                                          mode='bicubic')[0, 0]
         return resized[top:top + height, left:left + width].contiguous()
 
-    monkeypatch.setattr(batches, 'to_depth', to_depth)
+    monkeypatch.setattr(Transforms, 'to_depth', to_depth)
     made = DepthEstimator(EstimatorOptions(str(checkpoint_of()), device='cpu', backend='torch'))
     made._planner = Planner(made._planner.model, graphs=Graphs(DEVICE))
     return made

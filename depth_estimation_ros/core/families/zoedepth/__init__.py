@@ -4,7 +4,7 @@ ZoeDepth as inference runs it: the same metres as transformers', fewer passes ov
 :func:`patch` replaces parts of one loaded model; the library itself and other models in the
 process stay as they are. Written against transformers 4.57 and 5.23.
 
-* :mod:`.position_encodings`: what depends on the network's size alone is computed once.
+* :mod:`.recorded`: what depends on the network's size alone is computed once.
 * :mod:`.backbone`, :mod:`.router`: query, key and value in one product, fused attention, layer
   scales folded into weights.
 * :mod:`.neck`: 1x1 convolutions before upsampling, the readout token projected once an image.
@@ -19,9 +19,9 @@ from transformers.models.beit.modeling_beit import BeitBackbone
 from .backbone import Backbone
 from .metric_head import MetricHead
 from .neck import REPLACED
-from .position_encodings import RECORDED, codes, record, set_codes
+from .recorded import record
 
-__all__ = ['RECORDED', 'codes', 'patch', 'record', 'set_codes']
+__all__ = ['patch', 'record']
 
 
 def patch(model: nn.Module) -> nn.Module:

@@ -63,18 +63,3 @@ def record(model: nn.Module) -> None:
     for module in model.modules():
         module.__class__ = RECORDED.get(type(module), type(module))
 
-
-def codes(model: nn.Module) -> list[Tensor | None]:
-    """Return the encodings that the model's last size left recorded, module by module."""
-    return [module.recorded for module in _recorded(model)]
-
-
-def set_codes(model: nn.Module, values: list[Tensor | None] | None) -> None:
-    """Install the encodings of one size; None forgets them, so the next pass records anew."""
-    modules = _recorded(model)
-    for module, value in zip(modules, values or [None] * len(modules), strict=True):
-        module.recorded = value
-
-
-def _recorded(model: nn.Module) -> list[Any]:
-    return [module for module in model.modules() if type(module) in RECORDED.values()]

@@ -9,13 +9,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import torch
 from torch import Tensor
 
-from .device_constants import device_constant
-from .errors import CheckpointError, ImageError
-from .kernels import bicubic
+from ...device_constants import device_constant
+from ...errors import CheckpointError, ImageError
+from ...kernels import bicubic
+from ...resample import resize_bicubic
 
 BILINEAR = 2
 """PIL's number for bilinear resampling, the only one ZoeDepth checkpoints use."""
@@ -119,25 +119,21 @@ class Preprocessing:
 
 
 class Transforms:
-    """A checkpoint's pre- and post-processing on one device."""
+    """A checkpoint's pre- and post-processing."""
 
-    def __init__(self, settings: Preprocessing, device: torch.device) -> None:
+    def __init__(self, settings: Preprocessing) -> None:
         """
-        Prepare what is the same for every image.
+        Take a checkpoint's preprocessing.
 
-        :param settings: the checkpoint's preprocessing.
-        :param device: where the model lives.
+        What it does on a device is kept there for each image size (:mod:`..device_constants`).
         """
         self.settings = settings
-        mean, std = (torch.tensor(values, dtype=torch.float64) / settings.rescale_factor
-                     for values in (settings.mean, settings.std))
-        self._mean, self._std = mean.float().to(device), std.float().to(device)
 
     def to_network(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         """
         Turn one image into the network's input.
 
-        :param image: uint8 RGB, H×W×3, contiguous, on the device.
+        :param image: uint8 RGB, H×W×3, contiguous.
         :param size: the network's (height, width), from :meth:`Preprocessing.network_size`.
         :return: float32, 3×h×w, normalised; a view of channels-last memory.
         """
@@ -148,15 +144,12 @@ class Transforms:
             for corner in corners.pixels)
         top = torch.lerp(top_left, top_right, corners.across)
         bottom = torch.lerp(bottom_left, bottom_right, corners.across)
-        pixels = torch.lerp(top, bottom, corners.down).sub_(self._mean).div_(self._std)
-        return pixels.permute(2, 0, 1)
+        mean, std = _normalisation(self.settings, image.device)
+        return torch.lerp(top, bottom, corners.down).sub_(mean).div_(std).permute(2, 0, 1)
 
     def to_depth(self, depth: Tensor, height: int, width: int) -> Tensor:
         """
         Turn the network's output for one image into depth at the image's own size.
-
-        On the CPU OpenCV resizes: its bicubic kernel is torch's, it is nearer to the exact result,
-        and takes a tenth of the time.
 
         :param depth: float32 metres, h×w, for the padded image.
         :param height: the image's height in pixels.
@@ -167,9 +160,16 @@ class Transforms:
         padded = (height + 2 * top, width + 2 * left)
         if depth.device.type != 'cpu':
             return bicubic(depth, padded, (top, left), (height, width))
-        resized = torch.from_numpy(
-            cv2.resize(depth.numpy(), padded[::-1], interpolation=cv2.INTER_CUBIC))
+        resized = resize_bicubic(depth, padded)
         return resized[top:top + height, left:left + width].contiguous()
+
+
+@device_constant
+def _normalisation(settings: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation in units of the raw pixel values."""
+    mean, std = (torch.tensor(values, dtype=torch.float64) / settings.rescale_factor
+                 for values in (settings.mean, settings.std))
+    return mean.float().to(device), std.float().to(device)
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from depth_estimation_ros.core import device_constants
 from depth_estimation_ros.core.errors import CheckpointError, ImageError
-from depth_estimation_ros.core.transforms import Preprocessing, Transforms
+from depth_estimation_ros.core.families.zoedepth.transforms import Preprocessing, Transforms
 
-from .conftest import (
+from ..conftest import (
     SIZES,
     Image,
     noise,
@@ -30,13 +31,12 @@ from .conftest import (
     stock_processor,
 )
 
-CPU = torch.device('cpu')
 PUBLISHED = Preprocessing(height=384, width=512)
 
 
 def pixels_of(image: Image, preprocessing: Preprocessing) -> torch.Tensor:
     size = preprocessing.network_size(*image.shape[:2])
-    return Transforms(preprocessing, CPU).to_network(torch.from_numpy(image), size)
+    return Transforms(preprocessing).to_network(torch.from_numpy(image), size)
 
 
 def stock_module() -> ModuleType:
@@ -128,22 +128,23 @@ def test_depth_is_resized_and_cropped_as_by_transformers(
     metres = 1 + noise(1, 96, 160)[:, 0].abs()
     expected = stock_depth(stock_processor(do_pad=pad), metres, image)
     preprocessing = Preprocessing(height=384, width=512, pad=pad)
-    ours = Transforms(preprocessing, CPU).to_depth(metres[0], height, width)
+    ours = Transforms(preprocessing).to_depth(metres[0], height, width)
     assert ours.is_contiguous() and ours.shape == (height, width)
     np.testing.assert_allclose(ours, expected, rtol=3e-6)  # float32 itself is 1.5e-6 from exact
     exact = stock_depth(stock_processor(do_pad=pad), metres.double(), image)
     np.testing.assert_allclose(ours, exact, rtol=1e-6)
 
 
-def test_what_is_kept_for_a_size_goes_with_its_owner() -> None:
-    transforms = Transforms(PUBLISHED, CPU)
+def test_what_is_kept_for_a_size_goes_when_it_is_forgotten() -> None:
+    device_constants.forget()
+    transforms = Transforms(PUBLISHED)
     transforms.to_network(torch.from_numpy(smooth_image(64, 48)), (97, 131))
     kept = [weakref.ref(tensor) for tensor in gc.get_objects() if type(tensor) is torch.Tensor
             and tensor.shape == (97 * 131,) and tensor.dtype == torch.int32]
     assert len(kept) == 4
     gc.disable()  # so that a cycle would be seen
     try:
-        del transforms
+        device_constants.forget()
         assert not any(tensor() is not None for tensor in kept)
     finally:
         gc.enable()

@@ -1,0 +1,107 @@
+"""calibration.yaml: a correction of one model's depth on one camera, and what speaks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .core.correction import KINDS, Correction
+from .whole_file import write_whole
+
+SAME_FOCAL = 0.02
+"""The share by which the focal length may differ from that of the calibration's camera."""
+
+
+class CalibrationError(ValueError):
+    """A calibration that cannot be read, makes no sense, or is of another model or camera."""
+
+
+@dataclass(frozen=True)
+class CameraKey:
+    """What a camera is recognised by."""
+
+    width: int
+    height: int
+    fx: float
+    """Pixels of an image of this size."""
+
+    def mismatch(self, other: CameraKey) -> str:
+        """Return how another camera differs, or nothing."""
+        if (self.width, self.height) != (other.width, other.height):
+            return (f'images of {self.width}x{self.height}, not '
+                    f'{other.width}x{other.height}')
+        if abs(self.fx - other.fx) > SAME_FOCAL * self.fx:
+            return f'a focal length of {self.fx:.1f} pixels, not {other.fx:.1f}'
+        return ''
+
+
+@dataclass(frozen=True)
+class CalibrationFile:
+    """The content of a calibration.yaml."""
+
+    model: str
+    """The model, or the topic that its depth came from."""
+    camera: CameraKey
+    correction: Correction
+    spread: float
+    """The robust standard deviation of the scale over the evidence, as a share of it."""
+    date: str
+    """ISO 8601, UTC."""
+    evidence: Mapping[str, Any]
+    """What was measured, where, and how much of it."""
+
+    def write(self, path: Path) -> None:
+        """Write the file whole; raises CalibrationError when that cannot be done."""
+        correction = self.correction
+        text = yaml.safe_dump({
+            'model': self.model, 'camera': asdict(self.camera), 'kind': correction.kind,
+            'values': {'scale': correction.scale, 'shift': correction.shift},
+            'spread': self.spread, 'date': self.date, 'evidence': dict(self.evidence),
+        }, sort_keys=False)
+        try:
+            write_whole(path, f'# {KINDS[correction.kind]}\n{text}')
+        except OSError as error:
+            raise CalibrationError(f'{path} cannot be written: {error.strerror}') from error
+
+    def check(self, model: str, camera: CameraKey | None) -> None:
+        """
+        Refuse depth that this calibration is not of.
+
+        :param camera: None where it is not known.
+        :raises CalibrationError: for another model or camera.
+        """
+        if model != self.model:
+            raise CalibrationError(f"the calibration is of model '{self.model}', not '{model}'")
+        if camera and (difference := self.camera.mismatch(camera)):
+            raise CalibrationError(f'the calibration is of {difference}')
+
+
+def read_calibration(path: Path) -> CalibrationFile:
+    """
+    Read a calibration.yaml.
+
+    :raises CalibrationError: when it is missing, broken or absurd; the text says what and where.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+        values = {name: float(content['values'][name]) for name in ('scale', 'shift')}
+        camera = CameraKey(**{item.name: type_(content['camera'][item.name]) for item, type_ in
+                              zip(fields(CameraKey), (int, int, float), strict=True)})
+        read = CalibrationFile(str(content['model']), camera,
+                               Correction(str(content['kind']), **values),
+                               float(content['spread']), str(content['date']),
+                               dict(content['evidence']))
+    except OSError as error:
+        raise CalibrationError(f'{path} cannot be read: {error.strerror}') from error
+    except KeyError as error:
+        raise CalibrationError(f'{path} has no {error}: it is no calibration.yaml') from error
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        reason = ' '.join(str(error).split())
+        raise CalibrationError(f'{path} is no calibration.yaml: {reason}') from error
+    if fault := read.correction.fault():
+        raise CalibrationError(f'{path}: {fault}')
+    return read

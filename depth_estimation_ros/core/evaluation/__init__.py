@@ -1,0 +1,1 @@
+"""The error of depth against ground truth: metrics, protocols, and sums over many images."""

@@ -1,0 +1,49 @@
+"""The families of depth models, by the ``model_type`` of a checkpoint's config.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..checkpoint import Checkpoint
+from ..errors import CheckpointError
+from .base import Family
+from .depth_anything import depth_anything
+from .depth_pro import depth_pro
+from .dpt import dpt
+from .glpn import glpn
+from .onnx import onnx
+from .prompt_depth_anything import prompt_depth_anything
+from .zoedepth.family import zoedepth
+
+FAMILIES: dict[str, Callable[[Checkpoint, int, int], Family]] = {
+    'depth_anything': depth_anything,
+    'depth_pro': depth_pro,
+    'dpt': dpt,
+    'glpn': glpn,
+    'onnx': onnx,
+    'prompt_depth_anything': prompt_depth_anything,
+    'zoedepth': zoedepth,
+}
+
+REFUSED = {
+    'chmv2': 'it estimates the height of tree canopies from above, not the depth of a view',
+    'tipsv2_dpt': 'its image processor needs torchvision, which this package does without',
+}
+"""Model types that transformers lists for depth estimation, and why they are not served."""
+
+
+def load_family(checkpoint: Checkpoint, height: int = 0, width: int = 0) -> Family:
+    """
+    Load a checkpoint's model by its family.
+
+    :param height: rows that the network sees; 0 takes the checkpoint's own.
+    :param width: columns, likewise.
+    :raises CheckpointError: when its type is not served, or it cannot be loaded.
+    """
+    kind = str(checkpoint.config.get('model_type'))
+    if kind in FAMILIES:
+        return FAMILIES[kind](checkpoint, height, width)
+    raise CheckpointError(
+        f"model '{checkpoint.name}' ({checkpoint.folder}) is of type '{kind}', which is not "
+        f'served: {REFUSED.get(kind, "it is no depth model that this package knows")}. Served are '
+        f'{", ".join(sorted(FAMILIES))}')

@@ -1,0 +1,83 @@
+"""ZoeDepth: metres, by one or two metric heads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import ZoeDepthForDepthEstimation
+
+from ...checkpoint import Checkpoint
+from ...errors import CheckpointError
+from ...frame import Frame
+from ...weights import load_model
+from ..base import Family, Quantity, Size
+from . import patch
+from .transforms import Preprocessing, Transforms
+
+
+class ZoeDepth:
+    """One checkpoint."""
+
+    quantity = Quantity.METRES
+    float32: tuple[str, ...] = ('metric_head',)
+    native = True
+    per_frame = False
+    needs_prompt = False
+
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing,
+                 range: tuple[float, float] | None) -> None:
+        self.network, self.range = network, range
+        self._transforms = Transforms(preprocessing)
+
+    def size(self, height: int, width: int) -> Size:
+        """Return the size at which the network sees an image; :raises ImageError: if it cannot."""
+        return Size(*self._transforms.settings.network_size(height, width))
+
+    def inputs(self, image: Tensor, frame: Frame) -> Tensor:
+        """Return the normalised pixels, float32, 3×height×width."""
+        return self._transforms.to_network(image, self.size(*image.shape[:2]))
+
+    def mirrored(self, inputs: Tensor) -> Tensor:
+        """Return a batch of inputs as those of the mirrored images."""
+        return inputs.flip(-1)
+
+    def result(self, values: Tensor, frame: Frame) -> Tensor:
+        """Bring the network's metres to the image's size, without the padding."""
+        height, width = frame.image.shape[:2]
+        return self._transforms.to_depth(values, height, width)
+
+    def quantity_of(self, frame: Frame) -> Quantity:
+        """Return metres."""
+        return self.quantity
+
+
+def zoedepth(checkpoint: Checkpoint, height: int, width: int) -> Family:
+    """
+    Load a checkpoint.
+
+    :param height: rows that the network sees; 0 follows the width.
+    :param width: columns, likewise; both 0 take the checkpoint's own.
+    :raises CheckpointError: when it cannot be loaded.
+    """
+    preprocessing = read_preprocessing(checkpoint)
+    model = load_model(ZoeDepthForDepthEstimation, checkpoint)
+    limits = _range(model.config)
+    return ZoeDepth(patch(model), preprocessing.sized(height, width), limits)
+
+
+def read_preprocessing(checkpoint: Checkpoint) -> Preprocessing:
+    """Return a checkpoint's preprocessing; :raises CheckpointError: where it is not ZoeDepth's."""
+    try:
+        return Preprocessing.from_config(checkpoint.preprocessor)
+    except CheckpointError as error:
+        raise CheckpointError(f"'{checkpoint.folder}' cannot be used: {error}") from error
+    except (LookupError, TypeError, ValueError) as error:
+        path = checkpoint.folder / 'preprocessor_config.json'
+        raise CheckpointError(f'{path} cannot be used: {error!r}') from error
+
+
+def _range(config: Any) -> tuple[float, float]:
+    heads = config.bin_configurations
+    return (min(float(head['min_depth']) for head in heads),
+            max(float(head['max_depth']) for head in heads))

@@ -1,0 +1,156 @@
+"""Depth as a laser scan: the nearest obstacle in each direction over a level floor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, sin
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .device_constants import device_constant
+from .pinhole import Pinhole
+
+Array = NDArray[np.floating[Any]]
+
+MAX_DENSITY = 2.0
+"""Rays for each pixel at the image's centre, at most: a wide image's margin is denser still."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """How a camera stands over the floor."""
+
+    height: float
+    """Metres from the floor to the optical centre."""
+    pitch: float = 0.0
+    """Radians that the optical axis points above the horizontal; negative looks down. The
+    rotation about REP 103's y axis, which points left, has the opposite sign."""
+    roll: float = 0.0
+    """Radians about the optical axis; positive turns the camera's right side down (REP 103)."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """Which heights are obstacles, in metres above the floor."""
+
+    min_height: float
+    """Above what the depth's relative error makes of the camera's height."""
+    max_height: float
+    slack: float = 0.0
+    """Metres that the lower limit rises with each metre of range: the tilt's error, in radians."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """
+    Ranges as sensor_msgs/LaserScan has them, counter-clockwise.
+
+    The frame is level with x forward, y left and z up (REP 103), its origin at the optical
+    centre, x along the optical axis as seen from above.
+    """
+
+    ranges: Tensor
+    """float32 metres in the level plane, N; +Inf where nothing stands, NaN where unknown."""
+    angle_min: float
+    angle_increment: float
+    """Radians, exact in float32: ray i points at angle_min + i · angle_increment."""
+
+
+def scan_from_depth(depth: Tensor, camera: Pinhole, mount: Mount, band: Band) -> Scan:
+    """
+    Find the nearest obstacle in each direction, on the depth's device.
+
+    A ray of the scan takes, in every row of the image, the pixel that looks closest to its
+    direction; rays are so close that each pixel is taken, up to 90 degrees of view. A ray without
+    an obstacle is +Inf only where all its pixels are known and they reach up to the horizon: else
+    something may stand beyond what they see, and it is NaN.
+
+    :param depth: float32 metres along Z (REP 118), H×W, not finite as REP 117 says.
+    :param camera: the intrinsics of the depth image (P).
+    :param mount: the camera's height and tilt.
+    :param band: the heights of obstacles.
+    """
+    grid = _grid(camera, mount, depth.shape[0], depth.shape[1], depth.device)
+    seen = depth.flatten().index_select(0, grid.pixel).view(grid.ahead.shape)
+    ranges = seen * grid.ahead
+    above = seen * grid.up
+    least = ranges * band.slack + (band.min_height - mount.height)
+    obstacle = (above >= least) & (above <= band.max_height - mount.height) & seen.isfinite()
+    nearest = torch.where(obstacle, ranges, torch.inf).amin(0)
+    unknown = ((seen.isnan() | seen.isneginf()) & grid.inside).any(0) | ~grid.reaches_horizon
+    return Scan(nearest.masked_fill_(unknown & nearest.isinf(), torch.nan),
+                *grid.angles)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """What each row of the image shows to each ray of the scan: rows × rays."""
+
+    angles: tuple[float, float]
+    """The first and the increment."""
+    pixel: Tensor
+    """int32, flat: the pixel of the flattened depth."""
+    ahead: Tensor
+    """float32: metres in the level plane for a metre of depth; NaN outside the image."""
+    up: Tensor
+    """float32: metres upwards for a metre of depth."""
+    inside: Tensor
+    """bool: whether the image has such a pixel."""
+    reaches_horizon: Tensor
+    """bool, rays."""
+
+
+@device_constant
+def _grid(camera: Pinhole, mount: Mount, rows: int, columns: int, device: torch.device) -> _Grid:
+    y = ((np.arange(rows) - camera.cy) / camera.fy)[:, None]
+    first, step, count = _angles(camera, mount, y, columns)
+    x = _x_towards(first + step * np.arange(count), y, mount)
+    column = np.rint(x * camera.fx + camera.cx)
+    inside = (column >= 0) & (column < columns)
+    column = np.clip(np.nan_to_num(column), 0, columns - 1)
+    forward, left, up = _directions((column - camera.cx) / camera.fx, y, mount)
+    inside &= forward > 0
+    pixel = (np.arange(rows)[:, None] * columns + column).astype(np.int32)
+    ahead = np.where(inside, np.hypot(forward, left), np.nan)
+    tables = (pixel.ravel(), ahead.astype(np.float32), up.astype(np.float32), inside,
+              (inside & (up >= 0)).any(0))
+    return _Grid((first, step), *(torch.from_numpy(table).to(device) for table in tables))
+
+
+def _angles(camera: Pinhole, mount: Mount, y: Array, columns: int) -> tuple[float, float, int]:
+    """Return the first angle, the step and the count: all pixels, and a step of the narrowest."""
+    x = (np.arange(columns) - camera.cx) / camera.fx
+    forward, left, _ = _directions(x, y, mount)
+    angles = np.where(forward > 0, np.arctan2(left, forward), np.nan)
+    first, last = np.float32(np.nanmin(angles)), np.float32(np.nanmax(angles))
+    gaps = np.abs(np.diff(angles, axis=1))
+    narrowest = np.nanmin(gaps) if np.isfinite(gaps).any() else 0.0
+    step = np.float32(max(narrowest, 1 / (MAX_DENSITY * camera.fx)))
+    return float(first), float(step), int(np.ceil((last - first) / step)) + 1
+
+
+def _directions(x: Array, y: Array, mount: Mount) -> tuple[Array, Array, Array]:
+    """
+    Turn rays of the optical frame into the level one.
+
+    :param x: x/z of the optical frame; y likewise.
+    :return: forward, left and up for a metre of depth.
+    """
+    level_down = cos(mount.roll) * y + sin(mount.roll) * x
+    left = sin(mount.roll) * y - cos(mount.roll) * x
+    return (cos(mount.pitch) + sin(mount.pitch) * level_down, left,
+            sin(mount.pitch) - cos(mount.pitch) * level_down)
+
+
+def _x_towards(angle: Array, y: Array, mount: Mount) -> Array:
+    """Return x/z of the ray that points, seen from above, at an angle in each row."""
+    slope = np.tan(angle)
+    rolled = cos(mount.roll), sin(mount.roll)
+    ahead = cos(mount.pitch) + sin(mount.pitch) * rolled[0] * y
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.asarray((rolled[1] * y - slope * ahead)
+                          / (rolled[0] + slope * sin(mount.pitch) * rolled[1]))

@@ -1,0 +1,67 @@
+"""What an output is: a topic, the message on it, and how an estimate becomes that message."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from ..groups import Group
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The range of depth that is published as such."""
+
+    near: float
+    """Metres; what is nearer is -Inf."""
+    far: float
+    """Metres; what is farther is +Inf."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One frame's depth and what goes with it."""
+
+    header: Header
+    """The image's own."""
+    depth: NDArray[np.float32]
+    """Metres by REP 118 and REP 117, H×W; not to be written to."""
+    info: CameraInfo | None
+    """As the camera published it, if it has."""
+
+
+class Output(ABC):
+    """
+    One topic of each camera. The class says what it is; an instance is ready to encode.
+
+    A new one is a file like those here and a line in :data:`OUTPUTS`.
+    """
+
+    topic: ClassVar[str]
+    """Below the camera's prefix."""
+    message: ClassVar[Any]
+    """The type of what is published."""
+    needs_depth: ClassVar[bool] = True
+    """Whether the network runs for it."""
+    needs_info: ClassVar[bool] = False
+    """Whether there is none without a camera_info."""
+    settings: ClassVar[type[Group]] = Group
+    """The parameters that it reads."""
+
+    def __init__(self, settings: Any, limits: Limits) -> None:
+        """
+        Prepare what is the same for every frame.
+
+        :param settings: an instance of the class's own ``settings``.
+        """
+        self._settings, self._limits = settings, limits
+
+    @abstractmethod
+    def encode(self, estimate: Estimate) -> Any:
+        """Return the message of one frame."""

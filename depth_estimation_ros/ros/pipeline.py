@@ -1,0 +1,263 @@
+"""The way of a frame: decoded, estimated in a batch, published; or dropped for a named reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from time import monotonic, perf_counter
+from typing import Any, Protocol
+
+from ..core.errors import DepthError, DeviceLostError, ImageError
+from ..core.frame import Depth
+from ..core.frame import Frame as View
+from ..core.validity import apply_range, unknown_share
+from . import codec
+from .converter import Decode
+from .decoder import CameraDecoder
+from .frame_statistics import FAILED, TOO_OLD, UNDECODABLE, UNSUITABLE, UNWANTED
+from .mailbox import Frame
+from .outputs import Limits, Output, prepare
+from .settings import Settings
+
+Wait = Callable[[], list[Depth]]
+"""Waits for the depth of each image of a batch."""
+
+
+class Estimator(Protocol):
+    """What the pipeline needs of the core's DepthEstimator."""
+
+    range: tuple[float, float]
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether submitted work goes on beside the caller's own."""
+
+    def submit(self, images: list[View], *, flip: bool) -> Wait:
+        """Begin with a batch; what is returned waits for its depth in metres."""
+
+    def network_size(self, image: View) -> tuple[int, int]:
+        """Raise ImageError when the model cannot take the image."""
+
+    def close(self) -> None:
+        """Give the device's memory back."""
+
+
+@dataclass(frozen=True)
+class Shaping:
+    """What the settings make of depth on its way out."""
+
+    settings: Settings
+    limits: Limits
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A frame that is served."""
+
+    frame: Frame
+    view: View
+    outputs: tuple[Output, ...]
+    """Those that were subscribed to when it was begun."""
+    stages: dict[str, float]
+    """The seconds that each stage took so far."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames that were handed to the network together."""
+
+    tasks: list[Task]
+    shaping: Shaping
+    started: float
+    """When, on the performance counter."""
+    wait: Wait
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """A frame whose depth is there."""
+
+    task: Task
+    depth: Depth
+    shaping: Shaping
+    network: float
+    """The seconds that its batch was in the network."""
+
+
+class Pipeline:
+    """
+    Takes frames from the message to the published depth; not for several threads at once.
+
+    :meth:`configure` and :meth:`replace` may be called from any thread.
+    """
+
+    def __init__(self, estimator: Estimator, decode: Decode, *, settings: Settings,
+                 now: Callable[[], float], warn: Callable[[str, str], None]) -> None:
+        """
+        Prepare the outputs.
+
+        :param now: the node's clock in seconds.
+        :param warn: called with a camera's topic prefix and a sentence about a dropped frame.
+        """
+        self.in_progress: list[Frame] = []
+        """The frames that are begun and neither published nor dropped."""
+        self._estimator, self._decode = estimator, decode
+        self._decoders: dict[Any, CameraDecoder] = {}
+        self._successor: Estimator | None = None
+        self._changing = Lock()
+        self._now, self._warn = now, warn
+        self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Use new settings from the next frame on; a frame in progress keeps the old ones."""
+        limits = settings.range.limits(self._estimator.range[1])
+        self._shaping = Shaping(settings, limits, prepare(settings.outputs, limits))
+
+    def replace(self, estimator: Estimator) -> None:
+        """Use another estimator from the next batch on; the old one is closed then."""
+        with self._changing:
+            replaced, self._successor = self._successor, estimator
+        if replaced is not None:
+            replaced.close()
+
+    def adopt(self) -> None:
+        """Put the estimator that is to come, if any, in the place of the one in use."""
+        with self._changing:
+            successor, self._successor = self._successor, None
+        if successor is not None:
+            self._estimator.close()
+            self._estimator = successor
+
+    @property
+    def max_batch(self) -> int:
+        """The most frames to begin with at once."""
+        return self._shaping.settings.serving.max_batch
+
+    def serve(self, frames: list[Frame], waiting: Callable[[], list[Frame]]) -> None:
+        """
+        Serve frames, on a GPU also those that come while they are published.
+
+        :param waiting: takes what has come since, without waiting for more.
+        """
+        batch: Batch | None = self.begin(frames)
+        while batch is not None:
+            estimated = self.finish(batch)
+            following = waiting() if self._estimator.overlaps else []
+            batch = self.begin(following) if following else None
+            for each in estimated:
+                self.publish(each)
+
+    def begin(self, frames: list[Frame]) -> Batch:
+        """Decode frames and hand them to the network as one batch."""
+        self.in_progress = self.in_progress + frames
+        self.adopt()
+        shaping, taken = self._shaping, monotonic()
+        tasks = [self._task(frame, shaping, taken) for frame in frames]
+        return self._submitted([task for task in tasks if task is not None], shaping)
+
+    def finish(self, batch: Batch) -> list[Estimated]:
+        """Wait for a batch; where it fails, run its images alone so that one harms no other."""
+        try:
+            depths = batch.wait()
+        except DeviceLostError:
+            raise
+        except (DepthError, RuntimeError) as error:
+            if len(batch.tasks) == 1:
+                self.drop(batch.tasks[0].frame, FAILED, f'the network failed: {error}')
+                return []
+            return [result for task in batch.tasks
+                    for result in self.finish(self._submitted([task], batch.shaping))]
+        network = perf_counter() - batch.started
+        return [Estimated(task, depth, batch.shaping, network)
+                for task, depth in zip(batch.tasks, depths, strict=True)]
+
+    def publish(self, estimated: Estimated) -> None:
+        """Mark what lies outside the range and publish what was wanted of a frame."""
+        started, frame = perf_counter(), estimated.task.frame
+        if self._too_old(frame, estimated.shaping.settings.serving.max_age):
+            return
+        unknown = unknown_share(estimated.depth)
+        limits = estimated.shaping.limits
+        apply_range(estimated.depth, limits.near, limits.far)
+        try:
+            frame.camera.publish(frame.message.header, estimated.depth, estimated.task.outputs)
+        except RuntimeError as error:
+            self.drop(frame, FAILED, f'publishing failed: {error}')
+            return
+        self._end(frame)
+        frame.camera.statistics.publish({
+            **estimated.task.stages, 'network': estimated.network,
+            'publish': perf_counter() - started, 'total': self._age(frame)}, unknown)
+
+    def drop(self, frame: Frame, reason: str, explanation: str) -> None:
+        """Give a frame up, and say why."""
+        self._end(frame)
+        frame.camera.statistics.drop(reason, explanation)
+        self._warn(f'{frame.camera.name} {reason}'.strip(), explanation)
+
+    def _task(self, frame: Frame, shaping: Shaping, taken: float) -> Task | None:
+        """Decide what is wanted of a frame and decode it; None where it is dropped."""
+        started = perf_counter()
+        wanted = frame.camera.wanted()
+        if not wanted:
+            self._end(frame)
+            frame.camera.statistics.drop(UNWANTED)
+            return None
+        view = self._decoded(frame)
+        if view is None:
+            return None
+        outputs = tuple(output for output in shaping.outputs if output.topic in wanted)
+        return Task(frame, view, outputs, {
+            'wait': taken - frame.received, 'decode': perf_counter() - started})
+
+    def _decoded(self, frame: Frame) -> View | None:
+        decoder = self._decoders.get(frame.camera)
+        if decoder is None:
+            decoder = self._decoders[frame.camera] = CameraDecoder(frame.camera.name, self._decode)
+        try:
+            pixels = decoder(frame.message)
+            view = View(pixels, frame.camera.focal_length(pixels.shape[1], pixels.shape[0]))
+            self._estimator.network_size(view)
+        except codec.CodecError as error:
+            self.drop(frame, UNDECODABLE, str(error))
+        except ImageError as error:
+            self.drop(frame, UNSUITABLE, str(error))
+        else:
+            return view
+        return None
+
+    def _submitted(self, tasks: list[Task], shaping: Shaping) -> Batch:
+        """Hand images to the network; where it fails at once, :meth:`finish` is told."""
+        started = perf_counter()
+        try:
+            wait: Wait = self._estimator.submit(
+                [task.view for task in tasks],
+                flip=shaping.settings.serving.flip_augmentation) if tasks else list
+        except DeviceLostError:
+            raise
+        except (DepthError, RuntimeError) as error:
+            wait = partial(_raise, error)
+        return Batch(tasks, shaping, started, wait)
+
+    def _too_old(self, frame: Frame, limit: float) -> bool:
+        """Drop a frame that was captured too long ago; return whether it was."""
+        age = self._age(frame)
+        if not limit or age <= limit:
+            return False
+        self.drop(frame, TOO_OLD, f'captured {age:.3f} s ago, more than max_age ({limit} s); two '
+                                  'hosts need clocks of one source (chrony)')
+        return True
+
+    def _age(self, frame: Frame) -> float:
+        """Return the seconds since the capture; since the arrival where it has no stamp."""
+        return self._now() - frame.stamp if frame.stamp else monotonic() - frame.received
+
+    def _end(self, frame: Frame) -> None:
+        self.in_progress = [other for other in self.in_progress if other is not frame]
+
+
+def _raise(error: Exception) -> list[Depth]:
+    raise error

@@ -1,0 +1,250 @@
+"""Measure depth against ground truth: a recording's, or that of folders."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from tqdm import tqdm
+
+from ..calibration_file import CalibrationError, CalibrationFile, CameraKey, read_calibration
+from ..core.errors import DepthError
+from ..core.evaluation.evaluation import Evaluation
+from ..core.evaluation.protocol import CROPS, Protocol
+from ..recordings import RecordingError, find_cameras, open_recording
+from . import evaluation_report
+from .depth_folders import PER_METRE
+from .views import Depth, Predictor, View, camera_key, folder_views, lens_of, recorded_views
+
+SAME_ASPECT = 0.02
+"""How far the aspects of two maps of one view may differ."""
+
+
+class EvaluationError(ValueError):
+    """Depth and truth that cannot be compared; the text says why and what to do."""
+
+
+@dataclass
+class Source:
+    """Where views come from, and what is to be said of them."""
+
+    views: Iterator[View]
+    image: str
+    """What the images, or the predictions, are."""
+    truth: str
+    model: str
+    """The model, or what its depth was read from."""
+    warnings: list[str] = field(default_factory=list)
+    rule: str = 'a stamp within 20 ms'
+    """What an image and its truth must have in common."""
+
+
+@dataclass
+class Run:
+    """Compares view after view, without alignment and with it."""
+
+    protocol: Protocol
+    predictor: Predictor
+    calibration: CalibrationFile | None = None
+    seen: int = 0
+    """How many views there were, with truth or without."""
+    example: tuple[NDArray[np.uint8] | None, Depth, Depth] | None = None
+    """The middle view's image, prediction and truth."""
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.plain = Evaluation(self.protocol)
+        self.aligned = Evaluation(Protocol(self.protocol.crop, True, self.protocol.near,
+                                           self.protocol.far))
+
+    def over(self, source: Source, most: int) -> None:
+        """
+        Compare the views that have truth.
+
+        :param most: so many views with truth at most; 0 is all.
+        :raises EvaluationError: when nothing can be compared.
+        """
+        for view in tqdm(source.views, desc='images', unit='', disable=None):
+            self.seen += 1
+            if view.truth is not None:
+                self._add(view, source)
+            if most and len(self.plain.images) >= most:
+                break
+        if fault := self._fault(source):
+            raise EvaluationError(fault)
+
+    def _add(self, view: View, source: Source) -> None:
+        assert view.truth is not None
+        prediction = self.predictor(view)
+        if self.calibration is not None:
+            self.calibration.check(source.model, _key(view, source.image, prediction))
+            prediction = self.calibration.correction(prediction)
+        sized = self._sized(prediction, view.truth, view.name)
+        self.plain.add(sized, view.truth)
+        self.aligned.add(sized, view.truth)
+        number = len(self.plain.images)
+        if number & (number - 1) == 0 and np.isfinite(view.truth).any():
+            self.example = view.image, sized, view.truth
+
+    def _sized(self, prediction: Depth, truth: Depth, name: str) -> Depth:
+        """Return a prediction at the truth's size."""
+        if prediction.shape == truth.shape:
+            return prediction
+        (height, width), (rows, columns) = prediction.shape, truth.shape
+        if abs(width * rows / (height * columns) - 1) > SAME_ASPECT:
+            raise EvaluationError(f'{name}: depth of {width}x{height} and truth of '
+                                  f'{columns}x{rows} are not of one view')
+        note = (f'depth of {width}x{height} is resized to the {columns}x{rows} of the truth, by '
+                'the nearest pixel')
+        if note not in self.notes:
+            self.notes.append(note)
+        return np.asarray(cv2.resize(prediction, (columns, rows),
+                                     interpolation=cv2.INTER_NEAREST))
+
+    def _fault(self, source: Source) -> str:
+        """Return why there is nothing to report, if so."""
+        if not self.plain.images:
+            return (f'{source.image} and {source.truth} do not overlap: none of '
+                    f'{self.seen} images has truth with {source.rule}')
+        if not self.plain.known:
+            return (f'the truth of {source.truth} has no valid pixel in any of '
+                    f'{len(self.plain.images)} images, with {self.protocol.describe()}')
+        if not self.plain.coverage:
+            return f'the depth of {source.image} has no valid pixel where there is truth'
+        return self.plain.unit_fault()
+
+
+def _key(view: View, topic: str, prediction: Depth) -> CameraKey | None:
+    lens = lens_of(view, topic, prediction.shape, None)
+    return camera_key(lens, prediction.shape) if lens else None
+
+
+def open_source(options: argparse.Namespace) -> Source:
+    """
+    Open what the command line names.
+
+    :raises RecordingError: when it is not there, or holds no camera.
+    :raises EvaluationError: when something is missing on the command line.
+    """
+    if any(name and Path(name).is_dir() for name in (options.depth, options.prediction)):
+        return _folders(options)
+    recording = open_recording(options.recording)
+    camera = find_cameras(recording, options.image, options.depth)[0]
+    if camera.truth is None:
+        raise EvaluationError(f'{recording.name} has no depth in the frame of {camera.image}: '
+                              'name the topic with --depth')
+    if options.prediction == camera.truth:
+        raise EvaluationError(f'--prediction {camera.truth} is the truth: name another --depth')
+    return Source(recorded_views(recording, camera, options.prediction),
+                  options.prediction or camera.image, camera.truth,
+                  options.prediction or options.model, recording.warnings)
+
+
+def _folders(options: argparse.Namespace) -> Source:
+    if not options.convention:
+        raise EvaluationError('folders need --convention nyu, kitti or tum')
+    if not options.depth or not Path(options.depth).is_dir():
+        raise EvaluationError(f"--depth must be the folder of the truth, '{options.depth}' is not")
+    predictions = Path(options.prediction) if options.prediction else None
+    views = folder_views(Path(options.recording), Path(options.depth), options.convention,
+                         predictions)
+    return Source(views, options.prediction or options.recording, options.depth,
+                  options.prediction or options.model,
+                  rule='a name within 20 ms' if options.convention == 'tum' else
+                  'the same numbers in its name')
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """
+    Compare, print the table and write the files.
+
+    :raises EvaluationError: when nothing can be compared; nothing is written then.
+    """
+    source = open_source(options)
+    calibration = read_calibration(options.calibration) if options.calibration else None
+    run = Run(Protocol(options.crop, False, options.near, options.far),
+              Predictor(options.model, options.device), calibration)
+    try:
+        run.over(source, options.frames)
+    finally:
+        run.predictor.close()
+        for text in source.warnings:
+            print(f'evaluate: {text}', file=sys.stderr)
+    figures = _figures(source, run, options)
+    assert run.example is not None
+    evaluation_report.write(options.output, figures, evaluation_report.draw(
+        run.plain, *run.example))
+    _print(source, run, options)
+
+
+def _figures(source: Source, run: Run, options: argparse.Namespace) -> dict[str, Any]:
+    return {'source': options.recording, 'image': source.image, 'truth': source.truth,
+            'model': source.model,
+            'calibration': str(options.calibration) if options.calibration else None,
+            'images_without_truth': run.seen - len(run.plain.images), 'notes': run.notes,
+            **evaluation_report.summary(run.plain, run.aligned)}
+
+
+def _print(source: Source, run: Run, options: argparse.Namespace) -> None:
+    print(f'{source.model} on {source.image}, truth {source.truth}: {len(run.plain.images)} '
+          f'images with truth, {run.seen - len(run.plain.images)} without; '
+          f'{run.plain.coverage:.1%} of the truth has a prediction; '
+          f'truth / prediction {run.plain.median_ratio:.3f} (median)')
+    for note in run.notes:
+        print(f'note: {note}')
+    Console(width=110).print(evaluation_report.table(run.plain, run.aligned,
+                                                     pooled=options.pooled))
+    print(f'Written: {options.output}/evaluation.json, {options.output}/evaluation.png')
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run from the command line."""
+    try:
+        evaluate(_parser().parse_args(args))
+    except (RecordingError, EvaluationError, CalibrationError, DepthError, OSError) as error:
+        print(f'evaluate: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+def _metres(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float('inf'):
+        raise ValueError(text)
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='evaluate', description=__doc__)
+    parser.add_argument('recording', help='a recording of any kind, or a folder of images')
+    parser.add_argument('--image', default='', help="the recording's image topic; without it the "
+                        'first rectified or colour one')
+    parser.add_argument('--depth', default='', help="the truth: the recording's depth topic, "
+                        "without it one in the image's frame; or a folder")
+    parser.add_argument('--convention', choices=tuple(PER_METRE), help='of folders: what a metre '
+                        'is in 16-bit PNG, 1000, 256 or 5000, and how names are matched')
+    parser.add_argument('--prediction', default='', help='a depth topic, or a folder of maps, to '
+                        'take in place of running the model')
+    parser.add_argument('--model', default='demo', help='hub id, folder, or demo')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    parser.add_argument('--calibration', type=Path, help='a calibration.yaml to apply first')
+    parser.add_argument('--crop', choices=tuple(CROPS), default='none')
+    parser.add_argument('--near', type=_metres, help='cap: metres; nearer truth is left out')
+    parser.add_argument('--far', type=_metres, help='cap: metres; farther truth is left out')
+    parser.add_argument('--pooled', action='store_true', help='print errors over the pixels of '
+                        'all images together rather than their mean over the images')
+    parser.add_argument('--frames', type=int, default=0, help='so many images at most; 0 is all')
+    parser.add_argument('--output', type=Path, default=Path('evaluation_output'))
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())

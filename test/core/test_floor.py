@@ -1,0 +1,160 @@
+"""The floor as a yardstick, on planes whose answer is known by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from depth_estimation_ros.core.floor import (
+    Floor,
+    FloorOptions,
+    Lens,
+    NotEnoughFloorError,
+    find_floor,
+)
+from depth_estimation_ros.core.floor_scale import agree
+
+LENS = Lens(130.0, 130.0, 79.5, 59.5)
+SHAPE = (120, 160)
+PITCH, HEIGHT = math.radians(12.0), 1.2
+FAR = 20.0
+RNG = np.random.default_rng(3)
+
+
+def inverse_of_plane(pitch: float, height: float, roll: float = 0.0) -> np.ndarray:
+    """Inverse depth of a plane below a camera, negative above its horizon."""
+    rows, columns = np.mgrid[:SHAPE[0], :SHAPE[1]]
+    down = (math.sin(roll) * math.cos(pitch), math.cos(roll) * math.cos(pitch), math.sin(pitch))
+    return (down[0] * (columns - LENS.cx) / LENS.fx + down[1] * (rows - LENS.cy) / LENS.fy
+            + down[2]) / height
+
+
+def floor_map(pitch: float = PITCH, height: float = HEIGHT, roll: float = 0.0) -> np.ndarray:
+    """Depth of an endless floor, with a wall at FAR."""
+    return 1 / np.maximum(inverse_of_plane(pitch, height, roll), 1 / FAR)
+
+
+@pytest.mark.parametrize('scale', [0.5, 1.0, 2.0])
+@pytest.mark.parametrize('pitch', [None, PITCH])
+def test_the_height_and_tilt_are_those_of_the_plane(scale: float, pitch: float | None) -> None:
+    found = find_floor(scale * floor_map(roll=0.03), LENS, FloorOptions(pitch))
+    assert found.height == pytest.approx(scale * HEIGHT, rel=1e-3)
+    assert (found.pitch, found.roll) == pytest.approx((PITCH, 0.03), abs=1e-3)
+    assert found.shift == 0 and found.share > 0.9
+
+
+def test_the_shift_of_inverse_depth_is_its_value_at_the_horizon() -> None:
+    found = find_floor(7 / floor_map() - 3, LENS, FloorOptions(PITCH, relative=True))
+    assert found.shift == pytest.approx(-3, abs=1e-3)
+    assert 1 / found.height == pytest.approx(7 / HEIGHT, rel=1e-3)
+
+
+def test_noise_and_objects_leave_the_height() -> None:
+    depth = floor_map() * RNG.lognormal(0, 0.01, SHAPE)
+    for column in range(0, 160, 40):
+        depth[40:112, column:column + 14] = depth[111, 0]
+    found = find_floor(depth, LENS, FloorOptions(PITCH))
+    assert found.height == pytest.approx(HEIGHT, rel=0.01)
+
+
+def test_unknown_pixels_are_left_out() -> None:
+    depth = floor_map()
+    depth[RNG.random(SHAPE) < 0.5] = 0
+    depth[::7], depth[1::7], depth[2::7] = np.nan, np.inf, -np.inf
+    assert find_floor(depth, LENS, FloorOptions(PITCH)).height == pytest.approx(HEIGHT, rel=1e-3)
+
+
+def wall(distance: float = 1.5, slant: float = 0.0) -> np.ndarray:
+    columns = np.arange(SHAPE[1]) - LENS.cx
+    return np.broadcast_to(distance / (1 + slant * columns / LENS.fx), SHAPE).copy()
+
+
+def table_over_floor() -> np.ndarray:
+    """A table top over most of the lower image, the floor to its right."""
+    depth = floor_map()
+    depth[60:, :110] = floor_map(height=0.45)[60:, :110]
+    return depth
+
+
+def ramp_ahead(slope: float, start: float) -> np.ndarray:
+    """Floor until ``start`` metres, then a ramp that rises, or falls, by ``slope`` degrees."""
+    up = math.radians(slope)
+    above = HEIGHT * math.cos(up) + start * math.sin(up)
+    ramp = 1 / np.maximum(inverse_of_plane(PITCH + up, above), 1 / FAR)
+    return np.minimum(floor_map(), ramp) if slope > 0 else np.maximum(floor_map(), ramp)
+
+
+NO_FLOOR = {
+    'a wall': wall(), 'a wall at an angle': wall(slant=0.6), 'a table': table_over_floor(),
+    'nothing known': np.full(SHAPE, np.nan), 'all zero': np.zeros(SHAPE),
+    'noise': RNG.uniform(0.5, 5, SHAPE), 'the ceiling': np.flipud(floor_map(-PITCH)),
+}
+
+
+@pytest.mark.parametrize('pitch', [None, PITCH])
+@pytest.mark.parametrize('view', NO_FLOOR)
+def test_what_is_no_floor_is_not_enough_floor(view: str, pitch: float | None) -> None:
+    with pytest.raises(NotEnoughFloorError, match=r'^not enough floor: '):
+        find_floor(NO_FLOOR[view], LENS, FloorOptions(pitch))
+
+
+@pytest.mark.parametrize('view', NO_FLOOR)
+def test_it_is_none_for_a_relative_model_either(view: str) -> None:
+    with np.errstate(divide='ignore'), pytest.raises(NotEnoughFloorError):
+        find_floor(5 / NO_FLOOR[view] + 1, LENS, FloorOptions(PITCH, relative=True))
+
+
+@pytest.mark.parametrize('slope', [-8.0, -4.0, 4.0, 8.0])
+def test_a_ramp_in_the_whole_view_has_the_wrong_tilt(slope: float) -> None:
+    ramp = floor_map(PITCH + math.radians(slope))
+    with pytest.raises(NotEnoughFloorError, match='tilt'):
+        find_floor(ramp, LENS, FloorOptions(PITCH))
+
+
+@pytest.mark.parametrize(('relative', 'start'), [
+    (False, 2.0), (False, 2.5), (False, 3.0), (False, 4.0),
+    (True, 2.5), (True, 3.0), (True, 4.0),  # nearer it fills the view: no one could tell
+])
+@pytest.mark.parametrize('slope', [-8.0, -4.0, 4.0, 8.0])
+def test_a_ramp_that_begins_ahead_gives_no_wrong_answer(relative: bool, start: float,
+                                                        slope: float) -> None:
+    depth = ramp_ahead(slope, start)
+    try:
+        found = find_floor(5 / depth + 1 if relative else depth, LENS,
+                           FloorOptions(PITCH, relative=relative))
+    except NotEnoughFloorError:
+        return
+    assert found.height * (5 if relative else 1) == pytest.approx(HEIGHT, rel=0.02)
+
+
+def test_a_floor_that_leans_is_none() -> None:
+    with pytest.raises(NotEnoughFloorError, match=r'tilt|leans'):
+        find_floor(floor_map(roll=0.3), LENS, FloorOptions(PITCH))
+
+
+def test_a_relative_model_needs_the_pitch() -> None:
+    with pytest.raises(ValueError, match='pitch'):
+        find_floor(floor_map(), LENS, FloorOptions(relative=True))
+
+
+def floors(heights: list[float], shift: float = 0.0) -> list[Floor]:
+    return [Floor(height, shift * number, PITCH, 0.0, 0.5)
+            for number, height in enumerate(heights)]
+
+
+def test_images_agree_on_the_median() -> None:
+    found = agree(floors([0.6, 0.606, 0.594, 0.6, 2.0]), 6, HEIGHT)
+    assert found.scale == pytest.approx(2.0)
+    assert (found.frames, found.looked_at) == (5, 6)
+    assert found.spread == pytest.approx(1.4826 * 0.01, rel=0.02)
+
+
+@pytest.mark.parametrize(('seen', 'looked_at', 'reason'), [
+    (floors([1.2] * 4), 4, '4 of 4 images'), (floors([1.2] * 5), 50, '5 of 50 images'),
+    (floors([1.0, 1.1, 1.2, 1.3, 1.4]), 5, 'scale spreads'),
+    (floors([1.2] * 5, shift=0.02), 5, 'shift in 1/m spreads'), ([], 0, '0 of 0'),
+], ids=['few', 'few of many', 'heights differ', 'shifts differ', 'none'])
+def test_images_that_do_not_agree_give_no_scale(seen: list[Floor], looked_at: int,
+                                                reason: str) -> None:
+    with pytest.raises(NotEnoughFloorError, match=f'^not enough floor: .*{reason}'):
+        agree(seen, looked_at, HEIGHT)

@@ -1,0 +1,192 @@
+"""Scans against the renderer's own hit points, in empty and in furnished rooms."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from depth_estimation_ros.core.pinhole import Pinhole
+from depth_estimation_ros.core.scan import Band, Mount, Scan, scan_from_depth
+from test.core.rendered import (
+    View,
+    box,
+    camera_at,
+    furnished_view,
+    in_level_frame,
+    room,
+    true_ranges,
+    view,
+)
+
+BAND = Band(0.04, 1.8, 0.01)
+PITCHES = (-0.35, -0.2, -0.1, 0.0)
+HALL = (30.0, 20.0, 4.0)
+SEEN = 0.75
+"""The share of rays that see a wall; at the sides a camera that looks down sees floor only."""
+
+
+def mount_of(seen: View) -> Mount:
+    return Mount(seen.camera.position[2], seen.camera.pitch, seen.camera.roll)
+
+
+def scan_of(seen: View, band: Band = BAND) -> Scan:
+    return scan_from_depth(seen.depth, seen.pinhole, mount_of(seen), band)
+
+
+def angles(scan: Scan) -> Tensor:
+    """As a subscriber computes them from the message's float32 fields."""
+    index = np.arange(len(scan.ranges), dtype=np.float64)
+    return torch.from_numpy(np.float32(scan.angle_min) + index * np.float32(scan.angle_increment))
+
+
+@pytest.mark.parametrize(('pitch', 'roll'), [(-0.35, 0.0), (-0.2, 0.04), (0.0, 0.0), (0.1, -0.1)])
+def test_every_range_is_that_of_a_hit_point(pitch: float, roll: float) -> None:
+    seen = view(room(box(4.0, 3.2, 0.5, 0.4), box(3.0, 2.0, 0.2)),
+                camera_at(1.0, 3.0, yaw=0.2, pitch=pitch, roll=roll))
+    scan = scan_of(seen)
+    x, y, z = in_level_frame(seen.hits, seen.camera).flatten(1)
+    height = z + seen.camera.position[2]
+    distance, bearing = torch.hypot(x, y), torch.atan2(y, x)
+    standing = (height > BAND.min_height + BAND.slack * distance) & (height < BAND.max_height)
+    pixel = 1.0 / seen.pinhole.fx
+    checked = 0
+    for angle, found in zip(angles(scan).tolist(), scan.ranges.tolist(), strict=True):
+        if math.isfinite(found):
+            off = (bearing - angle).abs()
+            assert (distance[standing & (off < pixel)] - found).abs().min() < 1e-4
+            assert (distance[standing & (off < 0.2 * pixel)] > found - 1e-4).all()
+            checked += 1
+    assert checked > SEEN * len(scan.ranges)
+
+
+@pytest.mark.parametrize('pitch', PITCHES)
+def test_the_median_range_in_furnished_rooms_is_right(pitch: float) -> None:
+    errors = []
+    for index in range(4):
+        seen = furnished_view(index, pitch)
+        scan = scan_of(seen)
+        ranges, bearings = scan.ranges[::5], angles(scan)[::5]
+        truth = true_ranges(seen.world, seen.camera, bearings, 0.08, BAND.max_height)
+        both = ranges.isfinite() & truth.isfinite()
+        assert both.float().mean() > SEEN
+        errors.append((ranges[both] / truth[both] - 1).abs())
+    assert torch.cat(errors).median() <= 0.01
+
+
+@pytest.mark.parametrize('size', [(120, 160), (240, 320)])
+@pytest.mark.parametrize('height', [0.3, 1.2])
+@pytest.mark.parametrize('pitch', PITCHES)
+def test_an_empty_floor_has_no_phantom(pitch: float, height: float,
+                                       size: tuple[int, int]) -> None:
+    seen = view(room(size=HALL), camera_at(2.0, 10.0, height, pitch=pitch, size=size), size)
+    ranges = scan_of(seen).ranges
+    assert not (ranges < 4.0).any()
+    assert (ranges > 9.0).float().mean() > SEEN
+
+
+@pytest.mark.parametrize('error', [-0.01, 0.01])
+def test_a_tilt_known_to_half_a_degree_makes_no_phantom(error: float) -> None:
+    seen = view(room(size=HALL), camera_at(2.0, 10.0, pitch=-0.2))
+    mount = replace(mount_of(seen), pitch=-0.2 + error)
+    tolerant = scan_from_depth(seen.depth, seen.pinhole, mount, replace(BAND, slack=0.015))
+    assert not (tolerant.ranges < 4.0).any()
+    strict = scan_from_depth(seen.depth, seen.pinhole, mount, Band(0.005, 1.8))
+    assert (strict.ranges < 4.0).any() == (error > 0)
+
+
+@pytest.mark.parametrize('side', [0.1, 0.2, 0.5])
+@pytest.mark.parametrize('distance', [1.5, 2.5, 4.0])
+@pytest.mark.parametrize('pitch', PITCHES)
+def test_every_box_is_seen(pitch: float, distance: float, side: float) -> None:
+    for bearing in (-0.35, 0.0, 0.3):
+        x, y = 2.0 + distance * math.cos(bearing), 10.0 + distance * math.sin(bearing)
+        seen = view(room(box(x, y, side), size=HALL), camera_at(2.0, 10.0, 0.6, pitch=pitch))
+        scan = scan_of(seen)
+        there = (angles(scan) - bearing).abs() < 0.25 * side / distance
+        truth = true_ranges(seen.world, seen.camera, angles(scan)[there], 0.05, BAND.max_height)
+        assert there.sum() >= 2
+        # the top edge, where only it clears the slack, lies a few pixels behind the front
+        assert ((scan.ranges[there] - truth).abs() < 0.02 * distance + 0.25 * side).all()
+
+
+def test_what_hangs_above_the_band_is_no_obstacle() -> None:
+    lamp = replace(box(6.0, 10.0, 0.4), centre=(6.0, 10.0, 2.3))
+    seen = view(room(lamp, size=HALL), camera_at(2.0, 10.0, pitch=0.0))
+    straight = angles(scan_of(seen)).abs() < 0.04
+    assert (scan_of(seen).ranges[straight] > 20).all()
+    assert (scan_of(seen, replace(BAND, max_height=2.2)).ranges[straight] < 4.3).all()
+
+
+def flat(depth: Tensor, pitch: float = 0.0, band: Band = BAND) -> Scan:
+    rows, columns = depth.shape
+    return scan_from_depth(depth, Pinhole(columns, columns, (columns - 1) / 2, (rows - 1) / 2),
+                           Mount(1.0, pitch), band)
+
+
+def test_nothing_standing_is_inf_and_unknown_is_nan() -> None:
+    depth = torch.full((20, 30), torch.inf)
+    assert flat(depth).ranges.isposinf().all()
+    depth[9, 20:] = torch.nan
+    ranges = flat(depth).ranges  # counter-clockwise: the image's right comes first
+    assert ranges[0].isnan() and ranges[-1].isposinf()
+    assert flat(torch.full((20, 30), torch.nan)).ranges.isnan().all()
+    assert flat(torch.full((20, 30), -torch.inf)).ranges.isnan().all()
+
+
+def test_a_known_obstacle_is_seen_beside_unknown_pixels() -> None:
+    depth = torch.full((20, 30), torch.nan)
+    depth[10, :] = 3.0
+    assert torch.allclose(flat(depth).ranges.min(), torch.tensor(3.0), rtol=1e-3)
+    assert flat(depth).ranges.isfinite().all()
+
+
+def test_a_camera_that_sees_no_horizon_knows_of_no_free_way() -> None:
+    depth = torch.full((20, 30), torch.inf)
+    assert flat(depth, pitch=-0.2).ranges.isposinf().any()
+    assert flat(depth, pitch=-0.8).ranges.isnan().all()
+
+
+def test_angles_are_exact_and_span_the_image() -> None:
+    seen = view(room(), camera_at(1.0, 3.0, pitch=0.0))
+    scan = scan_of(seen)
+    for value in (scan.angle_min, scan.angle_increment):
+        assert value == float(np.float32(value))
+    k, columns = seen.pinhole, seen.depth.shape[1]
+    assert scan.angle_min == pytest.approx(math.atan((k.cx - columns + 1) / k.fx), abs=1e-6)
+    last = float(angles(scan)[-1])
+    assert math.atan(k.cx / k.fx) <= last < math.atan(k.cx / k.fx) + scan.angle_increment
+
+
+def test_no_column_is_skipped() -> None:
+    for column in range(31):
+        depth = torch.full((9, 31), torch.inf)
+        depth[:, column] = 2.0
+        ranges = flat(depth).ranges
+        assert ranges.isfinite().any(), column
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 24), st.integers(1, 24), st.floats(-1.2, 0.6), st.floats(-0.3, 0.3),
+       st.integers(0, 99))
+def test_any_size_and_tilt_gives_ranges_that_were_there(
+        rows: int, columns: int, pitch: float, roll: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    depth = rng.uniform(0.3, 9, (rows, columns)).astype(np.float32)
+    depth[rng.random(depth.shape) < 0.3] = rng.choice([np.nan, np.inf, -np.inf])
+    camera = Pinhole(20.0, 21.0, columns / 2, rows / 2)
+    scan = scan_from_depth(torch.from_numpy(depth), camera, Mount(1.0, pitch, roll), BAND)
+    assert scan.ranges.dtype == torch.float32 and scan.ranges.ndim == 1
+    found = scan.ranges[scan.ranges.isfinite()]
+    v, u = np.mgrid[:rows, :columns]
+    x, y = (u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy
+    level = math.cos(roll) * y + math.sin(roll) * x
+    forward = math.cos(pitch) + math.sin(pitch) * level
+    left = math.sin(roll) * y - math.cos(roll) * x
+    distances = (depth * np.hypot(forward, left))[np.isfinite(depth)]
+    for distance in found.tolist():
+        assert np.abs(distances - distance).min() < 1e-4

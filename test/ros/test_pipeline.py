@@ -1,0 +1,85 @@
+"""The way of a frame, step by step and without a thread."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+
+from depth_estimation_ros.ros import codec
+from depth_estimation_ros.ros import frame_statistics as reasons
+from depth_estimation_ros.ros.mailbox import Frame
+from depth_estimation_ros.ros.pipeline import Pipeline
+from depth_estimation_ros.ros.settings import Settings
+
+from .test_worker import Camera, Network
+
+
+class Bench:
+    """A pipeline with everything around it."""
+
+    def __init__(self, *, overlaps: bool = False, **settings: Any) -> None:
+        self.network, self.warnings = Network(overlaps), []
+        self.decoded = 0
+        self.pipeline = Pipeline(
+            self.network, self.decode, settings=Settings().changed(settings), now=lambda: 1000.0,
+            warn=lambda kind, sentence: self.warnings.append((kind, sentence)))
+
+    def decode(self, message: Any, bits: int = 16) -> Any:
+        self.decoded += 1
+        return codec.decode(message, bits)
+
+    @staticmethod
+    def frame(camera: Camera, mark: int = 0) -> Frame:
+        message = Image(height=1, width=2, step=6, encoding='rgb8', data=bytes([mark] * 6))
+        message.header.frame_id = f'optical_{mark}'
+        camera.statistics.receive()
+        return Frame(camera, message, 1000.0, monotonic())
+
+
+def test_a_frame_goes_step_by_step() -> None:
+    made, camera = Bench(), Camera()
+    batch = made.pipeline.begin([made.frame(camera, 7)])
+    assert made.decoded == 1 and made.network.events == ['submit [7]']
+    assert len(made.pipeline.in_progress) == 1 and not camera.published
+    estimated, = made.pipeline.finish(batch)
+    assert made.network.events[1:] == ['wait [7]'] and not camera.published
+    made.pipeline.publish(estimated)
+    assert not made.pipeline.in_progress
+    (header, depth, outputs), = camera.published
+    assert header.frame_id == 'optical_7' and np.isneginf(depth[0, 0])
+    assert {output.topic for output in outputs} == camera.subscribed
+    assert camera.statistics.summary().published == 1
+
+
+def test_a_frame_that_nobody_wants_any_more_is_neither_decoded_nor_estimated() -> None:
+    made, camera, other = Bench(), Camera(), Camera()
+    camera.subscribed = frozenset()
+    made.pipeline.serve([made.frame(camera, 1), made.frame(other, 2)], list)
+    assert made.network.batches == [[2]] and made.decoded == 1
+    assert camera.statistics.summary().dropped == {reasons.UNWANTED: 1}
+    assert not made.warnings and not made.pipeline.in_progress
+    made.pipeline.serve([made.frame(camera)], list)
+    assert made.network.batches == [[2]]
+
+
+@pytest.mark.parametrize('topic', ['depth/image_rect', 'depth/preview'])
+def test_what_is_wanted_is_decided_before_the_estimate(topic: str) -> None:
+    made, camera = Bench(), Camera()
+    camera.subscribed = frozenset({topic})
+    batch = made.pipeline.begin([made.frame(camera)])
+    camera.subscribed = frozenset({'depth/image_rect', 'depth/preview'})
+    made.pipeline.publish(*made.pipeline.finish(batch))
+    assert [output.topic for output in camera.published[0][2]] == [topic]
+
+
+@pytest.mark.parametrize('overlaps', [False, True])
+def test_more_frames_are_asked_for_only_where_work_overlaps(overlaps: bool) -> None:
+    made, camera = Bench(overlaps=overlaps), Camera()
+    following = [[made.frame(camera, 2)]]
+    made.pipeline.serve([made.frame(camera, 1)], lambda: following.pop() if following else [])
+    assert [header.frame_id for header, _, _ in camera.published] == (
+        ['optical_1', 'optical_2'] if overlaps else ['optical_1'])

@@ -1,0 +1,219 @@
+"""evaluate and calibrate on recordings and folders: right figures, or one line and code 1."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from depth_estimation_ros.calibration_file import read_calibration
+from depth_estimation_ros.tools import calibrate, evaluate
+from test.core.test_floor import LENS, PITCH, floor_map, wall
+from test.recordings.bags import PERIOD, START, Said, image, info, write_rosbag2
+
+RNG = np.random.default_rng(11)
+TRUTH, PREDICTION = '/cam/aligned_depth/image_raw', '/model/depth'
+CAMERA_HEIGHT = 1.2
+SIZE = (120, 160)
+OUTPUTS = ['evaluation.json', 'evaluation.png']
+
+
+def said(depth: np.ndarray, truth: np.ndarray, count: int = 6, late: int = 0,
+         encoding: str = '32FC1') -> list[Said]:
+    """A camera whose model says one thing and whose depth camera another."""
+    messages = []
+    for number in range(count):
+        time = START + number * PERIOD
+        calibration = info(time)
+        calibration.message.width, calibration.message.height = SIZE[::-1]
+        calibration.message.k[:6] = LENS.fx, 0, LENS.cx, 0, LENS.fy, LENS.cy
+        messages += [
+            image(RNG.integers(0, 256, (*SIZE, 3), np.uint8), 'bgr8', time), calibration,
+            image(depth.astype(np.float32), '32FC1', time + 1000, topic=PREDICTION),
+            image(truth, encoding, time + late + 5_000_000, topic=TRUTH)]
+    return sorted(messages, key=lambda one: one.time)
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Run evaluate on what a camera said; return its code and what it printed."""
+    def run(messages: list[Said], *args: str) -> tuple[int, str]:
+        drive = write_rosbag2(tmp_path / 'drive', messages)
+        code = evaluate.main([str(drive), '--image', '/cam/image_raw', '--depth', TRUTH,
+                              '--output', str(tmp_path / 'output'), *args])
+        captured = capsys.readouterr()
+        return code, captured.out if code == 0 else captured.err
+
+    return run
+
+
+TOPIC = '--prediction', PREDICTION
+
+
+def figures(tmp_path: Path) -> dict:
+    return json.loads((tmp_path / 'output' / 'evaluation.json').read_text())
+
+
+def test_a_recorded_prediction_is_compared_by_stamp(tmp_path, run) -> None:
+    truth = np.round(1000 * np.minimum(floor_map(), 9)).astype(np.uint16)
+    code, printed = run(said(1.1 * truth / 1000, truth, encoding='16UC1'), *TOPIC)
+    assert code == 0, printed
+    report = figures(tmp_path)
+    assert (report['images'], report['images_without_truth'], report['coverage']) == (6, 0, 1.0)
+    for how in ('per_image', 'pooled'):
+        whole = report['errors']['not_aligned'][how]['all']
+        assert whole['abs_rel'] == pytest.approx(0.1, abs=1e-5)
+        assert whole['silog'] == pytest.approx(0, abs=1e-3) and whole['delta1'] == 1
+        assert report['errors']['median_aligned'][how]['all']['abs_rel'] < 1e-5
+    assert report['errors']['not_aligned']['pooled']['64 m on']['abs_rel'] is None
+    assert 'AbsRel' in printed and 'mean over images' in printed
+    assert sorted(file.name for file in (tmp_path / 'output').iterdir()) == OUTPUTS
+    assert cv2.imread(str(tmp_path / 'output' / 'evaluation.png')) is not None
+
+
+def test_options_reach_the_protocol(tmp_path, run) -> None:
+    truth = floor_map().astype(np.float32)
+    code, printed = run(said(truth, truth), *TOPIC, '--crop', 'garg', '--near', '0.5', '--far',
+                        '4', '--pooled', '--frames', '2')
+    assert code == 0, printed
+    report = figures(tmp_path)
+    assert report['images'] == 2
+    assert report['protocol'] == {'crop': 'garg', 'near': 0.5, 'far': 4.0,
+                                  'order': 'crop, align, clamp'}
+    assert 'crop garg, not aligned, cap 0.5 to 4 m; pixels of all images pooled' in printed
+
+
+def test_a_model_is_run_where_no_prediction_is_named(tmp_path, run, checkpoint) -> None:
+    truth = floor_map().astype(np.float32)[::2, ::2].copy()
+    code, printed = run(said(truth, truth), '--model', str(checkpoint), '--device', 'cpu')
+    assert code == 0, printed
+    assert 'depth of 160x120 is resized to the 80x60 of the truth' in printed
+    assert figures(tmp_path)['model'] == str(checkpoint)
+
+
+def test_broken_truth_is_named_and_the_rest_compared(tmp_path, run) -> None:
+    messages = said(FLAT, FLAT)
+    next(one for one in messages if one.topic == TRUTH).message.step = 3
+    code, printed = run(messages, *TOPIC)
+    assert code == 0, printed
+    assert (figures(tmp_path)['images'], figures(tmp_path)['images_without_truth']) == (5, 1)
+
+
+FLAT = np.full(SIZE, 2.0, np.float32)
+FAULTS: dict[str, tuple[list[Said], tuple[str, ...], str]] = {
+    'no overlap in time': (said(FLAT, FLAT, late=10**12), TOPIC, 'do not overlap'),
+    'all-invalid truth': (said(FLAT, 0 * FLAT), TOPIC, 'no valid pixel'),
+    'no prediction': (said(np.nan * FLAT, FLAT), TOPIC, 'no valid pixel'),
+    'truth in millimetres': (said(FLAT, 1000 * FLAT), TOPIC, 'truth looks like millimetres'),
+    'prediction in millimetres': (said(1000 * FLAT, FLAT), TOPIC,
+                                  'prediction looks like millimetres'),
+    'another view': (said(FLAT, FLAT[:, :60].copy()), TOPIC, 'not of one view'),
+    'no such prediction': (said(FLAT, FLAT), ('--prediction', '/none'), 'no topic /none'),
+    'the truth itself': (said(FLAT, FLAT), ('--prediction', TRUTH), 'is the truth'),
+    'no such truth': (said(FLAT, FLAT), (*TOPIC, '--depth', '/none'), 'no topic /none'),
+    'no such model': (said(FLAT, FLAT), ('--model', '/none', '--device', 'cpu'), '/none'),
+    'no calibration': (said(FLAT, FLAT), (*TOPIC, '--calibration', '/none.yaml'), '/none.yaml'),
+    'caps leave nothing': (said(FLAT, FLAT), (*TOPIC, '--far', '1'), 'no valid pixel'),
+}
+
+
+@pytest.mark.parametrize('fault', FAULTS)
+def test_a_fault_is_one_line_and_nothing_is_written(tmp_path, run, fault) -> None:
+    messages, args, named = FAULTS[fault]
+    code, printed = run(messages, *args)
+    assert code == 1
+    lines = [line for line in printed.splitlines() if line.startswith('evaluate: ')]
+    assert len(lines) == 1 and named in lines[0] and 'Traceback' not in printed
+    assert not (tmp_path / 'output').exists()
+
+
+@pytest.mark.parametrize(('convention', 'per_metre', 'image_name', 'truth_name'), [
+    ('nyu', 1000, 'rgb_{:05d}.png', 'sync_depth_{:05d}.png'),
+    ('kitti', 256, '2011_09_26_drive_0002_sync_image_{:010d}_image_02.png',
+     '2011_09_26_drive_0002_sync_groundtruth_depth_{:010d}_image_02.png'),
+    ('tum', 5000, '13050312{:02d}.100000.png', '13050312{:02d}.115000.png'),
+])
+def test_folders_follow_their_benchmarks(tmp_path, capsys, convention, per_metre, image_name,
+                                         truth_name) -> None:
+    depth, truth = tmp_path / 'predicted', tmp_path / 'truth'
+    depth.mkdir()
+    truth.mkdir()
+    for number in range(3, 6):
+        stored = np.full(SIZE, 2 * per_metre, np.uint16)
+        stored[:60] = 0
+        cv2.imwrite(str(truth / truth_name.format(number)), stored)
+        name = depth / image_name.format(number)
+        cv2.imwrite(str(name), np.full(SIZE, 3 * per_metre, np.uint16))
+    cv2.imwrite(str(depth / image_name.format(9)), np.full(SIZE, per_metre, np.uint16))
+    args = [str(depth), '--depth', str(truth), '--prediction', str(depth), '--convention',
+            convention, '--output', str(tmp_path / 'output')]
+    assert evaluate.main(args) == 0, capsys.readouterr().err
+    report = figures(tmp_path)
+    assert report['images'] == 3
+    whole = report['errors']['not_aligned']['pooled']['all']
+    assert (whole['abs_rel'], whole['pixels']) == (pytest.approx(0.5), 3 * 60 * 160)
+
+
+def test_folders_that_do_not_match_are_named(tmp_path, capsys) -> None:
+    for folder, name in (('rgb', 'rgb_1.png'), ('depth', 'depth_2.png')):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / name), np.full(SIZE, 1000, np.uint16))
+    args = [str(tmp_path / 'rgb'), '--depth', str(tmp_path / 'depth')]
+    assert evaluate.main(args) == 1
+    assert '--convention' in capsys.readouterr().err
+    assert evaluate.main([*args, '--convention', 'nyu']) == 1
+    assert 'the same numbers' in capsys.readouterr().err
+    assert evaluate.main([*args, '--convention', 'tum']) == 1
+    assert 'named by a time' in capsys.readouterr().err
+
+
+def calibrated(tmp_path: Path, depth: np.ndarray, *args: str) -> tuple[int, Path, Path]:
+    drive = write_rosbag2(tmp_path / 'drive', said(depth, floor_map().astype(np.float32)))
+    output = tmp_path / 'calibration.yaml'
+    return calibrate.main(['floor', str(drive), '--camera-height', str(CAMERA_HEIGHT), '--image',
+                           '/cam/image_raw', '--prediction', PREDICTION, '--output', str(output),
+                           *args]), output, drive
+
+
+@pytest.mark.parametrize(('depth', 'args', 'scale', 'shift'), [
+    (0.7 * floor_map(), (), 1 / 0.7, 0.0),
+    (6 / floor_map() + 2, ('--relative', '--pitch', str(np.degrees(PITCH))), 6.0, 2.0),
+], ids=['metres', 'inverse depth'])
+def test_the_floor_makes_a_model_metric(tmp_path, capsys, depth, args, scale, shift) -> None:
+    code, output, drive = calibrated(tmp_path, depth, *args)
+    assert code == 0, capsys.readouterr().err
+    file = read_calibration(output)
+    found = file.correction
+    assert (found.scale, found.shift) == pytest.approx((scale, shift), rel=2e-3)
+    assert (file.model, file.camera.width, file.camera.height) == (PREDICTION, 160, 120)
+    assert file.evidence['images_with_floor'] == 6
+    assert evaluate.main([str(drive), '--image', '/cam/image_raw', '--depth', TRUTH, *TOPIC,
+                          '--calibration', str(output), '--output', str(tmp_path / 'output')]) == 0
+    assert figures(tmp_path)['errors']['not_aligned']['pooled']['all']['abs_rel'] < 0.005
+
+
+@pytest.mark.parametrize(('depth', 'args', 'named'), [
+    (wall(), (), 'not enough floor'),
+    (floor_map(PITCH + 0.15), ('--pitch', str(np.degrees(PITCH))), 'tilt'),
+    (floor_map(), ('--relative',), '--pitch'), (1000 * floor_map(), (), 'absurd'),
+], ids=['wall', 'ramp', 'no pitch', 'millimetres'])
+def test_without_a_floor_there_is_no_calibration(tmp_path, capsys, depth, args, named) -> None:
+    code, output, _ = calibrated(tmp_path, depth, *args)
+    errors = capsys.readouterr().err.splitlines()
+    assert code == 1 and len([line for line in errors if line.startswith('calibrate: ')]) == 1
+    assert named in errors[-1] and not output.exists()
+
+
+@pytest.mark.skipif('DEPTH_TEST_RECORDING' not in os.environ,
+                    reason='DEPTH_TEST_RECORDING names no recording of images and their depth')
+def test_a_camera_of_your_own_is_evaluated(tmp_path, capsys) -> None:
+    code = evaluate.main([os.environ['DEPTH_TEST_RECORDING'], '--frames', '3', '--device', 'cpu',
+                          '--output', str(tmp_path / 'output')])
+    assert code == 0, capsys.readouterr().err
+    report = figures(tmp_path)
+    assert report['images'] == 3 and 0 < report['median_ratio'] < 100

@@ -1,0 +1,33 @@
+"""The floor gives the scale in rendered rooms, or nothing: never a wrong one."""
+
+import numpy as np
+import pytest
+
+from training.dataset import make_scene
+from training.floor_rooms import HIDDEN, RIGHT, STEP, Outcome, hide_floor, look, outcomes, room
+
+TRUE, INVERSE = RIGHT
+
+
+def holds(outcome: Outcome, share: float) -> bool:
+    rooms = outcome.right + outcome.wrong + outcome.unanswered
+    return outcome.right >= share * rooms and outcome.wrong == 0
+
+
+def test_ten_rooms() -> None:
+    found = outcomes(10)
+    assert holds(found[TRUE], 0.95) and holds(found[INVERSE], 0.9), found
+
+
+@pytest.mark.slow
+def test_a_hundred_rooms() -> None:
+    found = outcomes(100)
+    assert holds(found[TRUE], 0.95) and holds(found[INVERSE], 0.9), found
+
+
+def test_boards_hide_the_share_of_the_floor_that_they_should() -> None:
+    rng = np.random.default_rng(5)
+    depth, floor = look(*make_scene(rng, 'test', False))
+    hidden = hide_floor(depth, floor, room(0, rng, 1).lens, rng) < depth
+    assert HIDDEN <= np.count_nonzero(hidden & floor) / np.count_nonzero(floor) < HIDDEN + 0.15
+    assert depth.shape == (480 // STEP, 640 // STEP)
