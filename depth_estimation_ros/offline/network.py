@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..core.device import resolve_device
 from ..core.errors import DepthError
 from ..core.estimator import DepthEstimator, EstimatorOptions
+from ..core.families.base import Quantity
 from ..core.validity import apply_range
 from ..resources import model_folder
 from .command import whole
@@ -69,7 +70,12 @@ class Network:
         Begin to estimate; what is returned waits for the depth and is called once.
 
         :param images: each uint8 RGB, H×W×3.
+        :raises DepthError: also for a model whose numbers are not metres.
         """
+        for quantity in map(self._estimator.quantity_of, images):
+            if quantity is not Quantity.METRES:
+                raise DepthError(f'{self._estimator.name} gives {quantity.value}, not metres: '
+                                 'name a metric model by --model')
         wait = self._estimator.submit(images)
         return lambda: [apply_range(depth, self._near, self._far) for depth in wait()]
 

@@ -16,6 +16,12 @@ import cv2
 import numpy as np
 import pytest
 
+from depth_estimation_ros.core.estimator import DepthEstimator
+from depth_estimation_ros.core.families.base import Quantity
+from depth_estimation_ros.offline import process as module
+from depth_estimation_ros.offline.partial import Partial
+from depth_estimation_ros.recordings import RecordingError
+
 from ..recordings.bags import START, TYPES, Said, write_rosbag2
 from .conftest import SHAPE, frames
 
@@ -155,9 +161,14 @@ def test_nothing_but_broken_images_is_no_output(tmp_path, run, checkpoint):
     assert [path.name for path in tmp_path.iterdir()] == ['in']
 
 
+def test_what_is_not_metres_is_never_written_as_metres(tmp_path, bag, process, monkeypatch):
+    monkeypatch.setattr(DepthEstimator, 'quantity_of', lambda *_: Quantity.INVERSE_DEPTH)
+    with pytest.raises(RecordingError, match=r'no image has depth.*inverse depth, not metres'):
+        process(bag(frames(2)), tmp_path / 'out')
+    assert [path.name for path in tmp_path.iterdir()] == ['in']
+
+
 def test_other_options_do_not_go_on(tmp_path, bag, process, monkeypatch):
-    from depth_estimation_ros.offline import process as module
-    from depth_estimation_ros.recordings import RecordingError
     source = bag(frames(9))
     publish = module.Partial.publish
     monkeypatch.setattr(module.Partial, 'publish', lambda *args: 1 / 0)
@@ -171,8 +182,6 @@ def test_other_options_do_not_go_on(tmp_path, bag, process, monkeypatch):
 
 
 def test_two_at_once_do_not_write_one_output(tmp_path, bag, process):
-    from depth_estimation_ros.offline.partial import Partial
-    from depth_estimation_ros.recordings import RecordingError
     source = bag(frames(2))
     with Partial(tmp_path / 'out', {}), pytest.raises(RecordingError, match='another process'):
         process(source, tmp_path / 'out')

@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from depth_estimation_ros.core.metrics import depth_metrics
 from PIL import Image
 from tqdm import tqdm
 
+from depth_estimation_ros.core.evaluation.metrics import depth_metrics
 from depth_estimation_ros.offline.estimate import EstimateOptions, estimate
 from depth_estimation_ros.offline.network import NetworkOptions
 from depth_estimation_ros.offline.process import ProcessOptions, process_bag
