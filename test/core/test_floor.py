@@ -132,6 +132,18 @@ def test_a_floor_that_leans_is_none() -> None:
         find_floor(floor_map(roll=0.3), LENS, FloorOptions(PITCH))
 
 
+@pytest.mark.parametrize(('columns', 'enough'), [(16, False), (40, True)])
+def test_too_small_a_floor_is_not_enough(columns: int, enough: bool) -> None:
+    depth = RNG.uniform(0.1, 0.6, SHAPE)  # nearer than the floor, and no plane
+    depth[:, 50:50 + columns] = floor_map()[:, 50:50 + columns]
+    if enough:
+        found = find_floor(depth, LENS, FloorOptions(PITCH))
+        assert found.height == pytest.approx(HEIGHT, rel=0.01)
+    else:
+        with pytest.raises(NotEnoughFloorError, match=r'no floor-like plane holds more than 1\d%'):
+            find_floor(depth, LENS, FloorOptions(PITCH))
+
+
 def test_a_relative_model_needs_the_pitch() -> None:
     with pytest.raises(ValueError, match='pitch'):
         find_floor(floor_map(), LENS, FloorOptions(relative=True))
