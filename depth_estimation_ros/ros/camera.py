@@ -50,7 +50,8 @@ class Camera:
         self._deliver, self._expect = deliver, expect
         self._announced = False
         prefix = f'{name}/' if name else ''
-        self._input = Input(node, prefix, transport, self._receive)
+        self._input = Input(node, prefix, transport, self._receive,
+                            self._announce if transport == 'compressed' else lambda: None)
         self._senders = {
             kind: Sender(node, kind.message, prefix + kind.topic, OUTPUT) for kind in OUTPUTS}
 
@@ -119,7 +120,8 @@ class Camera:
 
     def _receive(self, message: Image | CompressedImage) -> None:
         self.statistics.receive()
-        self._announce(message)
+        if isinstance(message, Image):
+            self._announce(message)
         frame = Frame(self, message, seconds(message.header.stamp), monotonic())
         reason = self._drop_reason(frame)
         if not reason:
@@ -129,18 +131,14 @@ class Camera:
         if reason == UNWANTED:
             self._publish_info(message.header)
 
-    def _announce(self, message: Image | CompressedImage) -> None:
-        """Tell the size of the first image whose size is known, before anybody wants one."""
-        if self._announced:
+    def _announce(self, image: Image | None = None) -> None:
+        """Tell the size of the first image, by its calibration where it comes compressed."""
+        if self._announced or (image is None and self._input.info is None):
             return
-        if isinstance(message, Image):
-            size = message.width, message.height
-        elif self._input.info is not None:
-            size = calibration_of(self._input.info).image_size
-        else:
-            return
+        width, height = (image.width, image.height) if image is not None else (
+            calibration_of(self._input.info).image_size)
         self._announced = True
-        self._expect(size[1], size[0])
+        self._expect(height, width)
 
     def _publish_info(self, header: Header) -> None:
         """Publish the calibration of an image that has no estimate."""

@@ -25,18 +25,21 @@ class Input:
     """Receives a camera's images and keeps the newest camera_info."""
 
     def __init__(self, node: LifecycleNode, prefix: str, transport: str,
-                 receive: Callable[[Image | CompressedImage], None]) -> None:
+                 receive: Callable[[Image | CompressedImage], None],
+                 calibrated: Callable[[], None] = lambda: None) -> None:
         """
         Find the topics; they are subscribed to by :meth:`open`.
 
         :param prefix: of the topics, '' or ending in a slash.
         :param transport: 'raw' or 'compressed', which image topic to subscribe to.
         :param receive: called with every image.
+        :param calibrated: called when a camera_info has come.
         """
         self.info: CameraInfo | None = None
         self.shape = UNKNOWN_SHAPE
         """(height, width) of the newest image, as far as it is known."""
         self._node, self._receive, self._frame_id = node, receive, ''
+        self._calibrated = calibrated
         self._kind = CompressedImage if transport == 'compressed' else Image
         image = f'{prefix}image'
         self._image = compressed_topic(node, image) if transport == 'compressed' else image
@@ -91,6 +94,7 @@ class Input:
 
     def _receive_info(self, message: CameraInfo) -> None:
         self.info = message
+        self._calibrated()
 
     def _follow_latched(self) -> None:
         """Subscribe as latched while there is such a publisher, to get what it sent before."""

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from .conftest import PATIENCE, camera_info, image, until
 from .test_live_parameters import put
@@ -78,11 +78,12 @@ def test_a_compressed_cameras_size_comes_with_its_calibration(start, checkpoint,
 def test_where_openvino_cannot_build_torch_serves_on(start, checkpoint, peer, monkeypatch):
     monkeypatch.setenv(ISA, 'SSE41')  # for which it cannot generate the code that it needs
     node = start(model=checkpoint, device='cpu', backend='auto')
-    peer.diagnostics()  # the peers have found each other, so the warning is seen while it is new
+    told = peer.listen('/diagnostics', DiagnosticArray)
     node.wait_for('openvino cannot build the network for 128x96, batch 1, it runs without: bad '
                   'combination', 2 * PATIENCE)
-    status = peer.diagnostics()['model']
-    assert status.level == DiagnosticStatus.WARN and 'openvino cannot build' in status.message
+    peer.until(lambda: any(
+        status.level == DiagnosticStatus.WARN and 'openvino cannot build' in status.message
+        for array in told for status in array.status))
     assert 'without snippets' in node.text() and 'Traceback' not in node.text()
     peer.depth_of(image())
     facts = {pair.key: pair.value for pair in peer.diagnostics()['model'].values}
