@@ -43,6 +43,16 @@ def test_the_parameters_file_holds_every_parameter_with_its_default(root):
     assert len(lines) == len(defaults) and all('#' in line for line in lines)
 
 
+@pytest.mark.parametrize('family', ['depth_anything', 'depth_pro', 'dpt_dinov2', 'glpn'])
+def test_the_parameters_file_of_a_family_is_taken(root, family):
+    text = (root / 'config' / f'{family}.yaml').read_text()
+    given = flattened(yaml.safe_load(text)['/**']['ros__parameters'])
+    assert given.keys() <= parameters().keys() and given['model'].count('/') == 1
+    changed = Settings().changed(given).values()
+    assert {name: changed[name] for name in given} == given
+    assert f'config/{family}.yaml' in (root / 'docs' / 'models.md').read_text()
+
+
 def test_the_readme_lists_every_parameter_with_its_default(root):
     rows = dict(re.findall(r'^\| `([\w.]+)` \| `([^`]*)` \|', (root / 'README.md').read_text(),
                            re.MULTILINE))

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .device_constants import device_constant
+from .frame import Depth
 from .pinhole import Pinhole
+
+Cloud = NDArray[np.float32]
+"""rows×columns×4, the fourth number without meaning."""
 
 BAND_BYTES = 1 << 20
 """The part of a cloud worked on at a time on the CPU, so that it stays in its cache."""
@@ -110,3 +116,21 @@ def one_point_a_voxel(cloud: Tensor, voxel: float) -> Tensor:
     first = torch.full_like(order, len(points)).scatter_reduce_(0, cell, order, 'amin')
     kept = first[first < len(points)].sort().values
     return points[kept]
+
+
+def cloud_of(depth: Depth, camera: Pinhole, *, stride: int, clearing: float, voxel: float,
+             out: Cloud | None = None) -> Cloud:
+    """
+    Turn a depth image on the host into a cloud without colour.
+
+    :param depth: float32 metres along Z (REP 118), H×W, not finite as REP 117 says.
+    :param stride: take every so many rows and columns.
+    :param clearing: metres at which a point stands for a pixel of +Inf; 0 leaves it NaN.
+    :param voxel: the edge in metres of the cubes that hold one point each; 0 keeps all points.
+    :param out: a cloud of the same size, whose memory is used again.
+    :return: float32, rows×columns×4, or 1×N×4 with a voxel.
+    """
+    whole = points_from_depth(
+        torch.from_numpy(depth), camera, stride=stride, clearing=clearing or None,
+        out=None if out is None else torch.from_numpy(out))
+    return whole.numpy() if not voxel else one_point_a_voxel(whole, voxel)[None].numpy()

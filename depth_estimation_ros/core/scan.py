@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .device_constants import device_constant
+from .frame import Depth
 from .pinhole import Pinhole
 
 Array = NDArray[np.floating[Any]]
@@ -154,3 +155,10 @@ def _x_towards(angle: Array, y: Array, mount: Mount) -> Array:
     with np.errstate(divide='ignore', invalid='ignore'):
         return np.asarray((rolled[1] * y - slope * ahead)
                           / (rolled[0] + slope * sin(mount.pitch) * rolled[1]))
+
+
+def ranges_of(depth: Depth, camera: Pinhole, mount: Mount,
+              band: Band) -> tuple[Depth, float, float]:
+    """Return ranges, first angle and increment as :func:`scan_from_depth`, on the host."""
+    scan = scan_from_depth(torch.from_numpy(depth), camera, mount, band)
+    return scan.ranges.numpy(), scan.angle_min, scan.angle_increment

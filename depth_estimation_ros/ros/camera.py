@@ -116,7 +116,9 @@ class Camera:
     def _send(self, output: Output, estimate: Estimate) -> None:
         sender = self._senders[type(output)]
         if sender.wanted and (estimate.info is not None or not output.needs_info):
-            sender.send(output.encode(estimate))
+            message = output.encode(estimate)
+            if message is not None:
+                sender.send(message)
 
     def _receive(self, message: Image | CompressedImage) -> None:
         self.statistics.receive()

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from ..core.errors import DepthError, DeviceLostError, ImageError
 from ..core.frame import Depth
 from ..core.frame import Frame as View
+from ..core.shaping import without_edges
 from ..core.validity import apply_range, unknown_share
 from . import codec
 from .converter import Decode
@@ -180,10 +181,9 @@ class Pipeline:
         if self._too_old(frame, estimated.shaping.settings.serving.max_age):
             return
         unknown = unknown_share(estimated.depth)
-        limits = estimated.shaping.limits
-        apply_range(estimated.depth, limits.near, limits.far)
+        depth = _shaped(estimated.depth, estimated.shaping)
         try:
-            frame.camera.publish(frame.message.header, estimated.depth, estimated.task.outputs)
+            frame.camera.publish(frame.message.header, depth, estimated.task.outputs)
         except RuntimeError as error:
             self.drop(frame, FAILED, f'publishing failed: {error}')
             return
@@ -210,6 +210,9 @@ class Pipeline:
         if view is None:
             return None
         outputs = tuple(output for output in shaping.outputs if output.topic in wanted)
+        for output in outputs:
+            if output.silent_because:
+                self._warn(f'{frame.camera.name} {output.topic}'.strip(), output.silent_because)
         return Task(frame, view, outputs, {
             'wait': taken - frame.received, 'decode': perf_counter() - started})
 
@@ -257,6 +260,14 @@ class Pipeline:
 
     def _end(self, frame: Frame) -> None:
         self.in_progress = [other for other in self.in_progress if other is not frame]
+
+
+def _shaped(depth: Depth, shaping: Shaping) -> Depth:
+    """Make edges unknown, then mark what lies outside the range; may change its argument."""
+    edges = shaping.settings.edges
+    if edges.jump:
+        depth = without_edges(depth, edges.jump, edges.width)
+    return apply_range(depth, shaping.limits.near, shaping.limits.far)
 
 
 def _raise(error: Exception) -> list[Depth]:

@@ -152,6 +152,19 @@ class Range(Group):
 
 
 @dataclass(frozen=True)
+class Edges(Group):
+    """Which pixels at depth edges are unknown."""
+
+    prefix = 'edges'
+
+    jump: float = parameter(
+        0.0, 'Relative difference of neighbours from which on both become NaN, since points '
+        'between two surfaces are none; 0.05 is 5 %, 0 is off', low=0.0, high=10.0)
+    width: int = parameter(
+        1, 'Pixels on either side of such an edge that become NaN', low=1, high=32)
+
+
+@dataclass(frozen=True)
 class Settings:
     """The value of every parameter at one moment."""
 
@@ -160,6 +173,7 @@ class Settings:
     cameras: Cameras = Cameras()
     serving: Serving = Serving()
     range: Range = Range()
+    edges: Edges = Edges()
     outputs: tuple[Group, ...] = tuple(output.settings() for output in OUTPUTS)
     """The group of each output, in the order of :data:`OUTPUTS`."""
 
@@ -190,7 +204,8 @@ class Settings:
 
     @property
     def _groups(self) -> tuple[Group, ...]:
-        return (self.model, self.network, self.cameras, self.serving, self.range, *self.outputs)
+        return (self.model, self.network, self.cameras, self.serving, self.range, self.edges,
+                *self.outputs)
 
 
 def parameters() -> dict[str, Field[Any]]:

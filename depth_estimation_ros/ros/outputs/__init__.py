@@ -9,7 +9,9 @@ from .base import Estimate, Limits, Output
 from .camera_info import CameraInfoOutput
 from .compressed_depth import CompressedDepthOutput
 from .depth import DepthOutput
+from .points import PointsOutput
 from .preview import PreviewOutput
+from .scan import ScanOutput
 
 __all__ = ['OUTPUTS', 'Estimate', 'Limits', 'Output', 'prepare']
 
@@ -18,6 +20,8 @@ OUTPUTS: tuple[type[Output], ...] = (
     CompressedDepthOutput,
     CameraInfoOutput,
     PreviewOutput,
+    PointsOutput,
+    ScanOutput,
 )
 """Every output, in the order in which they are published."""
 

@@ -62,6 +62,11 @@ class Output(ABC):
         """
         self._settings, self._limits = settings, limits
 
+    @property
+    def silent_because(self) -> str:
+        """Say in a sentence why nothing can be published with these settings, or ''."""
+        return ''
+
     @abstractmethod
     def encode(self, estimate: Estimate) -> Any:
-        """Return the message of one frame."""
+        """Return the message of one frame; None where the frame gives none."""

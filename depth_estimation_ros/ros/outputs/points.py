@@ -1,0 +1,73 @@
+"""Depth as a point cloud, in the optical frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sensor_msgs.msg import PointCloud2, PointField
+
+from ...core.pinhole import Pinhole
+from ...core.points import Cloud, cloud_of
+from ..camera_info import calibration_of
+from ..groups import Group, parameter
+from .base import Estimate, Limits, Output
+
+
+@dataclass(frozen=True)
+class PointsSettings(Group):
+    """Which points there are."""
+
+    prefix = 'points'
+
+    stride: int = parameter(
+        1, 'Every so many rows and columns of the depth become points', low=1, high=64)
+    voxel: float = parameter(
+        0.0, 'Metres; one point in each cube of this size, and no rows; 0 keeps all',
+        low=0.0, high=10.0)
+    clearing: float = parameter(
+        0.0, 'Metres at which a point stands for depth beyond far, for costmaps that clear by '
+        'rays; 0 leaves it NaN', low=0.0, high=1000.0)
+
+
+class PointsOutput(Output):
+    """x, y and z of every pixel, as depth_image_proc lays them out."""
+
+    topic = 'depth/points'
+    message = PointCloud2
+    needs_info = True
+    settings = PointsSettings
+
+    def __init__(self, settings: PointsSettings, limits: Limits) -> None:
+        """Start without memory for a cloud."""
+        super().__init__(settings, limits)
+        self._fields = [PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32,
+                                   count=1) for place, name in enumerate('xyz')]
+        self._cloud: Cloud | None = None
+        """The last one, whose memory is used again."""
+
+    def encode(self, estimate: Estimate) -> PointCloud2 | None:
+        """Return the cloud under the image's header; None for a camera that is not calibrated."""
+        camera = camera_of(estimate)
+        if camera is None:
+            return None
+        stride = self._settings.stride
+        shape = tuple(-(-side // stride) for side in estimate.depth.shape)
+        kept = self._cloud if self._cloud is not None and self._cloud.shape[:2] == shape else None
+        cloud = cloud_of(estimate.depth, camera, stride=stride, voxel=self._settings.voxel,
+                         clearing=self._settings.clearing, out=kept)
+        self._cloud = cloud if not self._settings.voxel else None
+        message = PointCloud2(
+            header=estimate.header, height=cloud.shape[0], width=cloud.shape[1],
+            fields=self._fields, is_bigendian=False, point_step=16, row_step=16 * cloud.shape[1],
+            is_dense=bool(self._settings.voxel))
+        message.data.frombytes(cloud.data.cast('B') if cloud.size else b'')
+        return message
+
+
+def camera_of(estimate: Estimate) -> Pinhole | None:
+    """Return the intrinsics of a depth image; None where its camera is not calibrated."""
+    height, width = estimate.depth.shape
+    try:
+        return Pinhole.from_matrix(calibration_of(estimate.info).of_image((width, height)).p, 4)
+    except ValueError:
+        return None

@@ -1,0 +1,87 @@
+"""Obstacles around the camera, as a laser would see them."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass
+
+from sensor_msgs.msg import LaserScan
+from std_msgs.msg import Header
+
+from ...core.scan import Band, Mount, ranges_of
+from ..groups import Group, parameter
+from .base import Estimate, Limits, Output
+from .points import camera_of
+
+FARTHEST = 100.0
+"""Metres of range_max where the model names no range."""
+
+
+@dataclass(frozen=True)
+class ScanSettings(Group):
+    """How the camera stands, and what is an obstacle."""
+
+    prefix = 'scan'
+
+    camera_height: float = parameter(
+        0.0, 'Metres of the camera above the floor; 0 leaves depth/scan silent',
+        low=0.0, high=100.0)
+    pitch: float = parameter(
+        0.0, 'Radians of the optical axis above the horizontal; negative looks down',
+        low=-1.5, high=1.5)
+    roll: float = parameter(
+        0.0, "Radians about the optical axis; positive turns the camera's right side down",
+        low=-1.5, high=1.5)
+    min_height: float = parameter(
+        0.1, "Metres above the floor of the lowest obstacle: more than the depth's relative error "
+        'times camera_height', low=0.0, high=100.0)
+    max_height: float = parameter(
+        2.0, 'Metres above the floor of the highest obstacle', low=0.0, high=100.0)
+    slack: float = parameter(
+        0.01, 'Metres that min_height rises with each metre of range, for an error of the tilt',
+        low=0.0, high=1.0)
+    frame: str = parameter(
+        '', "The level frame of the scan, x forward; empty is the image's frame and _level")
+
+    def check(self) -> None:
+        """Refuse a band without height."""
+        if self.max_height <= self.min_height:
+            raise ValueError(f'scan.max_height ({self.max_height} m) must lie above '
+                             f'scan.min_height ({self.min_height} m)')
+
+
+class ScanOutput(Output):
+    """The nearest obstacle in each direction, the floor left out."""
+
+    topic = 'depth/scan'
+    message = LaserScan
+    needs_info = True
+    settings = ScanSettings
+
+    def __init__(self, settings: ScanSettings, limits: Limits) -> None:
+        """Take the camera's height and tilt."""
+        super().__init__(settings, limits)
+        self._mount = Mount(settings.camera_height, settings.pitch, settings.roll)
+        self._band = Band(settings.min_height, settings.max_height, settings.slack)
+
+    @property
+    def silent_because(self) -> str:
+        """Say what a scan lacks."""
+        return '' if self._settings.camera_height else (
+            'depth/scan is subscribed to, but scan.camera_height is 0: set it to the metres of '
+            'the camera above the floor')
+
+    def encode(self, estimate: Estimate) -> LaserScan | None:
+        """Return the scan in its level frame; None without calibration or height."""
+        camera = camera_of(estimate)
+        if camera is None or self.silent_because:
+            return None
+        ranges, first, step = ranges_of(estimate.depth, camera, self._mount, self._band)
+        far = self._limits.far
+        return LaserScan(
+            header=Header(stamp=estimate.header.stamp, frame_id=self._settings.frame or (
+                f'{estimate.header.frame_id}_level')),
+            angle_min=first, angle_max=first + step * (len(ranges) - 1), angle_increment=step,
+            range_min=self._limits.near, range_max=far if math.isfinite(far) else FARTHEST,
+            ranges=array('f', ranges.tobytes()))

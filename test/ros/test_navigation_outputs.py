@@ -1,0 +1,101 @@
+"""Points and scan as the node sends them: the messages' layout, their geometry, their silence."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import PointField
+from std_msgs.msg import Header
+
+from depth_estimation_ros.ros.outputs import Estimate
+from depth_estimation_ros.ros.pipeline import Shaping, _shaped
+from depth_estimation_ros.ros.settings import Settings
+
+from .conftest import camera_info
+from .test_outputs import DEPTH, LIMITS, encoded, prepared
+
+WALL = np.full((48, 64), 3.0, np.float32)
+
+
+def estimate(depth: np.ndarray) -> Estimate:
+    return Estimate(Header(frame_id='optical'), depth, camera_info(*depth.shape))
+
+
+def test_a_point_lies_where_its_pixel_looks() -> None:
+    cloud = encoded('depth/points')
+    info = camera_info(4, 8)
+    assert [(each.name, each.offset, each.datatype, each.count) for each in cloud.fields] == [
+        (name, 4 * place, PointField.FLOAT32, 1) for place, name in enumerate('xyz')]
+    assert (cloud.height, cloud.width) == DEPTH.shape and not cloud.is_dense
+    assert (cloud.point_step, cloud.row_step) == (16, 16 * DEPTH.shape[1])
+    assert cloud.header.frame_id == 'optical' and len(cloud.data) == 16 * DEPTH.size
+    # The calibration is of an image twice as large: pixel centres lie at whole numbers.
+    scale = DEPTH.shape[1] / info.width
+    fx, cx = info.p[0] * scale, (info.p[2] + 0.5) * scale - 0.5
+    for row in range(DEPTH.shape[0]):
+        for column in range(DEPTH.shape[1]):
+            x, _, z = struct.unpack_from('<fff', cloud.data, 16 * (row * DEPTH.shape[1] + column))
+            depth = DEPTH[row, column]
+            if np.isfinite(depth):
+                assert z == depth and x == pytest.approx((column - cx) * depth / fx, abs=1e-5)
+            else:
+                assert np.isnan(x) and np.isnan(z)
+
+
+def test_points_are_decimated_and_clear_as_the_settings_say() -> None:
+    depth = WALL.copy()
+    depth[:24] = np.inf
+    output = prepared('depth/points', points__stride=4, points__clearing=9.0)
+    for _ in range(2):  # the second one in the first one's memory
+        cloud = output.encode(estimate(depth))
+        z = np.frombuffer(cloud.data, np.float32).reshape(12, 16, 4)[..., 2]
+        assert (z[:6] == 9.0).all() and (z[6:] == 3.0).all()
+    sparse = prepared('depth/points', points__voxel=0.5).encode(estimate(WALL))
+    assert sparse.height == 1 and 1 < sparse.width < WALL.size / 4 and sparse.is_dense
+    empty = prepared('depth/points', points__voxel=0.5).encode(estimate(WALL * np.nan))
+    assert empty.width == 0 and not empty.data
+
+
+@pytest.mark.parametrize('matrix', [[0.0] * 12, [float('nan')] * 12])
+def test_a_camera_without_calibration_gives_no_points_and_no_scan(matrix: list[float]) -> None:
+    info = camera_info()
+    info.k, info.p, info.d = matrix[:9], matrix, [0.1] * 5
+    uncalibrated = Estimate(Header(), WALL, info)
+    assert prepared('depth/points').encode(uncalibrated) is None
+    assert prepared('depth/scan', scan__camera_height=1.0).encode(uncalibrated) is None
+
+
+def test_a_wall_is_seen_at_its_distance_and_the_scan_is_level() -> None:
+    output = prepared('depth/scan', scan__camera_height=1.0, scan__min_height=0.2)
+    scan = output.encode(estimate(WALL))
+    angles = scan.angle_min + np.arange(len(scan.ranges)) * scan.angle_increment
+    np.testing.assert_allclose(np.array(scan.ranges) * np.cos(angles), 3.0, rtol=5e-3)
+    assert scan.angle_max == pytest.approx(angles[-1], abs=1e-6) and angles[0] < 0 < angles[-1]
+    assert scan.header.frame_id == 'optical_level'
+    assert (scan.range_min, scan.range_max) == (np.float32(LIMITS.near), LIMITS.far)
+    named = prepared('depth/scan', scan__camera_height=1.0, scan__frame='base_scan')
+    assert named.encode(estimate(WALL)).header.frame_id == 'base_scan'
+
+
+def test_a_scan_without_the_cameras_height_is_silent_and_says_why() -> None:
+    output = prepared('depth/scan')
+    assert output.encode(estimate(WALL)) is None
+    assert 'scan.camera_height' in output.silent_because
+    assert not prepared('depth/scan', scan__camera_height=1.0).silent_because
+
+
+def test_a_band_without_height_is_refused() -> None:
+    with pytest.raises(ValueError, match=r'scan\.max_height'):
+        Settings().changed({'scan.min_height': 2.0})
+
+
+def test_edges_become_unknown_where_they_are_asked_for() -> None:
+    depth = np.repeat(np.float32([[1.0, 1.0, 1.01, 2.0, 2.0, 50.0]]), 4, axis=0)
+    plain, masked = (
+        _shaped(depth.copy(), Shaping(Settings().changed({'edges.jump': jump}), LIMITS, ()))
+        for jump in (0.0, 0.05))
+    np.testing.assert_array_equal(plain[0], np.float32([1, 1, 1.01, 2, 2, np.inf]))
+    np.testing.assert_array_equal(
+        masked[0], np.float32([1, 1, np.nan, np.nan, np.nan, np.nan]))
