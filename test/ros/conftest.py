@@ -21,7 +21,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds for anything that must happen; discovery alone may take three."""
 
 
@@ -67,6 +67,17 @@ class RunningNode:
         self.process.send_signal(number)
         code = self.process.wait(timeout=PATIENCE)
         return code, time.monotonic() - start
+
+
+    def leave(self) -> None:
+        """End if still there: asked first, since a killed one leaves its shared memory behind."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 class Peer(Node):
@@ -153,7 +164,7 @@ def peer() -> Iterator[Peer]:
 
 @pytest.fixture(scope='module')
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningNode]]:
-    """Start nodes; whatever is left running is killed at the end of the module."""
+    """Start nodes; whatever is left running is ended at the end of the module."""
     running: list[RunningNode] = []
 
     def run(*arguments: str, **parameters: Any) -> RunningNode:
@@ -163,9 +174,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
 
     yield run
     for node in running:
-        if node.process.poll() is None:
-            node.process.kill()
-            node.process.wait()
+        node.leave()
 
 
 _COUNTER = iter(range(1, 10**9))

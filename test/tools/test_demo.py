@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from depth_estimation_ros.core import batches
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.evaluation.metrics import depth_metrics
+from depth_estimation_ros.core.families.zoedepth.transforms import Transforms
 from depth_estimation_ros.recordings import (
     find_cameras,
     metres,
@@ -135,7 +135,7 @@ def broken_crop(monkeypatch: pytest.MonkeyPatch, drive: list[Moment]) -> Depths:
         return torch_resize(depth[None, None], (height, width), mode='bicubic')[0, 0]
 
     from torch.nn.functional import interpolate as torch_resize
-    monkeypatch.setattr(batches.Transforms, 'to_depth', uncropped)
+    monkeypatch.setattr(Transforms, 'to_depth', uncropped)
     return estimated(drive)
 
 
