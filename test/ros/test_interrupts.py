@@ -40,6 +40,7 @@ def flood(peer, kind, service: str, requests: list, repeat: int = 1) -> list:
 
 
 @pytest.mark.parametrize('number', SIGNALS)
+@pytest.mark.slow
 def test_within_a_storm_of_parameter_changes(start, checkpoint, peer, number):
     node = start(model=checkpoint, device='cpu')
     node.wait_for('configured')

@@ -135,6 +135,7 @@ def assert_none_come(ages: Ages) -> None:
     assert len(ages()) == before
 
 
+@pytest.mark.slow
 def test_depth_returns_after_the_link_was_shaken_and_cut(link, checkpoint, tmp_path):
     with running(checkpoint, tmp_path) as ages:
         coming(ages, 5, 'over the link')
@@ -150,6 +151,7 @@ def test_depth_returns_after_the_link_was_shaken_and_cut(link, checkpoint, tmp_p
         coming(ages, 5, 'after the link was cut')
 
 
+@pytest.mark.slow
 def test_depth_is_late_over_a_long_cable_and_outlives_loss_and_a_cut(
         cable, checkpoint, tmp_path):
     with running(checkpoint, tmp_path) as ages:

@@ -76,6 +76,7 @@ def send_everything(peer) -> None:
     assert after == before
 
 
+@pytest.mark.slow
 def test_no_value_of_any_parameter_ends_the_node_or_leaves_it_useless(start, checkpoint, peer):
     node = start(model=checkpoint, device='cpu', autostart=False)
     send_everything(peer)

@@ -109,6 +109,7 @@ def test_a_graph_that_takes_too_many_registers_is_compiled_without_snippets(
 
 
 @pytest.mark.parametrize('tests', ['not slow', pytest.param('slow', marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_processor_with_avx2_only(tests: str) -> None:
     done = subprocess.run(
         [sys.executable, '-m', 'pytest', '-q', '-m', tests, '-k',
