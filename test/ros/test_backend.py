@@ -34,7 +34,7 @@ def exports() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize('isa', ['', 'AVX2'])
+@pytest.mark.parametrize('isa', ['', pytest.param('AVX2', marks=pytest.mark.slow)])
 def test_openvino_is_built_under_traffic(start, checkpoint, peer, monkeypatch, isa):
     monkeypatch.setenv(ISA, isa)
     node = start(model=checkpoint, device='cpu', backend='auto')

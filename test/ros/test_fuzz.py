@@ -68,6 +68,7 @@ def fuzzed():
     assert grown < BOUND_MB, f'{grown:.0f} MB more'
 
 
+@pytest.mark.slow
 @settings(max_examples=FRAMES, deadline=None, database=None,
           suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(message=st.one_of(IMAGES, FILES))
