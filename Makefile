@@ -50,10 +50,10 @@ test-triton: .venv-triton/.ready  ## the GPU kernels without a GPU: interpreted,
 
 # A gigabyte that nothing else needs, so an environment of its own; with transformers 4, which
 # Python 3.10 gets, so that the patched model is seen to be right on that too.
-.venv-triton/.ready:
+.venv-triton/.ready: Makefile
 	@$(PYTHON) -m venv .venv-triton
 	@.venv-triton/bin/pip install -q torch==2.13.0 triton==3.9.0 transformers==4.57.6 numpy \
-	  opencv-python-headless pillow pyyaml pytest
+	  opencv-python-headless pillow pyyaml hypothesis 'pytest<9'
 	@touch $@
 
 test-cv-bridge:  ## compare with the system's cv_bridge (apt install python3-cv-bridge python3-pytest)

@@ -84,6 +84,9 @@ class DepthEstimator:
                                            local_files_only=options.local_files_only)
         self.name = self._checkpoint.name
         self.family = self._loaded(self._checkpoint)
+        if options.only_metres and self.family.needs_prompt:
+            raise CheckpointError(f"model '{self.name}' needs another sensor's depth beside each "
+                                  'image, which only the library can give it (docs/models.md)')
         if options.only_metres and self.family.quantity is not Quantity.METRES:
             raise CheckpointError(f"model '{self.name}' gives {self.family.quantity.value}, which "
                                   'has no scale: take a checkpoint that gives metres '
@@ -98,6 +101,8 @@ class DepthEstimator:
         self._limits: dict[Size, int] = {}
         """The largest batch of the network that the memory holds, where one was too large."""
         self._lost_warned = -LOST_PERIOD
+        self._may_fall_back = True
+        """Whether fp32 can still be had; False once its weights could not be read again."""
         with self._starting():
             self._planner = self._placed()
             self._choose_precision(options.precision)
@@ -277,7 +282,8 @@ class DepthEstimator:
     def _samples(self) -> list[Frame]:
         """Return frames to warm the model and to compare precisions with."""
         prompt = np.linspace(1, 4, 48, dtype=np.float32).reshape(6, 8)
-        return [Frame(image, prompt=prompt if self.family.needs_prompt else None)
+        return [Frame(image, focal_length=float(image.shape[1]),
+                      prompt=prompt if self.family.needs_prompt else None)
                 for image in precision.sample_images()]
 
     def _depths(self, frames: Sequence[Frame]) -> list[Depth]:
@@ -307,6 +313,7 @@ class DepthEstimator:
             family = self._loaded(self._checkpoint)
         except CheckpointError as error:
             LOGGER.error('it stays in %s, since fp32 cannot be loaded: %s', self.precision, error)
+            self._may_fall_back = False
             return False
         with self._starting():
             self._planner.close()
@@ -359,7 +366,7 @@ class DepthEstimator:
         with watched(self.device):
             wait()
         lost = max((float(batch.lost.max()) for batch in batches), default=0.0)
-        if lost >= 1 and self.precision != 'fp32' and self._fall_back():
+        if lost >= 1 and self.precision != 'fp32' and self._may_fall_back and self._fall_back():
             return self.estimate(frames, flip=flip)
         if lost > LOST_SHARE and time.monotonic() - self._lost_warned >= LOST_PERIOD:
             self._lost_warned = time.monotonic()

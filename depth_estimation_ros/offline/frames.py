@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
+from ..core import frame as core_frame
 from ..core.errors import DepthError, DeviceLostError, ImageError
 from ..recordings import Shot
+from ..ros.camera_info import focal_length_of
 from ..ros.codec import CodecError, decode
 from ..ros.decoder import CameraDecoder
 from ..ros.frame_statistics import FAILED, UNDECODABLE, UNSUITABLE
@@ -36,6 +38,15 @@ class Frame:
     def drop(self, reason: str, error: Exception) -> None:
         """Note why there is no depth."""
         self.reason, self.explanation = reason, str(error)
+
+
+def _seen(frame: Frame) -> core_frame.Frame:
+    """Return what the network is given of a decoded frame: its pixels and the focal length."""
+    assert frame.pixels is not None
+    height, width = frame.pixels.shape[:2]
+    info = frame.shot.info
+    return core_frame.Frame(frame.pixels, None if info is None else (
+        focal_length_of(info.message, width, height)))
 
 
 class Decoders:
@@ -112,12 +123,12 @@ class Pipeline:
     def _begin(self, frames: list[Frame]) -> Callable[[], None]:
         """Submit what was decoded; where a batch fails each image runs alone."""
         taken = [frame for frame in frames if frame.pixels is not None]
-        images = [frame.pixels for frame in taken if frame.pixels is not None]
+        images = [_seen(frame) for frame in taken]
         if not taken:
             return lambda: None
         try:
             if self._settle:
-                self._network.settle(images)
+                self._network.settle([image.image for image in images])
             wait = self._network.submit(images)
         except DeviceLostError:
             raise

@@ -14,6 +14,7 @@ from ..core.device import resolve_device
 from ..core.errors import DepthError
 from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..core.families.base import Quantity
+from ..core.frame import Frame
 from ..core.validity import apply_range
 from ..resources import model_folder
 from .command import whole
@@ -65,11 +66,11 @@ class Network:
             raise DepthError(f'no depth lies between near ({self._near} m) and far '
                              f'({self._far} m)')
 
-    def submit(self, images: Sequence[Pixels]) -> Callable[[], list[Depth]]:
+    def submit(self, images: Sequence[Frame]) -> Callable[[], list[Depth]]:
         """
         Begin to estimate; what is returned waits for the depth and is called once.
 
-        :param images: each uint8 RGB, H×W×3.
+        :param images: each with its camera's focal length, where that is known.
         :raises DepthError: also for a model whose numbers are not metres.
         """
         for quantity in map(self._estimator.quantity_of, images):

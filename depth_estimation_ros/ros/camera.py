@@ -12,7 +12,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from .camera_info import calibration_of
+from .camera_info import calibration_of, focal_length_of
 from .endpoint import Sender
 from .frame_statistics import PAUSED, RATE_LIMITED, UNWANTED, FrameStatistics
 from .groups import Group
@@ -103,15 +103,23 @@ class Camera:
         """
         self._input.shape = depth.shape[0], depth.shape[1]
         estimate = Estimate(header, depth, self._input.info)
-        for output in outputs:
+        failed = [failure for failure in (self._failure(output, estimate) for output in outputs)
+                  if failure]
+        if failed:
+            raise RuntimeError('; '.join(failed))
+
+    def _failure(self, output: Output, estimate: Estimate) -> str:
+        """Publish one output; return why that failed, so that it takes no other along."""
+        try:
             self._send(output, estimate)
+        except Exception as error:
+            return f'{output.topic}: {error!r}'
+        return ''
 
     def focal_length(self, width: int, height: int) -> float | None:
         """Return fx in pixels of an image of this size; None where it is not known."""
-        if self._input.info is None:
-            return None
-        fx = calibration_of(self._input.info).of_image((width, height)).k[0]
-        return fx if math.isfinite(fx) and fx > 0 else None
+        info = self._input.info
+        return None if info is None else focal_length_of(info, width, height)
 
     def _send(self, output: Output, estimate: Estimate) -> None:
         sender = self._senders[type(output)]

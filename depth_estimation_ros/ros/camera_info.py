@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,17 @@ def calibration_of(info: CameraInfo) -> Calibration:
         **{name: tuple(map(float, getattr(info, name))) for name in ('d', 'k', 'r', 'p')},
         offset=(info.roi.x_offset, info.roi.y_offset), roi=(info.roi.width, info.roi.height),
         binning=(max(info.binning_x, 1), max(info.binning_y, 1)))
+
+
+def focal_length_of(info: CameraInfo, width: int, height: int) -> float | None:
+    """
+    Return fx in pixels of an image of this size; None where it is not known.
+
+    It is P's, as the image is a rectified one, or K's where P is not filled in.
+    """
+    calibration = calibration_of(info).of_image((width, height))
+    known = (fx for fx in (calibration.p[0], calibration.k[0]) if math.isfinite(fx) and fx > 0)
+    return next(known, None)
 
 
 def info_for(info: CameraInfo, header: Header, shape: tuple[int, ...]) -> CameraInfo:

@@ -89,7 +89,8 @@ def calibrate_floor(options: argparse.Namespace) -> None:
     """
     recording = open_recording(options.recording)
     camera = find_cameras(recording, options.image)[0]
-    topic, predictor = options.prediction or camera.image, Predictor(options.model, options.device)
+    topic, predictor = options.prediction or camera.image, Predictor(
+        options.model, options.device, only_metres=not options.relative)
     views = recorded_views(recording, camera, options.prediction)
     if options.frames:
         views = islice(views, options.frames)

@@ -171,7 +171,8 @@ def evaluate(options: argparse.Namespace) -> None:
     source = open_source(options)
     calibration = read_calibration(options.calibration) if options.calibration else None
     run = Run(Protocol(options.crop, False, options.near, options.far),
-              Predictor(options.model, options.device), calibration)
+              Predictor(options.model, options.device, only_metres=(
+                  calibration is None or calibration.correction.kind != 'inverse')), calibration)
     try:
         run.over(source, options.frames)
     finally:

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from ..calibration_file import CameraKey
 from ..core.calibration import Calibration
+from ..core.errors import CheckpointError
 from ..core.estimator import DepthEstimator, EstimatorOptions
+from ..core.families.base import Quantity
 from ..core.floor import Lens
+from ..core.frame import Frame
 from ..recordings import Camera, Recording, RecordingError, Shot, metres, shots
 from ..resources import model_folder
 from ..ros import codec
+from ..ros.camera_info import RECTIFIED
 from .camera import moment_of
 from .depth_folders import PER_METRE, files_in, matched, read_depth, read_rgb
 
@@ -104,8 +108,13 @@ def folder_views(images: Path, truths: Path, convention: str,
 class Predictor:
     """Gives each view its map: the recorded one, or a model's; loads the model on first use."""
 
-    def __init__(self, model: str, device: str) -> None:
-        self._model, self._device = model, device
+    def __init__(self, model: str, device: str, *, only_metres: bool) -> None:
+        """
+        Load nothing yet.
+
+        :param only_metres: refuse a model whose numbers are not metres; else one whose are.
+        """
+        self._model, self._device, self._only_metres = model, device, only_metres
         self._estimator: DepthEstimator | None = None
 
     def __call__(self, view: View) -> Depth:
@@ -115,8 +124,17 @@ class Predictor:
         assert view.image is not None
         if self._estimator is None:
             self._estimator = DepthEstimator(EstimatorOptions(
-                model=model_folder(self._model), device=self._device))
-        return self._estimator.estimate([view.image])[0]
+                model=model_folder(self._model), device=self._device,
+                only_metres=self._only_metres))
+            if not self._only_metres and self._estimator.family.quantity is Quantity.METRES:
+                raise CheckpointError(f"model '{self._model}' gives metres: leave out --relative, "
+                                      'or a calibration that was made with it')
+        fx = None
+        if view.lens is not None:
+            height, width = view.image.shape[:2]
+            lens = lens_of(view, '', (height, width), None)
+            fx = None if lens is None else lens.fx
+        return self._estimator.estimate([Frame(view.image, fx)])[0]
 
     def close(self) -> None:
         """Give the model's memory back."""
@@ -136,7 +154,7 @@ def lens_of(view: View, topic: str, shape: tuple[int, ...], focal: float | None)
     if view.lens is not None and view.lens.is_calibrated:
         fitting = view.lens.of_image((width, height))
         k = fitting.k
-        if 'rect' in topic and fitting.p[0] and fitting.p[5]:
+        if RECTIFIED.search(topic) and fitting.p[0] and fitting.p[5]:
             k = (*fitting.p[0:3], *fitting.p[4:7], *fitting.p[8:11])
         return Lens(k[0], k[4], k[2], k[5])
     return Lens(focal, focal, (width - 1) / 2, (height - 1) / 2) if focal else None

@@ -74,7 +74,7 @@ def test_a_wall_is_seen_at_its_distance_and_the_scan_is_level() -> None:
     np.testing.assert_allclose(np.array(scan.ranges) * np.cos(angles), 3.0, rtol=5e-3)
     assert scan.angle_max == pytest.approx(angles[-1], abs=1e-6) and angles[0] < 0 < angles[-1]
     assert scan.header.frame_id == 'optical_level'
-    assert (scan.range_min, scan.range_max) == (np.float32(LIMITS.near), LIMITS.far)
+    assert (scan.range_min, scan.range_max) == (np.float32(LIMITS.near * 0.1), 2 * LIMITS.far)
     named = prepared('depth/scan', scan__camera_height=1.0, scan__frame='base_scan')
     assert named.encode(estimate(WALL)).header.frame_id == 'base_scan'
 

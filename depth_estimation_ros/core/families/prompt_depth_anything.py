@@ -83,8 +83,8 @@ class PromptDepthAnything(SingleImage):
     def _prompt(self, frame: Frame) -> tuple[Tensor, float, float]:
         """Return the prompt of the network's size, its nearest value and its range, in metres."""
         if frame.prompt is None:
-            raise ImageError('the model needs a prompt, and none has come: remap prompt/depth to '
-                             "the other sensor's depth")
+            raise ImageError("the model needs another sensor's depth of the same view as the "
+                             "frame's prompt, and there is none")
         whole = filled(frame.prompt)
         if whole.shape != self._prompt_size:
             whole = cv2.resize(whole, self._prompt_size[::-1], interpolation=cv2.INTER_AREA)

@@ -17,6 +17,10 @@ from .points import camera_of
 FARTHEST = 100.0
 """Metres of range_max where the model names no range."""
 
+NEAREST_PART, FARTHEST_PART = 0.1, 2.0
+"""What range_min and range_max are of the limits of depth: those are along Z, a range is in the
+level plane, longer off the axis and shorter where the camera looks down."""
+
 
 @dataclass(frozen=True)
 class ScanSettings(Group):
@@ -78,10 +82,11 @@ class ScanOutput(Output):
         if camera is None or self.silent_because:
             return None
         ranges, first, step = ranges_of(estimate.depth, camera, self._mount, self._band)
-        far = self._limits.far
+        near, far = self._limits.near, self._limits.far
         return LaserScan(
             header=Header(stamp=estimate.header.stamp, frame_id=self._settings.frame or (
                 f'{estimate.header.frame_id}_level')),
             angle_min=first, angle_max=first + step * (len(ranges) - 1), angle_increment=step,
-            range_min=self._limits.near, range_max=far if math.isfinite(far) else FARTHEST,
+            range_min=near * NEAREST_PART, range_max=(
+                far * FARTHEST_PART if math.isfinite(far) else FARTHEST),
             ranges=array('f', ranges.tobytes()))

@@ -13,7 +13,8 @@ import torch
 import yaml
 
 from depth_estimation_ros.core.checkpoint import Checkpoint
-from depth_estimation_ros.core.errors import CheckpointError
+from depth_estimation_ros.core.errors import CheckpointError, ImageError
+from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.families.card import Card
 from depth_estimation_ros.core.families.registry import load_family
@@ -119,3 +120,17 @@ def test_a_file_that_no_runtime_reads_is_named(tmp_path: Path) -> None:
 def test_the_cards_of_the_package_can_be_read(path: Path) -> None:
     card = Card.read(path)
     assert card.licence and 'http' in card.source
+
+
+def test_a_model_that_takes_the_focal_length_loads_where_metres_are_asked_for(
+        exported: tuple[Path, Any]) -> None:
+    path, _ = exported
+    _card(path.parent, reference_focal_length=300)
+    estimator = DepthEstimator(EstimatorOptions(str(path), device='cpu', only_metres=True))
+    image = picture(640, 480)
+    with pytest.raises(ImageError, match='camera_info'):
+        estimator.estimate([image])
+    near, far = (estimator.estimate([Frame(image, focal_length)])[0]
+                 for focal_length in (300.0, 600.0))
+    np.testing.assert_allclose(far, 2 * near, rtol=1e-5)
+    estimator.close()
