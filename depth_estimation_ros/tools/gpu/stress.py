@@ -31,6 +31,7 @@ class Traffic:
         self._image, self._estimator = image, estimator
         self._successor: DepthEstimator | None = None
         self._changing, self._end = Lock(), Event()
+        self._frame = Lock()
         self._seen: dict[EstimatorOptions, NDArray[np.float32]] = {}
         self._thread = Thread(target=self._serve)
         self._thread.start()
@@ -43,6 +44,11 @@ class Traffic:
         while self.frames < served + 2 and self.error is None:
             self._end.wait(0.001)
 
+    def between_frames(self, measure: Callable[[], int]) -> int:
+        """Return what ``measure`` finds while no frame is in hand, whose tensors would count."""
+        with self._frame:
+            return measure()
+
     def stop(self) -> None:
         """End the thread and the estimator; raise what it failed by."""
         self._end.set()
@@ -54,14 +60,19 @@ class Traffic:
     def _serve(self) -> None:
         try:
             while not self._end.is_set():
-                with self._changing:
-                    successor, self._successor = self._successor, None
-                if successor is not None:
-                    self._estimator.close()
-                    self._estimator = successor
-                self._compare(self._estimator.estimate([self._image])[0])
+                with self._frame:
+                    self._serve_one()
+                self._end.wait(0.0005)  # else who measures would hardly ever get the lock
         except Exception as error:  # raised again by the thread that waits
             self.error = error
+
+    def _serve_one(self) -> None:
+        with self._changing:
+            successor, self._successor = self._successor, None
+        if successor is not None:
+            self._estimator.close()
+            self._estimator = successor
+        self._compare(self._estimator.estimate([self._image])[0])
 
     def _compare(self, depth: NDArray[np.float32]) -> None:
         self.frames += 1
@@ -82,7 +93,7 @@ def rebuilds(folder: Path, device: torch.device, quick: bool) -> dict[str, Any]:
         for number in range(1, count + 1):
             traffic.replace(DepthEstimator(changes[number % len(changes)]))
             if number % len(changes) == 0:
-                held.append(account.held())
+                held.append(traffic.between_frames(account.held))
     finally:
         traffic.stop()
     growth = held[-1] / held[0] - 1
