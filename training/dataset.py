@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from training.render import cast_rays, render, room_hits
 from training.scene import IMAGE_HEIGHT, IMAGE_WIDTH, make_camera, make_world
@@ -203,3 +203,15 @@ class Batches(IterableDataset[Batch]):
             torch.stack([getattr(sample, name) for sample in samples])
             for name in ('image', 'depth', 'objects'))
         return Batch(images, depth, objects, corridor)
+
+
+def loader(source: Batches, workers: int) -> 'DataLoader[Batch]':
+    """
+    Render in worker processes, ahead of who asks and in order.
+
+    The workers are spawned: a fork of a process whose libraries run threads may crash.
+    """
+    if not workers:
+        return DataLoader(source, batch_size=None)
+    return DataLoader(source, batch_size=None, num_workers=workers, prefetch_factor=6,
+                      multiprocessing_context='spawn')

@@ -9,13 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import ZoeDepthForDepthEstimation
 
 from training import model as network
 from training.curve import Curve
-from training.dataset import Batch, Batches, is_corridor, network_sample
+from training.dataset import Batch, Batches, is_corridor, loader, network_sample
 from training.export import export
 from training.train import learning_rate
 
@@ -118,10 +117,8 @@ def train(
 def rendered(scenes: int, seed: int, workers: int) -> Iterator[Batch]:
     """Render training scenes, three rooms to one corridor as in the world."""
     source = Batches(0, RENDERED, network.NETWORK_HEIGHT, network.NETWORK_WIDTH, seed)
-    loader = DataLoader(source, batch_size=None, num_workers=workers,
-                        prefetch_factor=6 if workers else None)
     count = scenes // RENDERED
-    return tqdm(islice(loader, count), total=count, desc='training')
+    return tqdm(islice(loader(source, workers), count), total=count, desc='training')
 
 
 def report(

@@ -8,18 +8,16 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import ZoeDepthForDepthEstimation
 
 from training import model as network
 from training.curve import Curve, plot_curve
-from training.dataset import Batch, Batches
+from training.dataset import Batch, Batches, loader
 from training.evaluate import validation_metrics
 from training.export import export
 from training.losses import depth_loss, domain_loss, gradient_loss, object_weights
 from training.options import Options, Stage, parse_options
-from training.textures import texture_bank
 
 WARM_STEPS = 150
 # of the batches, which train the head of the other domain, should routing err, and are mirrored
@@ -73,10 +71,7 @@ class Trainer:
 
     def _run_stage(self, stage: Stage, last: int, bar: 'tqdm[None]') -> None:
         source = Batches(self.step, stage.batch, stage.height, stage.width, self.options.seed)
-        workers = self.options.workers
-        loader = DataLoader(source, batch_size=None, num_workers=workers,
-                            prefetch_factor=6 if workers else None)
-        for batch in loader:
+        for batch in loader(source, self.options.workers):
             loss = self._train_step(batch)
             bar.update()
             bar.set_postfix(loss=f'{loss:.3f}')
@@ -178,7 +173,6 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
     network.compile_slow_parts()
-    texture_bank()
     trainer = Trainer(options)
     trainer.run()
     plot_curve([trainer.curve.path], options.out / 'curve.png')

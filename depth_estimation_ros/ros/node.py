@@ -27,6 +27,7 @@ from .logs import CoreLog, Throttle, one_line
 from .mailbox import Frame
 from .pipeline import Pipeline
 from .settings import Settings
+from .settling import settled
 from .worker import Worker
 
 DEMO_FRAME = 'demo_camera_optical_frame'
@@ -36,9 +37,6 @@ GRACE = 1.0
 """Seconds that a shutdown waits for the batch in the network before the process ends."""
 
 DIAGNOSTICS_PERIOD = 1.0
-
-SETTLE = 0.3
-"""Seconds without a further change after which a changed network is loaded."""
 
 
 class DepthEstimationNode(ManagedNode):
@@ -234,13 +232,7 @@ class DepthEstimationNode(ManagedNode):
             self._reloading = False
 
     def _settled(self) -> EstimatorOptions:
-        """Wait until no further change comes, but not for ever; return what is wanted then."""
-        for _ in range(10):
-            wanted = self._wanted
-            time.sleep(SETTLE)
-            if wanted == self._wanted:
-                break
-        return self._wanted
+        return settled(lambda: self._wanted)
 
     def _adopt(self, successor: DepthEstimator) -> None:
         """Put a model that was loaded beside the old one in its place, if it is still wanted."""

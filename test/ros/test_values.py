@@ -18,7 +18,6 @@ from rcl_interfaces.srv import (
 from rclpy.parameter import Parameter
 
 from .conftest import image
-from .test_interrupts import flood
 from .test_lifecycle import call, change
 from .test_live_parameters import put
 
@@ -154,11 +153,13 @@ def test_a_value_of_a_wrong_kind_at_start_is_named_in_one_line(start, checkpoint
 
 
 def test_several_changes_load_the_network_once_for_the_last_wanted_state(node, peer):
-    assert not put(peer, network__height=128, far=0.0, precision='bf16', network__width=192)
-    flood(peer, SetParameters, 'set_parameters', [
-        SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
-        for name, value in (('network.height', 64), ('network.width', 64), ('network.height', 96),
-                            ('network.width', 96), ('network.height', 64), ('precision', 'fp32'))])
+    changes = [Parameter(name, value=value).to_parameter_msg() for name, value in (
+        ('network.height', 128), ('far', 0.0), ('precision', 'bf16'), ('network.width', 192),
+        ('network.height', 64), ('network.width', 64), ('network.height', 96),
+        ('network.width', 96), ('network.height', 64), ('precision', 'fp32'))]
+    results = call(peer, SetParameters, f'{NODE}/set_parameters',
+                   SetParameters.Request(parameters=changes)).results
+    assert all(result.successful for result in results), results
     node.wait_for('fp32, network 96x64')
     peer.spin_for(1.0)
     assert node.text().count('loading the network') == 1

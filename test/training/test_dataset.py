@@ -5,13 +5,13 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('transformers')
 
-from torch.utils.data import DataLoader
 
 from training.dataset import (
     Batches,
     background_depth,
     camera_sample,
     is_corridor,
+    loader,
     network_grid,
     network_sample,
     split_textures,
@@ -94,7 +94,7 @@ def test_mirrored_batches_are_the_same_scenes_seen_from_the_other_side() -> None
 
 def test_worker_processes_share_the_batches_out_in_order() -> None:
     alone = islice(Batches(0, 1, 48, 64), 4)
-    shared = islice(DataLoader(Batches(0, 1, 48, 64), batch_size=None, num_workers=2), 4)
+    shared = islice(loader(Batches(0, 1, 48, 64), 2), 4)
     for one, other in zip(alone, shared, strict=True):
         assert torch.equal(one.images, other.images) and one.corridor == other.corridor
 
