@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from training.render import cast_rays, render, room_hits
+from training.rays import cast_rays, room_hits
+from training.render import render
 from training.scene import IMAGE_HEIGHT, IMAGE_WIDTH, make_camera, make_world
 from training.sensor import draw_sensor, expose
 from training.textures import TextureBank, texture_bank

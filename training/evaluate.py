@@ -26,7 +26,7 @@ from training.dataset import (
 )
 from training.model import HEADS
 from training.objects import ObjectErrors, object_table
-from training.render import cast_rays, first_hits
+from training.rays import cast_rays, first_hits
 from training.scene import IMAGE_HEIGHT, IMAGE_WIDTH
 
 VALIDATION_SCENES = 64

@@ -12,7 +12,7 @@ from depth_estimation_ros.core.correction import Correction
 from depth_estimation_ros.core.floor import FloorOptions, Lens, NotEnoughFloorError, find_floor
 from depth_estimation_ros.core.floor_scale import agree
 from training.dataset import is_corridor, make_scene
-from training.render import cast_rays, first_hits
+from training.rays import cast_rays, first_hits
 from training.scene import IMAGE_HEIGHT, IMAGE_WIDTH, make_camera
 from training.world import Camera, World
 

@@ -65,10 +65,14 @@ def estimate(inputs: Sequence[str], output: Path, options: EstimateOptions,
     :raises RecordingError: when an input or the output is at fault.
     :raises DepthError: when the network is.
     """
-    sources = [Source(recording, folder, options) for recording, folder in _opened(inputs, output)]
-    _check_job(output, {'inputs': sorted({str(Path(path).resolve()) for path in inputs}),
-                        'image': options.image, 'fov': options.fov,
-                        'preview_far': options.preview_far, **asdict(network)}, options.overwrite)
+    opened = list(_opened(inputs, output))
+    cameras = [find_cameras(recording, options.image)[0] for recording, _ in opened]
+    since = _check_job(
+        output, {'inputs': sorted({str(Path(path).resolve()) for path in inputs}),
+                 'image': options.image, 'fov': options.fov, 'preview_far': options.preview_far,
+                 **asdict(network)}, options.overwrite)
+    sources = [Source(recording, Camera(camera.image, camera.info), folder, options, since)
+               for (recording, folder), camera in zip(opened, cameras, strict=True)]
     accounts: dict[str, Account] = {}
     warnings: list[str] = []
     with ExitStack() as stack:
@@ -108,10 +112,11 @@ class _Later:
 class Source:
     """One input on its way into one folder."""
 
-    def __init__(self, recording: Any, folder: Path, options: EstimateOptions) -> None:
-        self.recording, self._folder, self._options = recording, folder, options
-        found = find_cameras(recording, options.image)[0]
-        self._camera = Camera(found.image, found.info)
+    def __init__(self, recording: Any, camera: Camera, folder: Path, options: EstimateOptions,
+                 since: int) -> None:
+        """Take what is in the folder as made if it was written since then, ns."""
+        self.recording, self._camera, self._since = recording, camera, since
+        self._folder, self._options = folder, options
         self._colourise = Colouriser('turbo', 0.0, options.preview_far)
         self._account = Account()
         self._names = _names(recording.files) if isinstance(recording, Pictures) else []
@@ -145,7 +150,7 @@ class Source:
 
     def _video(self) -> VideoWriter | None:
         path = self._folder / VIDEO
-        if path.is_file() and not self._options.overwrite:
+        if self._made(path):
             return None
         path.parent.mkdir(parents=True, exist_ok=True)
         return VideoWriter(path, self._options.rate or rate_of(self.recording, self._camera.image))
@@ -158,13 +163,16 @@ class Source:
         for number, shot in enumerate(stream):
             name = self._name(number, shot)
             files = self._files(name).values()
-            if not all_of_them and not self._options.overwrite and files and all(
-                    file.is_file() for file in files):
+            if not all_of_them and files and all(map(self._made, files)):
                 self._account.received += 1
                 self._account.published += 1
                 progress.update()
             else:
                 yield name, shot
+
+    def _made(self, path: Path) -> bool:
+        """Whether a file is whole and of this job: older than its note are an earlier one's."""
+        return path.is_file() and path.stat().st_mtime_ns >= self._since
 
     def _name(self, number: int, shot: Shot) -> str:
         """Return a picture's own name, or a number."""
@@ -230,8 +238,13 @@ def _names(files: Sequence[Path]) -> list[str]:
             for path in below]
 
 
-def _check_job(output: Path, job: dict[str, Any], overwrite: bool) -> None:
-    """Raise RecordingError when a folder holds what another job made; else note this one."""
+def _check_job(output: Path, job: dict[str, Any], overwrite: bool) -> int:
+    """
+    Raise RecordingError when a folder holds what another job made; else note this one.
+
+    :return: when it was noted first, ns by the folder's file system. With ``overwrite`` that is
+        now, so that a killed job's next run doesn't take an older job's files for its own.
+    """
     note = output / JOB
     try:
         if note.is_file() and not overwrite:
@@ -240,9 +253,11 @@ def _check_job(output: Path, job: dict[str, Any], overwrite: bool) -> None:
                 raise RecordingError(
                     f'{output} holds depth that was made with another {", ".join(changed)}: name '
                     'another --output, or --overwrite')
-        elif output.exists() and not overwrite and (not output.is_dir() or any(output.iterdir())):
+            return note.stat().st_mtime_ns
+        if output.exists() and not overwrite and (not output.is_dir() or any(output.iterdir())):
             raise RecordingError(f'{output} exists and was not made by this command: name another '
                                  '--output, or --overwrite')
         write_whole(note, json.dumps(job, indent=1).encode())
+        return note.stat().st_mtime_ns
     except OSError as error:
         raise fault(output, error) from error

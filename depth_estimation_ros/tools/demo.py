@@ -28,6 +28,9 @@ from .recorder import Recorder
 CAMERA = 'depth_estimation_ros.tools.camera'
 NODE = 'depth_estimation_ros.ros.main'
 
+OUTPUTS = ('bag', 'preview.png', 'report.json')
+"""What a demo leaves in its folder."""
+
 STARTUP = 120.0
 """Seconds in which the node must load its model and subscribe."""
 
@@ -48,16 +51,16 @@ def run(source: str, output: Path, *, model: str, rate: float, playing: list[str
     Run the three processes and write ``output``: the bag, preview.png and report.json.
 
     :param source: a recording of any kind.
-    :param output: the folder to write; its former content is removed.
+    :param output: the folder to write; what an earlier demo left in it is removed.
     :param model: the node's parameter ``model``.
     :param rate: frames a second of the camera.
     :param playing: more options of the camera.
     :param total: how many images it will publish, where that is known.
     :return: the report.
-    :raises DemoError: when the node or the camera ends early or never starts.
+    :raises DemoError: when the node or the camera ends early or never starts, or the folder
+        holds something else or cannot be written.
     """
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
+    _clear(output)
     rclpy.init()
     recorder = Recorder(output / 'bag')
     processes = [node := _start(NODE, '--ros-args', '-p', f'model:={model}')]
@@ -76,6 +79,23 @@ def run(source: str, output: Path, *, model: str, rate: float, playing: list[str
     (output / 'report.json').write_text(json.dumps(result, indent=2) + '\n')
     preview_picture(recorder.received, output / 'preview.png')
     return result
+
+
+def _clear(output: Path) -> None:
+    """Make the folder, without an earlier demo's files; never remove anyone else's."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        if foreign := sorted(path.name for path in output.iterdir() if path.name not in OUTPUTS):
+            raise DemoError(f'{output} holds {foreign[0]}, which no demo made: name another '
+                            '--output')
+        for name in OUTPUTS:
+            path = output / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DemoError(f'{output} cannot be written: {error.strerror or error}') from error
 
 
 def _start(module: str, *args: str) -> subprocess.Popen[str]:

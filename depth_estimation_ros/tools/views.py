@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from ..core.frame import Frame
 from ..recordings import Camera, Recording, RecordingError, Shot, metres, shots
 from ..resources import model_folder
 from ..ros import codec
-from ..ros.camera_info import RECTIFIED
+from ..ros.camera_info import RECTIFIED, calibration_of
 from .camera import moment_of
 from .depth_folders import PER_METRE, files_in, matched, read_depth, read_rgb
 
@@ -77,15 +76,6 @@ def _view(shot: Shot, *, is_depth: bool) -> View:
     if is_depth:
         return View('', prediction=metres(shot.image.message), lens=lens)
     return View('', codec.decode(moment_of(replace(shot, truth=None)).image), lens=lens)
-
-
-def calibration_of(info: Any) -> Calibration:
-    """Return a CameraInfo message as numbers."""
-    roi = info.roi
-    return Calibration(
-        (int(info.width), int(info.height)), str(info.distortion_model), tuple(info.d),
-        tuple(info.k), tuple(info.r), tuple(info.p), (int(roi.x_offset), int(roi.y_offset)),
-        (int(roi.width), int(roi.height)), (int(info.binning_x) or 1, int(info.binning_y) or 1))
 
 
 def folder_views(images: Path, truths: Path, convention: str,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from depth_estimation_ros.core.pinhole import Pinhole
-from training.render import NEAR_M, Rays, cast_rays, first_hits, room_hits, shape_hits
+from training.rays import NEAR_M, Rays, cast_rays, first_hits, room_hits, shape_hits
 from training.scene import make_camera, make_world
 from training.world import Box, Camera, Intrinsics, Light, Material, Shape, World
 

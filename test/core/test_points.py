@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.core.points import one_point_a_voxel, packed_rgb, points_from_depth
 from test.core.rendered import View, box, camera_at, room, view
-from training.render import camera_axes
+from training.rays import camera_axes
 
 CAMERA = Pinhole(100.0, 110.0, 4.5, 3.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -105,6 +106,32 @@ def test_another_job_does_not_mix_with_what_is_there(tmp_path, estimated):
     with pytest.raises(RecordingError, match=r'another fov.*--overwrite'):
         estimated(source, output, fov=60.0)
     estimated(source, output, fov=60.0, overwrite=True)
+
+
+def test_overwriting_that_was_cut_off_leaves_nothing_of_the_job_before(
+        tmp_path, estimated, monkeypatch):
+    source, output = pictures(tmp_path / 'in'), tmp_path / 'out'
+    estimated(source, output, preview=True, preview_far=4.0)
+    before = {path.name: path.read_bytes() for path in (output / 'preview').iterdir()}
+    with monkeypatch.context() as patched:
+        patched.setattr(module, 'write_whole', cut_off_after(3, module.write_whole))
+        with pytest.raises(KeyboardInterrupt):
+            estimated(source, output, preview=True, preview_far=8.0, overwrite=True)
+    accounts, _ = estimated(source, output, preview=True, preview_far=8.0)
+    assert accounts[str(source)].published == 3
+    after = {path.name: path.read_bytes() for path in (output / 'preview').iterdir()}
+    assert after.keys() == before.keys()
+    assert all(after[name] != before[name] for name in before)
+
+
+def cut_off_after(writes: int, write: Callable[[Path, bytes], None]) -> Callable[..., None]:
+    left = iter(range(writes))
+
+    def written(path: Path, data: bytes) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        write(path, data)
+    return written
 
 
 def test_pictures_keep_their_names_wherever_they_lie(tmp_path, estimated):

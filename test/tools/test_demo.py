@@ -165,3 +165,14 @@ def test_a_source_that_is_none_is_named(tmp_path):
         capture_output=True, text=True, timeout=60)
     assert ran.returncode == 1
     assert str(tmp_path) in ran.stderr and 'Traceback' not in ran.stderr
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / 'bag').mkdir()
+    (tmp_path / 'thesis.txt').write_text('chapter one')
+    ran = subprocess.run(
+        [sys.executable, '-m', 'depth_estimation_ros.tools.demo', '--output', str(tmp_path)],
+        capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert 'thesis.txt' in ran.stderr and 'Traceback' not in ran.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['bag', 'thesis.txt']

@@ -17,7 +17,8 @@ from training.dataset import (
     split_textures,
 )
 from training.model import make_processor
-from training.textures import FAMILIES, TILE_M, texture_bank
+from training.patterns import FAMILIES, TILE_M
+from training.textures import texture_bank
 
 
 def families(split: str) -> set[str]:

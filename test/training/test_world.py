@@ -6,7 +6,8 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from training.dataset import camera_sample, make_scene, network_sample, scene_rng
-from training.render import cast_rays, first_hits, render
+from training.rays import cast_rays, first_hits
+from training.render import render
 from training.scene import CAMERA_HEIGHT_M, CAMERA_PITCH_RAD, ROOM_SIDE_M
 from training.textures import texture_bank
 from training.world import (

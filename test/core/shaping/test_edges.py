@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from depth_estimation_ros.core.shaping.edges import mask_edges
 from test.core.rendered import View, furnished_view
-from training.render import cast_rays, first_hits
+from training.rays import cast_rays, first_hits
 
 JUMP, WIDTH = 0.05, 1
 
