@@ -22,7 +22,7 @@ from .device import resolve_device, start_device
 from .device_errors import explain, explained, is_out_of_memory, watched
 from .errors import CheckpointError, DeviceError, ImageError
 from .families.base import Family, Quantity
-from .families.registry import load_family
+from .families.registry import check_domain, load_family
 from .frame import Depth, Frame, Image
 from .running.guard import GUARD
 from .running.planner import Planner
@@ -62,6 +62,8 @@ class EstimatorOptions:
     """'auto', 'torch' or 'openvino'; auto takes OpenVINO on the CPU where it is installed."""
     compile: bool = False
     """Build with torch.compile too, and use it where it is faster."""
+    domain: str = 'auto'
+    """The metric head that serves every image, 'nyu' or 'kitti'; 'auto' lets the model choose."""
     only_metres: bool = False
     """Refuse models and frames whose depth is not in metres."""
 
@@ -78,7 +80,7 @@ class DepthEstimator:
         """
         self.options = options
         self.device = resolve_device(options.device)
-        self.check(options)
+        check_backend(options.backend, self.device, options.precision)
         start_device(self.device)
         self._checkpoint = read_checkpoint(options.model, revision=options.revision,
                                            local_files_only=options.local_files_only)
@@ -200,8 +202,9 @@ class DepthEstimator:
         return f'{self.device} ({torch.get_num_threads()} threads)'
 
     def check(self, options: EstimatorOptions) -> None:
-        """Raise DeviceError when other options cannot be served on this device."""
+        """Raise DepthError when other options cannot be served on this device, by this model."""
         check_backend(options.backend, self.device, options.precision)
+        check_domain(self.name, self.family, options.domain)
 
     @property
     def backend(self) -> str:
@@ -242,7 +245,8 @@ class DepthEstimator:
                 raise
 
     def _loaded(self, checkpoint: Checkpoint) -> Family:
-        return load_family(checkpoint, self.options.height, self.options.width)
+        return load_family(checkpoint, self.options.height, self.options.width,
+                           domain=self.options.domain)
 
     def _placed(self) -> Planner:
         try:
@@ -297,7 +301,8 @@ class DepthEstimator:
         """Capture, and start to build faster networks beside the work, the usual size's first."""
         self._planner.backends = choose_backends(
             self.options.backend, compiles=self.options.compile, device=self.device,
-            precision=self.precision, folder=self._checkpoint.folder) if self.family.native else []
+            precision=self.precision, folder=self._checkpoint.folder,
+            domain=self.options.domain) if self.family.native else []
         frame = self._samples()[0]
         if self.device.type == 'cuda':
             for _ in range(2):  # from the second on frames of this size are one graph

@@ -248,6 +248,8 @@ class DepthEstimationNode(ManagedNode):
             old.close()
 
     def _ready(self, estimator: DepthEstimator) -> DepthEstimator:
+        """Have a model build what the cameras need; raises ValueError where none is in range."""
+        self.settings.range.limits(estimator.range[1])
         for height, width in tuple(self._expected):
             estimator.prepare(height, width)
         return estimator
@@ -267,7 +269,8 @@ class DepthEstimationNode(ManagedNode):
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
         facts = {'model': self._estimator.name, 'device': self._estimator.device_name,
-                 'precision': self._estimator.precision, 'backend': self._estimator.backend,
+                 'precision': self._estimator.precision, 'domain': self._estimator.options.domain,
+                 'backend': self._estimator.backend,
                  'building': str(self._estimator.building).lower(),
                  'converter': self._converter.name,
                  'device_mb': f'{self._estimator.device_bytes / 2**20:.0f}'}

@@ -131,6 +131,7 @@ class Pipeline:
         if successor is not None:
             self._estimator.close()
             self._estimator = successor
+            self.configure(self._shaping.settings)  # its range may be another
 
     @property
     def max_batch(self) -> int:

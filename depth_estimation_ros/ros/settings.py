@@ -53,6 +53,9 @@ class Network(Group):
     width: int = parameter(
         0, 'Columns that the network sees, likewise; 0 follows network.height',
         name='network.width', low=0, high=2048)
+    domain: str = parameter(
+        'auto', "The metric head of a model with several: 'nyu' for indoors, 'kitti' for "
+        'outdoors, or auto, by which the model chooses for each image and may flip at a doorway')
     backend: str = parameter(
         'auto', 'What runs the network on the CPU; auto takes OpenVINO where it is installed, '
         'where it is faster', choices=BACKENDS)
@@ -200,7 +203,8 @@ class Settings:
             model=model, revision=self.model.revision, device=self.model.device,
             local_files_only=self.model.local_files_only, precision=self.network.precision,
             backend=self.network.backend, compile=self.network.compile,
-            height=self.network.height, width=self.network.width, only_metres=True)
+            height=self.network.height, width=self.network.width, domain=self.network.domain,
+            only_metres=True)
 
     @property
     def _groups(self) -> tuple[Group, ...]:

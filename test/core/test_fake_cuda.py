@@ -140,7 +140,7 @@ class Meter(TorchDispatchMode):
 def test_a_frame_runs_on_the_device_alone(
         fake: FakeTensorMode, precision: torch.dtype, heads: int, flip: bool) -> None:
     model = fake_model(tiny_config(heads), precision)
-    runner = BatchRunner(CUDA, ZoeDepth(model, PREPROCESSING, None))
+    runner = BatchRunner(CUDA, ZoeDepth(model, PREPROCESSING, [(0.001, 10.0)]))
     for width, height in ((640, 480), (1242, 375)):
         images = torch.empty(2, height, width, 3, dtype=torch.uint8, device=CUDA)
         set_position_encodings(model, None)
@@ -178,7 +178,7 @@ def test_every_position_bias_has_strides_of_eight(fake: FakeTensorMode) -> None:
 
 def test_a_full_size_frame_has_few_operations_and_writes_little(fake: FakeTensorMode) -> None:
     model = fake_model(full_size_config(), torch.float16)
-    runner = BatchRunner(CUDA, ZoeDepth(model, PREPROCESSING, None))
+    runner = BatchRunner(CUDA, ZoeDepth(model, PREPROCESSING, [(0.001, 10.0)]))
     images = torch.empty(1, 480, 640, 3, dtype=torch.uint8, device=CUDA)
     run = partial(frame, model, runner, images, False)
     run()

@@ -166,6 +166,17 @@ def test_several_changes_load_the_network_once_for_the_last_wanted_state(node, p
     assert node.text().count('changed over') == 1
 
 
+def test_a_domain_is_pinned_live_and_another_refused_with_those_there_are(node, peer):
+    assert 'has nyu, kitti' in put(peer, domain='moon')
+    assert put(peer, near=20.0, domain='nyu') == ''
+    node.wait_for("beyond the model's own range, which ends at 10")
+    assert put(peer, near=0.1, domain='kitti') == ''
+    node.wait_for('changed over')
+    peer.until(lambda: {pair.key: pair.value for pair in peer.diagnostics()['model'].values}[
+        'domain'] == 'kitti')
+    assert not put(peer, domain='auto')
+
+
 def test_the_height_alone_takes_effect_and_the_log_says_what_runs(node, peer):
     assert not put(peer, network__height=192, network__width=0)
     node.wait_for('network 256x192 for images of 640x480')

@@ -358,6 +358,19 @@ def test_another_estimator_takes_over_with_the_next_batch(bench: Callable[..., B
     assert successor.batches == [[5]] and made.network.closed and not successor.closed
 
 
+def test_the_range_is_that_of_the_estimator_in_use(bench: Callable[..., Bench]) -> None:
+    made, before, after = bench(), Camera(), Camera()
+    made.send(before)
+    before.settled()
+    successor = Network()
+    successor.range = (0.001, 4.0)
+    made.worker.replace(successor)
+    made.send(after)
+    after.settled()
+    assert np.isposinf(before.published[0][1]).tolist() == [[False] * 4 + [True, False]]
+    assert np.isposinf(after.published[0][1]).tolist() == [[False] * 2 + [True] * 3 + [False]]
+
+
 def test_stopping_drops_what_waits_and_lets_the_batch_in_hand_finish(
         bench: Callable[..., Bench]) -> None:
     made, waiting = bench(), Camera()

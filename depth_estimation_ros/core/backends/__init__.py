@@ -19,7 +19,7 @@ BACKENDS = ('auto', 'torch', 'openvino')
 
 
 def choose_backends(wanted: str, *, compiles: bool, device: torch.device, precision: str,
-                    folder: Path) -> list[Backend]:
+                    folder: Path, domain: str = 'auto') -> list[Backend]:
     """
     Return what to build beside torch, to be used where it is faster.
 
@@ -27,13 +27,14 @@ def choose_backends(wanted: str, *, compiles: bool, device: torch.device, precis
     :param compiles: whether torch.compile is asked for.
     :param precision: of the model, as a name.
     :param folder: the checkpoint's.
+    :param domain: the metric head that serves every image, or 'auto'.
     :raises DeviceError: when OpenVINO is asked for and cannot serve.
     """
     check_backend(wanted, device, precision)
     backends = [TORCH_COMPILE] if compiles else []
     if wanted == 'torch' or unsupported_reason(device, precision):
         return backends
-    return [*backends, openvino_backend(folder)]
+    return [*backends, openvino_backend(folder, domain)]
 
 
 def check_backend(wanted: str, device: torch.device, precision: str) -> None:

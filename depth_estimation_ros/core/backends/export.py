@@ -35,18 +35,20 @@ class Metres(nn.Module):
         return forward(self.model, pixels)
 
 
-def write_graph(folder: Path, shape: tuple[int, ...], path: Path) -> None:
+def write_graph(folder: Path, shape: tuple[int, ...], path: Path, domain: str = 'auto') -> None:
     """
     Write the graph of a checkpoint in float32, its position encodings as constants.
 
     :param folder: the checkpoint's.
     :param shape: batch, channels, height and width of the network's input.
     :param path: the .xml file to write; the constants go into a .bin file beside it.
+    :param domain: the metric head that serves every image; 'auto' leaves it to the model.
     :raises CheckpointError: when the checkpoint cannot be loaded.
     """
     ov = load_openvino()
     from ..families.registry import load_family  # which needs this package for its ONNX files
-    model = load_family(read_checkpoint(str(folder), local_files_only=True)).network
+    checkpoint = read_checkpoint(str(folder), local_files_only=True)
+    model = load_family(checkpoint, domain=domain).network
     pixels = torch.zeros(shape)
     with torch.no_grad():
         forward(model, pixels[:1])  # records the encodings
@@ -65,6 +67,7 @@ def main() -> NoReturn:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog='export', description=main.__doc__)
     parser.add_argument('folder', type=Path)
+    parser.add_argument('domain')
     parser.add_argument('shape', type=int, nargs=4,
                         metavar=('BATCH', 'CHANNELS', 'HEIGHT', 'WIDTH'))
     parser.add_argument('path', type=Path)
@@ -73,7 +76,7 @@ def main() -> NoReturn:
     os.nice(NICENESS)
     torch.set_num_threads(1)
     try:
-        write_graph(options.folder, tuple(options.shape), options.path)
+        write_graph(options.folder, tuple(options.shape), options.path, options.domain)
     except Exception as error:  # the process's boundary: its last line is what the user reads
         print(reason(error), file=sys.stderr, flush=True)
         os._exit(1)

@@ -31,9 +31,13 @@ WITHOUT_SNIPPETS = {'SNIPPETS_MODE': 'DISABLE'}
 takes more registers than some processors have."""
 
 
-def openvino_backend(folder: Path) -> Backend:
-    """Return the backend that exports a checkpoint's folder and runs it in OpenVINO, in fp32."""
-    return Backend('openvino', partial(_build, folder), copies=True)
+def openvino_backend(folder: Path, domain: str = 'auto') -> Backend:
+    """
+    Return the backend that exports a checkpoint's folder and runs it in OpenVINO, in fp32.
+
+    :param domain: the metric head that serves every image; 'auto' leaves it to the model.
+    """
+    return Backend('openvino', partial(_build, folder, domain), copies=True)
 
 
 def load_openvino() -> Any:
@@ -72,17 +76,18 @@ def _infer(compiled: Any, idle: deque[Any], frame: Tensor) -> Tensor:
     return torch.from_numpy(results[0])
 
 
-def _build(folder: Path, model: nn.Module, pixels: Tensor, stop: Event) -> Network:
+def _build(folder: Path, domain: str, model: nn.Module, pixels: Tensor, stop: Event) -> Network:
     with tempfile.TemporaryDirectory() as scratch:
         graph = Path(scratch) / 'network.xml'
-        _export(folder, tuple(pixels.shape), graph, stop)
+        _export(folder, domain, tuple(pixels.shape), graph, stop)
         return compile_graph(graph)
 
 
-def _export(folder: Path, shape: tuple[int, ...], graph: Path, stop: Event) -> None:
+def _export(folder: Path, domain: str, shape: tuple[int, ...], graph: Path,
+            stop: Event) -> None:
     """Run :mod:`.export` until it is done; raises RuntimeError with what it wrote last."""
-    command = [sys.executable, '-m', f'{__package__}.export', str(folder), *map(str, shape),
-               str(graph)]
+    command = [sys.executable, '-m', f'{__package__}.export', str(folder), domain,
+               *map(str, shape), str(graph)]
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
     with tempfile.TemporaryFile('w+') as log, subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment,

@@ -32,6 +32,16 @@ class Size(NamedTuple):
         return f'{self.width}x{self.height}'
 
 
+class OneWay:
+    """What families have in common whose images all go the same way."""
+
+    domains: tuple[str, ...] = ()
+
+    def pin(self, domain: str) -> None:
+        """Refuse: there is nothing to choose from."""
+        raise ValueError(f"no domain '{domain}'")
+
+
 class Family(Protocol):
     """A loaded model and all that is special about its family."""
 
@@ -51,6 +61,8 @@ class Family(Protocol):
     """Whether a frame must bring a prompt."""
     per_frame: bool
     """Whether a result depends on more of the frame than the image's size."""
+    domains: tuple[str, ...]
+    """The names of the heads between which each image is routed; none where there is one way."""
 
     def size(self, height: int, width: int) -> Size:
         """
@@ -77,6 +89,9 @@ class Family(Protocol):
         :param values: float32, without the dimension of the batch; NaN where it is not finite.
         :return: float32, height×width of the image, in what :meth:`quantity_of` says.
         """
+
+    def pin(self, domain: str) -> None:
+        """Send every image to one of the domains, and release the others' weights."""
 
     def quantity_of(self, frame: Frame) -> Quantity:
         """Return what the numbers of one frame's depth are."""

@@ -13,7 +13,7 @@ from ..checkpoint import Checkpoint
 from ..errors import CheckpointError
 from ..frame import Frame
 from ..weights import load_model
-from .base import Family, Quantity, Size
+from .base import Family, OneWay, Quantity, Size
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 NEAREST, FARTHEST = 1e-4, 1e4
@@ -41,7 +41,7 @@ class Network(nn.Module):
         return torch.stack((inverse, inverse * ratio), dim=1)
 
 
-class DepthPro:
+class DepthPro(OneWay):
     """
     One checkpoint.
 

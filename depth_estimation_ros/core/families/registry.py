@@ -32,18 +32,37 @@ REFUSED = {
 """Model types that transformers lists for depth estimation, and why they are not served."""
 
 
-def load_family(checkpoint: Checkpoint, height: int = 0, width: int = 0) -> Family:
+AUTO = 'auto'
+"""The domain that the model chooses for each image by itself."""
+
+
+def load_family(checkpoint: Checkpoint, height: int = 0, width: int = 0, *,
+                domain: str = AUTO) -> Family:
     """
     Load a checkpoint's model by its family.
 
     :param height: rows that the network sees; 0 takes the checkpoint's own.
     :param width: columns, likewise.
+    :param domain: the name of the metric head that serves every image; 'auto' leaves it to the
+        model, where it has several.
     :raises CheckpointError: when its type is not served, or it cannot be loaded.
     """
     kind = str(checkpoint.config.get('model_type'))
     if kind in FAMILIES:
-        return FAMILIES[kind](checkpoint, height, width)
+        family = FAMILIES[kind](checkpoint, height, width)
+        if domain != AUTO:
+            check_domain(checkpoint.name, family, domain)
+            family.pin(domain)
+        return family
     raise CheckpointError(
         f"model '{checkpoint.name}' ({checkpoint.folder}) is of type '{kind}', which is not "
         f'served: {REFUSED.get(kind, "it is no depth model that this package knows")}. Served are '
         f'{", ".join(sorted(FAMILIES))}')
+
+
+def check_domain(model: str, family: Family, domain: str) -> None:
+    """Raise CheckpointError when a model has no head of that name to choose."""
+    if domain != AUTO and domain not in family.domains:
+        raise CheckpointError(f"domain is '{domain}': model '{model}' has " + (
+            f'{", ".join(family.domains)}' if family.domains else 'none to choose from')
+            + f"; '{AUTO}' fits every model")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..frame import Frame
-from .base import Quantity, Size
+from .base import OneWay, Quantity, Size
 from .preprocessing import Preprocessing
 
 
-class SingleImage:
+class SingleImage(OneWay):
     """A network, what its numbers are, and how its images are prepared."""
 
     def __init__(self, network: nn.Module, preprocessing: Preprocessing, quantity: Quantity,

@@ -25,9 +25,14 @@ class ZoeDepth:
     per_frame = False
     needs_prompt = False
 
-    def __init__(self, network: nn.Module, preprocessing: Preprocessing,
-                 range: tuple[float, float] | None) -> None:
-        self.network, self.range = network, range
+    def __init__(self, network: Any, preprocessing: Preprocessing,
+                 ranges: list[tuple[float, float]]) -> None:
+        """Take a network, and the range in metres of each of its heads."""
+        self.network: nn.Module = network
+        self._ranges = ranges
+        self.range: tuple[float, float] | None = (
+            min(near for near, _ in ranges), max(far for _, far in ranges))
+        self.domains: tuple[str, ...] = network.metric_head.domains
         self._transforms = Transforms(preprocessing)
 
     def size(self, height: int, width: int) -> Size:
@@ -47,6 +52,12 @@ class ZoeDepth:
         height, width = frame.image.shape[:2]
         return self._transforms.to_depth(values, height, width)
 
+    def pin(self, domain: str) -> None:
+        """Send every image to one head, and release the others' weights and the router."""
+        head: Any = self.network.metric_head
+        head.pin(self.domains.index(domain))
+        self.range = self._ranges[self.domains.index(domain)]
+
     def quantity_of(self, frame: Frame) -> Quantity:
         """Return metres."""
         return self.quantity
@@ -62,8 +73,8 @@ def zoedepth(checkpoint: Checkpoint, height: int, width: int) -> Family:
     """
     preprocessing = read_preprocessing(checkpoint)
     model = load_model(ZoeDepthForDepthEstimation, checkpoint)
-    limits = _range(model.config)
-    return ZoeDepth(patch(model), preprocessing.sized(height, width), limits)
+    ranges = _ranges(model.config)
+    return ZoeDepth(patch(model), preprocessing.sized(height, width), ranges)
 
 
 def read_preprocessing(checkpoint: Checkpoint) -> Preprocessing:
@@ -77,7 +88,6 @@ def read_preprocessing(checkpoint: Checkpoint) -> Preprocessing:
         raise CheckpointError(f'{path} cannot be used: {error!r}') from error
 
 
-def _range(config: Any) -> tuple[float, float]:
-    heads = config.bin_configurations
-    return (min(float(head['min_depth']) for head in heads),
-            max(float(head['max_depth']) for head in heads))
+def _ranges(config: Any) -> list[tuple[float, float]]:
+    return [(float(head['min_depth']), float(head['max_depth']))
+            for head in config.bin_configurations]

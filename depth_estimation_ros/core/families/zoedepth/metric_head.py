@@ -35,6 +35,7 @@ class MetricHead(nn.Module):
         super().__init__()
         several = isinstance(original, ZoeDepthMultipleMetricDepthEstimationHeads)
         names = [head['name'] for head in original.bin_configurations] if several else []
+        self.domains = tuple(names)
         self.router = Router(original.patch_transformer, original.mlp_classifier) if (
             several) else None
         self.normed = original.bin_centers_type == 'normed'
@@ -80,10 +81,16 @@ class MetricHead(nn.Module):
         depth = self.log_binomial(features, embedding, centres, before, size, bank)
         return depth.unflatten(1, size)[:, None], logits
 
+    def pin(self, head: int) -> None:
+        """Send every image to one of several heads; the others' weights and the router go."""
+        self.router = None
+        self.bank.keep(head)
+        self.near, self.far = self.near[head:head + 1], self.far[head:head + 1]
+
     def _features(self, activation: Tensor, relative_depth: Tensor) -> Tensor:
         """Return what the log-binomial knows of each pixel; a single head sees relative depth."""
         features = _rows(activation.float())
-        if self.router is not None:
+        if self.domains:
             return features
         relative = functional.interpolate(relative_depth.float()[:, None], _size(activation),
                                           mode='bilinear', align_corners=True)

@@ -64,6 +64,10 @@ class Bank(nn.Module):
                 start += collected[-1].shape[1]
         self.register_buffer('weights', torch.cat(collected, dim=1))
 
+    def keep(self, head: int) -> None:
+        """Release the weights of all heads but one, which is then the only one."""
+        self.weights = self.weights[head:head + 1].clone()
+
     def forward(self, domain: Tensor | None, images: int) -> Tensor:
         """Return each image's weights, by the index of its head, N; by None the only head's."""
         return self.weights.expand(images, -1) if domain is None else self.weights[domain]
