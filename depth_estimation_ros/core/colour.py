@@ -14,6 +14,13 @@ INVALID_BGR = (64, 64, 64)
 """The dark grey of a pixel without depth; no colour map above contains it."""
 
 
+OUTLIERS = 0.02
+"""The share of values at either end that take the end's colour where there is no scale."""
+
+SMALLEST = 1e-6
+"""The smallest range that colours are spread over: flat inverse depth has one colour."""
+
+
 class Colouriser:
     """
     Maps metres to colours with a fixed range, so that a colour means the same in every frame.
@@ -42,8 +49,22 @@ class Colouriser:
         :param depth: float32 metres, H×W.
         :return: uint8 BGR, H×W×3.
         """
-        scale = 254 / (self._far - self._near)
-        level = np.clip(depth, self._near, self._far)
-        index = cv2.convertScaleAbs(level, alpha=scale, beta=1 - scale * self._near)
+        return self._coloured(depth, self._near, self._far)
+
+    def stretched(self, inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """
+        Colour inverse depth without a scale over the range of all but :data:`OUTLIERS` of it.
+
+        :param inverse: float32, H×W, larger is nearer.
+        :return: uint8 BGR, H×W×3; the nearest has the first colour, as in metres.
+        """
+        finite = inverse[np.isfinite(inverse)]
+        low, high = np.quantile(finite, (OUTLIERS, 1 - OUTLIERS)) if finite.size else (0.0, 1.0)
+        return self._coloured(-inverse, -float(high), max(-float(low), SMALLEST - float(high)))
+
+    def _coloured(self, depth: NDArray[np.float32], near: float, far: float) -> NDArray[np.uint8]:
+        scale = 254 / (far - near)
+        level = np.clip(depth, near, far)
+        index = cv2.convertScaleAbs(level, alpha=scale, beta=1 - scale * near)
         index *= np.isfinite(depth)
         return np.asarray(cv2.applyColorMap(index, self._table), np.uint8)

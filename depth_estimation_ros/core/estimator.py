@@ -66,6 +66,10 @@ class EstimatorOptions:
     """The metric head that serves every image, 'nyu' or 'kitti'; 'auto' lets the model choose."""
     only_metres: bool = False
     """Refuse models and frames whose depth is not in metres."""
+    consistent: bool = False
+    """Refuse frames whose depth would be of another quantity than the model gives as a rule."""
+    prompts: bool = True
+    """Whether frames bring another sensor's depth; else models that need one are refused."""
 
 
 class DepthEstimator:
@@ -86,7 +90,7 @@ class DepthEstimator:
                                            local_files_only=options.local_files_only)
         self.name = self._checkpoint.name
         self.family = self._loaded(self._checkpoint)
-        if options.only_metres and self.family.needs_prompt:
+        if self.family.needs_prompt and not options.prompts:
             raise CheckpointError(f"model '{self.name}' needs another sensor's depth beside each "
                                   'image, which only the library can give it (docs/models.md)')
         if options.only_metres and self.family.quantity is not Quantity.METRES:
@@ -166,7 +170,8 @@ class DepthEstimator:
         if self.family.needs_prompt and frame.prompt is None:
             raise ImageError(f"model '{self.name}' needs another sensor's depth as a prompt, and "
                              'none has come')
-        if self.options.only_metres and self.quantity_of(frame) is not Quantity.METRES:
+        if (self.options.only_metres or self.options.consistent) and (
+                self.quantity_of(frame) is not self.family.quantity):
             raise ImageError(f"model '{self.name}' gives metres only with the camera's focal "
                              "length, and no camera_info has come: remap it to the camera's")
         return self.family.size(*pixels.shape[:2])

@@ -12,6 +12,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from .calibrations import ALREADY, Metres
 from .camera_info import calibration_of, focal_length_of
 from .endpoint import Sender
 from .frame_statistics import PAUSED, RATE_LIMITED, UNWANTED, FrameStatistics
@@ -25,6 +26,9 @@ from .stamps import RateLimit, seconds
 
 SECOND = 1e-9
 
+METRIC = "the camera's depth is in metres: subscribe to depth/image_rect"
+"""Why depth without a scale is not published."""
+
 INFO = CameraInfoOutput(Group(), Limits(0.0, math.inf))
 """What is published of a frame without an estimate; no setting changes it."""
 
@@ -33,7 +37,7 @@ class Camera:
     """Receives a camera's images for the worker and publishes their depth."""
 
     def __init__(self, node: LifecycleNode, name: str, *, transport: str,
-                 deliver: Callable[[Frame], None],
+                 deliver: Callable[[Frame], None], metres: Metres = ALREADY,
                  expect: Callable[[int, int], None] = lambda height, width: None) -> None:
         """
         Create the publishers; the subscriptions come with :meth:`subscribe`.
@@ -41,9 +45,10 @@ class Camera:
         :param name: the prefix of the topics; '' for none.
         :param transport: 'raw' or 'compressed', which image topic to subscribe to.
         :param deliver: called with every frame that somebody wants.
+        :param metres: how the model's depth of this camera becomes metres.
         :param expect: called with the height and width of the first image, wanted or not.
         """
-        self.name = name
+        self.name, self.metres = name, metres
         self.statistics = FrameStatistics()
         self.rate = RateLimit()
         self.paused = False
@@ -80,6 +85,13 @@ class Camera:
         """What is wrong with the camera's topics at this moment, each in a sentence."""
         faults = [*self._input.faults(),
                   *(fault for sender in self._senders.values() for fault in sender.faults())]
+        faults += filter(None, [self.metres.fault(
+            self._input.shape[1], self._input.shape[0],
+            self.focal_length(self._input.shape[1], self._input.shape[0]))] if (
+                self._input.shape != UNKNOWN_SHAPE) else [])
+        faults += [f'{sender.topic} is subscribed to, but {self.metres.why_not or METRIC}'
+                   for kind, sender in self._senders.items()
+                   if sender.wanted and not self._serves(kind)]
         if self._input.info is None:
             faults += [f'{sender.topic} is subscribed to, but no camera_info has come: remap it '
                        "to the camera's" for kind, sender in self._senders.items()
@@ -88,8 +100,9 @@ class Camera:
 
     def wanted(self) -> frozenset[str]:
         """Return the topics to publish of an estimate; none where it is not worth one."""
-        wanted = [kind for kind, sender in self._senders.items() if sender.wanted
-                  and (self._input.info is not None or not kind.needs_info)]
+        wanted = [kind for kind, sender in self._senders.items()
+                  if sender.wanted and self._serves(kind) and (
+                      self._input.info is not None or not kind.needs_info)]
         return frozenset(kind.topic for kind in wanted
                          if any(each.needs_depth for each in wanted))
 
@@ -98,11 +111,12 @@ class Camera:
         """
         Publish what is still subscribed to of one frame, under the image's own header.
 
-        :param depth: float32 metres by REP 118 and REP 117, H×W.
+        :param depth: float32, H×W: metres by REP 118 and REP 117, or inverse depth where
+            :attr:`metres` are not known.
         :param outputs: what was wanted before the estimate.
         """
         self._input.shape = depth.shape[0], depth.shape[1]
-        estimate = Estimate(header, depth, self._input.info)
+        estimate = Estimate(header, depth, self._input.info, self.metres.known)
         failed = [failure for failure in (self._failure(output, estimate) for output in outputs)
                   if failure]
         if failed:
@@ -120,6 +134,10 @@ class Camera:
         """Return fx in pixels of an image of this size; None where it is not known."""
         info = self._input.info
         return None if info is None else focal_length_of(info, width, height)
+
+    def _serves(self, kind: type[Output]) -> bool:
+        """Whether an output can be made of this camera's depth."""
+        return kind.takes_metres if self.metres.known else kind.takes_relative
 
     def _send(self, output: Output, estimate: Estimate) -> None:
         sender = self._senders[type(output)]

@@ -17,7 +17,7 @@ from std_srvs.srv import SetBool
 from ..core.errors import DeviceLostError
 from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..resources import DEMO_MODEL, model_folder
-from . import parameters
+from . import calibrations, parameters
 from .bond import Bond
 from .camera import SECOND, Camera
 from .converter import Converter, choose_converter
@@ -78,13 +78,17 @@ class DepthEstimationNode(ManagedNode):
         """Load and warm the model, create the outputs."""
         started = time.monotonic()
         self._refused = None
+        files = calibrations.read(
+            self.settings.calibration.of_each(len(self.settings.cameras.names)),
+            self.settings.model.name)
         self._converter = await self.beside(choose_converter)
         self._estimator = await self.beside(partial(DepthEstimator, self._wanted))
         self.settings.range.limits(self._estimator.range[1])
-        for name in self.settings.cameras.names:
+        for name, file in zip(self.settings.cameras.names, files, strict=True):
             self._cameras.append(Camera(
                 self, name, transport=self.settings.cameras.image_transport,
-                deliver=self._deliver, expect=self._expect))
+                deliver=self._deliver, expect=self._expect,
+                metres=calibrations.metres_of(file, self._estimator.family.quantity)))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._watches = [
             CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
@@ -270,6 +274,7 @@ class DepthEstimationNode(ManagedNode):
         message.header.stamp = self.get_clock().now().to_msg()
         facts = {'model': self._estimator.name, 'device': self._estimator.device_name,
                  'precision': self._estimator.precision, 'domain': self._estimator.options.domain,
+                 'gives': self._estimator.family.quantity.value,
                  'backend': self._estimator.backend,
                  'building': str(self._estimator.building).lower(),
                  'converter': self._converter.name,

@@ -182,7 +182,9 @@ class Pipeline:
         if self._too_old(frame, estimated.shaping.settings.serving.max_age):
             return
         unknown = unknown_share(estimated.depth)
-        depth = _shaped(estimated.depth, estimated.shaping)
+        depth = frame.camera.metres(estimated.depth)
+        if frame.camera.metres.known:
+            depth = _shaped(depth, estimated.shaping)
         try:
             frame.camera.publish(frame.message.header, depth, estimated.task.outputs)
         except RuntimeError as error:

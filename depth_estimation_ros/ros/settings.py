@@ -111,6 +111,28 @@ class Cameras(Group):
 
 
 @dataclass(frozen=True)
+class Calibration(Group):
+    """What is known of the metres of each camera."""
+
+    prefix = 'calibration'
+
+    file: tuple[str, ...] = parameter(
+        ('',), 'The calibration.yaml of each camera, one for all or one each, as calibrate writes '
+        "it; '' is none", live=False)
+
+    def of_each(self, cameras: int) -> list[str]:
+        """
+        Return the file of each camera.
+
+        :raises ValueError: when there are neither one nor as many as cameras.
+        """
+        if len(self.file) not in (1, cameras):
+            raise ValueError('calibration.file must be one path, or one for each of the '
+                             f'{cameras} cameras, not {list(self.file)}')
+        return [*self.file] * (cameras if len(self.file) == 1 else 1)
+
+
+@dataclass(frozen=True)
 class Serving(Group):
     """How frames are served."""
 
@@ -174,11 +196,16 @@ class Settings:
     model: Model = Model()
     network: Network = Network()
     cameras: Cameras = Cameras()
+    calibration: Calibration = Calibration()
     serving: Serving = Serving()
     range: Range = Range()
     edges: Edges = Edges()
     outputs: tuple[Group, ...] = tuple(output.settings() for output in OUTPUTS)
     """The group of each output, in the order of :data:`OUTPUTS`."""
+
+    def __post_init__(self) -> None:
+        """Refuse groups that do not fit each other; raises ValueError."""
+        self.calibration.of_each(len(self.cameras.names))
 
     def values(self) -> dict[str, Any]:
         """Return all values under their names in ROS."""
@@ -204,12 +231,12 @@ class Settings:
             local_files_only=self.model.local_files_only, precision=self.network.precision,
             backend=self.network.backend, compile=self.network.compile,
             height=self.network.height, width=self.network.width, domain=self.network.domain,
-            only_metres=True)
+            consistent=True, prompts=False)
 
     @property
     def _groups(self) -> tuple[Group, ...]:
-        return (self.model, self.network, self.cameras, self.serving, self.range, self.edges,
-                *self.outputs)
+        return (self.model, self.network, self.cameras, self.calibration, self.serving, self.range,
+                self.edges, *self.outputs)
 
 
 def parameters() -> dict[str, Field[Any]]:

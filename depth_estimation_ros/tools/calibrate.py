@@ -20,6 +20,7 @@ from ..core.errors import DepthError
 from ..core.floor import Floor, FloorOptions, NotEnoughFloorError, find_floor
 from ..core.floor_scale import FloorScale, agree
 from ..recordings import RecordingError, find_cameras, open_recording
+from ..resources import DEMO_MODEL
 from .views import Depth, Predictor, View, camera_key, lens_of, recorded_views
 
 
@@ -90,7 +91,7 @@ def calibrate_floor(options: argparse.Namespace) -> None:
     recording = open_recording(options.recording)
     camera = find_cameras(recording, options.image)[0]
     topic, predictor = options.prediction or camera.image, Predictor(
-        options.model, options.device, only_metres=not options.relative)
+        options.model or DEMO_MODEL, options.device, only_metres=not options.relative)
     views = recorded_views(recording, camera, options.prediction)
     if options.frames:
         views = islice(views, options.frames)
@@ -103,7 +104,7 @@ def calibrate_floor(options: argparse.Namespace) -> None:
     scale = found.result(options.camera_height)
     assert found.camera is not None
     file = CalibrationFile(
-        options.prediction or options.model, found.camera,
+        options.model or options.prediction or DEMO_MODEL, found.camera,
         scale.correction(relative=options.relative), scale.spread,
         datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         _evidence(options, topic, scale))
@@ -146,7 +147,8 @@ def _print(file: CalibrationFile, found: Survey, scale: FloorScale,
         print('the image is not rectified, and its distortion is ignored here: a rectified one '
               'gives a better scale')
     print(f'{KINDS[values.kind]}, for {file.model} on images of {file.camera.width}x'
-          f'{file.camera.height} with fx {file.camera.fx:g}; apply it by evaluate --calibration')
+          f'{file.camera.height} with fx {file.camera.fx:g}; the node applies it by '
+          'calibration.file')
     print(f'Written: {options.output}')
 
 
@@ -187,8 +189,10 @@ def _parser() -> argparse.ArgumentParser:
     floor.add_argument('--image', default='', help="the recording's image topic; without it the "
                        'first rectified or colour one')
     floor.add_argument('--prediction', default='', help='a depth topic to take in place of '
-                       'running the model')
-    floor.add_argument('--model', default='demo', help='hub id, folder, or demo')
+                       'running the model; name the model that made it by --model, if the node '
+                       'is to take the calibration')
+    floor.add_argument('--model', default='', help="hub id, folder, or demo, as the node's "
+                       "parameter 'model' says it; without it demo")
     floor.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     floor.add_argument('--focal', type=_between(10, 100_000), help='fx in pixels, where the '
                        'recording has no camera_info')

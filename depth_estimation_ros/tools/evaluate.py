@@ -20,6 +20,7 @@ from ..core.errors import DepthError
 from ..core.evaluation.evaluation import Evaluation
 from ..core.evaluation.protocol import CROPS, Protocol
 from ..recordings import RecordingError, find_cameras, open_recording
+from ..resources import DEMO_MODEL
 from . import evaluation_report
 from .depth_folders import PER_METRE
 from .views import Depth, Predictor, View, camera_key, folder_views, lens_of, recorded_views
@@ -145,7 +146,7 @@ def open_source(options: argparse.Namespace) -> Source:
         raise EvaluationError(f'--prediction {camera.truth} is the truth: name another --depth')
     return Source(recorded_views(recording, camera, options.prediction),
                   options.prediction or camera.image, camera.truth,
-                  options.prediction or options.model, recording.warnings)
+                  options.model or options.prediction or DEMO_MODEL, recording.warnings)
 
 
 def _folders(options: argparse.Namespace) -> Source:
@@ -157,7 +158,7 @@ def _folders(options: argparse.Namespace) -> Source:
     views = folder_views(Path(options.recording), Path(options.depth), options.convention,
                          predictions)
     return Source(views, options.prediction or options.recording, options.depth,
-                  options.prediction or options.model,
+                  options.model or options.prediction or DEMO_MODEL,
                   rule='a name within 20 ms' if options.convention == 'tum' else
                   'the same numbers in its name')
 
@@ -171,7 +172,7 @@ def evaluate(options: argparse.Namespace) -> None:
     source = open_source(options)
     calibration = read_calibration(options.calibration) if options.calibration else None
     run = Run(Protocol(options.crop, False, options.near, options.far),
-              Predictor(options.model, options.device, only_metres=(
+              Predictor(options.model or DEMO_MODEL, options.device, only_metres=(
                   calibration is None or calibration.correction.kind != 'inverse')), calibration)
     try:
         run.over(source, options.frames)
@@ -234,7 +235,8 @@ def _parser() -> argparse.ArgumentParser:
                         'is in 16-bit PNG, 1000, 256 or 5000, and how names are matched')
     parser.add_argument('--prediction', default='', help='a depth topic, or a folder of maps, to '
                         'take in place of running the model')
-    parser.add_argument('--model', default='demo', help='hub id, folder, or demo')
+    parser.add_argument('--model', default='', help='hub id, folder, or demo, the default; with '
+                        '--prediction the name of what made it')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--calibration', type=Path, help='a calibration.yaml to apply first')
     parser.add_argument('--crop', choices=tuple(CROPS), default='none')

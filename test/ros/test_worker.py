@@ -19,6 +19,7 @@ from depth_estimation_ros.core.errors import DeviceError, DeviceLostError, Image
 from depth_estimation_ros.core.frame import Frame as View
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros import frame_statistics as reasons
+from depth_estimation_ros.ros.calibrations import Metres
 from depth_estimation_ros.ros.frame_statistics import FrameStatistics
 from depth_estimation_ros.ros.mailbox import Frame
 from depth_estimation_ros.ros.outputs import Estimate, Output
@@ -38,7 +39,7 @@ class Camera:
     """Keeps what is published instead of publishing it."""
 
     def __init__(self, name: str = '') -> None:
-        self.name, self.statistics = name, FrameStatistics()
+        self.name, self.statistics, self.metres = name, FrameStatistics(), Metres()
         self.published: list[tuple[Any, NDArray[np.float32], tuple[Output, ...]]] = []
         self.error: Exception | None = None
         self.subscribed = frozenset({'depth/image_rect', 'depth/preview'})

@@ -197,6 +197,15 @@ def test_the_floor_makes_a_model_metric(tmp_path, capsys, depth, args, scale, sh
     assert figures(tmp_path)['errors']['not_aligned']['pooled']['all']['abs_rel'] < 0.005
 
 
+def test_a_recorded_depth_calibrates_the_model_that_made_it(tmp_path) -> None:
+    code, output, drive = calibrated(tmp_path, 0.7 * floor_map(), '--model', 'lab/model')
+    assert code == 0 and read_calibration(output).model == 'lab/model'
+    given = [str(drive), '--image', '/cam/image_raw', '--depth', TRUTH, *TOPIC, '--calibration',
+             str(output), '--output', str(tmp_path / 'output')]
+    assert evaluate.main([*given, '--model', 'lab/model']) == 0
+    assert evaluate.main([*given, '--model', 'lab/other']) == 1
+
+
 @pytest.mark.parametrize(('depth', 'args', 'named'), [
     (wall(), (), 'not enough floor'),
     (floor_map(PITCH + 0.15), ('--pitch', str(np.degrees(PITCH))), 'tilt'),

@@ -11,6 +11,7 @@ from .compressed_depth import CompressedDepthOutput
 from .depth import DepthOutput
 from .points import PointsOutput
 from .preview import PreviewOutput
+from .relative import RelativeOutput
 from .scan import ScanOutput
 
 __all__ = ['OUTPUTS', 'Estimate', 'Limits', 'Output', 'prepare']
@@ -22,6 +23,7 @@ OUTPUTS: tuple[type[Output], ...] = (
     PreviewOutput,
     PointsOutput,
     ScanOutput,
+    RelativeOutput,
 )
 """Every output, in the order in which they are published."""
 

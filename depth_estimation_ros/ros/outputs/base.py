@@ -34,6 +34,8 @@ class Estimate:
     """Metres by REP 118 and REP 117, H×W; not to be written to."""
     info: CameraInfo | None
     """As the camera published it, if it has."""
+    metric: bool = True
+    """Whether the depth is in metres; else it is inverse depth without a scale."""
 
 
 class Output(ABC):
@@ -51,6 +53,10 @@ class Output(ABC):
     """Whether the network runs for it."""
     needs_info: ClassVar[bool] = False
     """Whether there is none without a camera_info."""
+    takes_metres: ClassVar[bool] = True
+    """Whether it can be made of metres."""
+    takes_relative: ClassVar[bool] = False
+    """Whether it can be made of inverse depth without a scale."""
     settings: ClassVar[type[Group]] = Group
     """The parameters that it reads."""
 

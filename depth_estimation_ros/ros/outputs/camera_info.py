@@ -13,6 +13,7 @@ class CameraInfoOutput(Output):
     message = CameraInfo
     needs_depth = False
     needs_info = True
+    takes_relative = True
 
     def encode(self, estimate: Estimate) -> CameraInfo:
         """Return the calibration under the image's header."""

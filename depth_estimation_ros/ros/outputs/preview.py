@@ -30,11 +30,12 @@ class PreviewSettings(Group):
 
 
 class PreviewOutput(Output):
-    """Colours over a fixed range."""
+    """Colours over a fixed range; without metres over what most of the image lies in."""
 
     topic = 'depth/preview'
     message = Image
     settings = PreviewSettings
+    takes_relative = True
 
     def __init__(self, settings: PreviewSettings, limits: Limits) -> None:
         """Make the table of colours."""
@@ -43,4 +44,5 @@ class PreviewOutput(Output):
 
     def encode(self, estimate: Estimate) -> Image:
         """Return the colours under the image's header."""
-        return encode(self._colourise(estimate.depth), 'bgr8', estimate.header)
+        colourise = self._colourise if estimate.metric else self._colourise.stretched
+        return encode(colourise(estimate.depth), 'bgr8', estimate.header)

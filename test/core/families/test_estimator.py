@@ -102,4 +102,4 @@ def test_openvino_serves_other_families_too(name: str, make: Make) -> None:
 
 def test_a_model_that_needs_a_prompt_is_refused_where_there_is_none_to_come(make: Make) -> None:
     with pytest.raises(CheckpointError, match='only the library'):
-        make('prompt_depth_anything', only_metres=True)
+        make('prompt_depth_anything', prompts=False)

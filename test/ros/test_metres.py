@@ -1,0 +1,132 @@
+"""Depth without a scale has a name of its own; a calibration makes metres of it, and of better."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import CameraInfo, Image
+
+from depth_estimation_ros.calibration_file import CalibrationFile, CameraKey
+from depth_estimation_ros.core.colour import INVALID_BGR, Colouriser
+from depth_estimation_ros.core.correction import INVERSE, SCALE, Correction
+from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
+from depth_estimation_ros.core.families.base import Quantity
+from depth_estimation_ros.ros import codec
+from depth_estimation_ros.ros.calibrations import Metres
+from depth_estimation_ros.tools.seeded import ARCHITECTURES, write_checkpoint
+
+from .conftest import camera_info, image, metres
+from .test_live_parameters import counts
+
+SHOWN = image()
+KEY = CameraKey(64, 48, 64.0)
+
+
+@pytest.fixture(scope='module')
+def relative(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(ARCHITECTURES['depth_anything'], tmp_path_factory.mktemp('relative'))
+
+
+def written(folder: Path, model: Path, correction: Correction, key: CameraKey = KEY) -> Path:
+    path = folder / 'calibration.yaml'
+    CalibrationFile(str(model), key, correction, 0.01, '2026-11-26T00:00:00+00:00', {}).write(path)
+    return path
+
+
+def alone(model: Path) -> np.ndarray:
+    """Return what the model itself gives for :data:`SHOWN`."""
+    estimator = DepthEstimator(EstimatorOptions(str(model), device='cpu', backend='torch'))
+    depth, = estimator.estimate([codec.decode(SHOWN)])
+    estimator.close()
+    return depth
+
+
+def received(peer, topic: str, kind=Image):
+    """Send images until something comes on a topic; return the last of it."""
+    heard = peer.listen(topic, kind)
+    del heard[:]
+    peer.until(lambda: heard or (peer.send('image', SHOWN), peer.spin_for(0.2))[0] is None)
+    return heard[-1]
+
+
+def test_a_relative_model_is_served_under_its_own_name_only(start, relative, peer):
+    node = start(model=relative, device='cpu')
+    node.wait_for('configured')
+    silent = peer.listen('depth/image_rect', Image)
+    inverse = metres(received(peer, 'depth/relative'))
+    np.testing.assert_allclose(inverse, alone(relative), rtol=1e-4, atol=1e-6)
+    shown = received(peer, 'depth/preview')
+    colours = np.frombuffer(shown.data, np.uint8).reshape(48, 64, 3)
+    np.testing.assert_array_equal(colours, Colouriser('turbo', 0.0, 10.0).stretched(inverse))
+    node.wait_for('depth/image_rect is subscribed to, but the model gives inverse depth')
+    status = peer.diagnostics()
+    assert 'calibration.file' in status['camera'].message and not silent
+    assert {pair.key: pair.value for pair in status['model'].values}['gives'] == 'inverse depth'
+    node.end()
+
+
+def test_a_calibration_makes_metres_of_it(start, relative, peer, tmp_path):
+    values = alone(relative)
+    correction = Correction(INVERSE, 3.0, float(values.min()) - 0.5)
+    node = start(model=relative, device='cpu', far=100.0, near=0.01,
+                 calibration__file=written(tmp_path, relative, correction))
+    node.wait_for('configured')
+    silent = peer.listen('depth/relative', Image)
+    depth = metres(received(peer, 'depth/image_rect'))
+    np.testing.assert_allclose(depth, correction(values), rtol=1e-4)
+    node.wait_for("depth/relative is subscribed to, but the camera's depth is in metres")
+    assert not silent and not counts(peer).get('dropped_failed')
+    node.end()
+
+
+def test_metres_are_scaled_and_another_camera_is_named(start, checkpoint, peer, tmp_path):
+    file = written(tmp_path, checkpoint, Correction(SCALE, 1.25), CameraKey(64, 48, 80.0))
+    node = start(model=checkpoint, device='cpu', calibration__file=file)
+    node.wait_for('configured')
+    depth = metres(received(peer, 'depth/image_rect'))
+    np.testing.assert_allclose(depth, 1.25 * alone(checkpoint), rtol=1e-4)
+    assert 'calibration.file' not in node.text()
+    heard = peer.listen('depth/camera_info', CameraInfo)
+    info = camera_info()
+    peer.until(lambda: heard or (peer.send('camera_info', info), peer.send('image', SHOWN),
+                                 peer.spin_for(0.2))[-1] is not None)
+    node.wait_for('calibration.file is of a focal length of 80.0 pixels, not 64.0')
+    node.end()
+
+
+@pytest.mark.parametrize(('kind', 'model', 'named'), [
+    (SCALE, 'other/model', "is of the depth of 'other/model'"),
+    (INVERSE, '', 'does not fit a model that gives metres'), ('', '', 'cannot be read')])
+def test_a_file_that_does_not_fit_ends_the_start_in_one_line(
+        start, checkpoint, tmp_path, kind, model, named):
+    path = written(tmp_path, model or checkpoint, Correction(kind, 1.0)) if kind else (
+        tmp_path / 'none.yaml')
+    node = start(model=checkpoint, device='cpu', calibration__file=path)
+    assert node.process.wait(timeout=60) == 1
+    assert named in node.text() and 'Traceback' not in node.text()
+
+
+def test_as_many_files_as_cameras_or_one(start, checkpoint):
+    node = start(model=checkpoint, device='cpu', cameras='[a, b, c]', calibration__file="['', '']")
+    assert node.process.wait(timeout=60) == 1
+    assert 'calibration.file must be one path, or one for each of the 3 cameras' in node.text()
+
+
+def test_relative_depth_becomes_inverse_depth():
+    depth = np.array([2.0, 4.0, 0.0, -1.0, np.nan], np.float32)
+    inverse = Metres(Quantity.RELATIVE_DEPTH)(depth)
+    np.testing.assert_array_equal(inverse, np.array([0.5, 0.25, *[np.nan] * 3], np.float32))
+
+
+def test_colours_without_a_scale_are_those_of_metres():
+    inverse = 1 / np.linspace(1, 10, 100, dtype=np.float32).reshape(10, 10)
+    inverse[0, 0] = np.nan
+    colours = Colouriser('turbo', 0.0, 10.0).stretched(inverse)
+    assert tuple(colours[0, 0]) == INVALID_BGR
+    ends = Colouriser('turbo', 0.0, 1.0)(np.array([[0.0, 1.0]], np.float32))
+    np.testing.assert_array_equal(colours[0, 1], ends[0, 0])
+    np.testing.assert_array_equal(colours[9, 9], ends[0, 1])
+    for flat in (np.zeros((2, 2), np.float32), np.full((2, 2), np.nan, np.float32)):
+        assert Colouriser('turbo', 0.0, 10.0).stretched(flat).shape == (2, 2, 3)
