@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .device_constants import device_constant
-from .frame import Depth
+from .frame import Depth, Image
 from .pinhole import Pinhole
 
 Cloud = NDArray[np.float32]
@@ -118,19 +118,23 @@ def one_point_a_voxel(cloud: Tensor, voxel: float) -> Tensor:
     return points[kept]
 
 
-def cloud_of(depth: Depth, camera: Pinhole, *, stride: int, clearing: float, voxel: float,
-             out: Cloud | None = None) -> Cloud:
+def cloud_of(depth: Depth, camera: Pinhole, image: Image | None = None, *, stride: int,
+             clearing: float, voxel: float, out: Cloud | None = None) -> Cloud:
     """
-    Turn a depth image on the host into a cloud without colour.
+    Turn a depth image on the host into a cloud.
 
     :param depth: float32 metres along Z (REP 118), H×W, not finite as REP 117 says.
+    :param image: uint8 RGB of whatever size, for a cloud with colour.
     :param stride: take every so many rows and columns.
     :param clearing: metres at which a point stands for a pixel of +Inf; 0 leaves it NaN.
     :param voxel: the edge in metres of the cubes that hold one point each; 0 keeps all points.
     :param out: a cloud of the same size, whose memory is used again.
-    :return: float32, rows×columns×4, or 1×N×4 with a voxel.
+    :return: float32, rows×columns×4, or 1×N×4 with a voxel; ×8 with an image.
     """
+    if image is not None and image.shape[:2] != depth.shape:
+        image = cv2.resize(image, depth.shape[::-1], interpolation=cv2.INTER_AREA)
+    pixels = None if image is None else torch.from_numpy(np.require(image, requirements=['W']))
     whole = points_from_depth(
-        torch.from_numpy(depth), camera, stride=stride, clearing=clearing or None,
+        torch.from_numpy(depth), camera, pixels, stride=stride, clearing=clearing or None,
         out=None if out is None else torch.from_numpy(out))
     return whole.numpy() if not voxel else one_point_a_voxel(whole, voxel)[None].numpy()

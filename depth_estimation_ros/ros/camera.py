@@ -22,6 +22,7 @@ from .mailbox import Frame
 from .outputs import OUTPUTS, Estimate, Limits, Output
 from .outputs.camera_info import CameraInfoOutput
 from .qos import OUTPUT
+from .settings import DepthSize
 from .stamps import RateLimit, seconds
 
 SECOND = 1e-9
@@ -50,7 +51,7 @@ class Camera:
         """
         self.name, self.metres = name, metres
         self.statistics = FrameStatistics()
-        self.rate = RateLimit()
+        self.rate, self.size = RateLimit(), DepthSize()
         self.paused = False
         self._deliver, self._expect = deliver, expect
         self._announced = False
@@ -106,17 +107,18 @@ class Camera:
         return frozenset(kind.topic for kind in wanted
                          if any(each.needs_depth for each in wanted))
 
-    def publish(self, header: Header, depth: NDArray[np.float32],
-                outputs: Iterable[Output]) -> None:
+    def publish(self, header: Header, depth: NDArray[np.float32], outputs: Iterable[Output],
+                image: NDArray[np.uint8]) -> None:
         """
         Publish what is still subscribed to of one frame, under the image's own header.
 
         :param depth: float32, H×W: metres by REP 118 and REP 117, or inverse depth where
             :attr:`metres` are not known.
         :param outputs: what was wanted before the estimate.
+        :param image: what the depth was made of, uint8 RGB, H×W×3.
         """
-        self._input.shape = depth.shape[0], depth.shape[1]
-        estimate = Estimate(header, depth, self._input.info, self.metres.known)
+        source = self._input.shape = image.shape[0], image.shape[1]
+        estimate = Estimate(header, depth, self._input.info, source, image, self.metres.known)
         failed = [failure for failure in (self._failure(output, estimate) for output in outputs)
                   if failure]
         if failed:
@@ -174,8 +176,8 @@ class Camera:
         if info is not None and shape == UNKNOWN_SHAPE:
             shape = calibration_of(info).image_size[::-1]
         if all(shape):
-            unknown = np.broadcast_to(np.float32(np.nan), shape)
-            self._send(INFO, Estimate(header, unknown, info))
+            unknown = np.broadcast_to(np.float32(np.nan), self.size.of(*shape))
+            self._send(INFO, Estimate(header, unknown, info, shape))
 
     def _drop_reason(self, frame: Frame) -> str:
         """Return the reason not to serve a frame, or ''."""

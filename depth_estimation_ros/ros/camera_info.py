@@ -26,6 +26,17 @@ def calibration_of(info: CameraInfo) -> Calibration:
         binning=(max(info.binning_x, 1), max(info.binning_y, 1)))
 
 
+def calibration_of_depth(info: CameraInfo, source: tuple[int, int],
+                         shape: tuple[int, int]) -> Calibration:
+    """
+    Return the calibration of depth that may be smaller than the image it was made of.
+
+    :param source: the image's (height, width).
+    :param shape: the depth's.
+    """
+    return calibration_of(info).of_image(source[::-1]).of_image(shape[::-1])
+
+
 def focal_length_of(info: CameraInfo, width: int, height: int) -> float | None:
     """
     Return fx in pixels of an image of this size; None where it is not known.
@@ -37,16 +48,18 @@ def focal_length_of(info: CameraInfo, width: int, height: int) -> float | None:
     return next(known, None)
 
 
-def info_for(info: CameraInfo, header: Header, shape: tuple[int, ...]) -> CameraInfo:
+def info_for(info: CameraInfo, header: Header, source: tuple[int, int],
+             shape: tuple[int, ...]) -> CameraInfo:
     """
     Return the calibration of a depth image as it is: of its own size, roi and binning applied.
 
     :param info: as the camera published it.
     :param header: the depth's.
-    :param shape: the depth's (height, width).
+    :param source: the image's (height, width).
+    :param shape: the depth's, which may be smaller.
     """
     height, width = shape
-    calibration = calibration_of(info).of_image((width, height))
+    calibration = calibration_of_depth(info, source, (height, width))
     return type(info)(
         header=header, height=height, width=width, distortion_model=calibration.model,
         d=calibration.d, k=calibration.k, r=calibration.r, p=calibration.p)

@@ -204,7 +204,7 @@ class DepthEstimationNode(ManagedNode):
 
     def _apply_settings(self) -> None:
         for camera, rate in zip(self._cameras, self.settings.cameras.rates(), strict=False):
-            camera.rate.max_rate = rate
+            camera.rate.max_rate, camera.size = rate, self.settings.depth
         if self._worker is not None:
             self._worker.configure(self.settings)
         if self._estimator is not None and not self._reloading and self._outdated(self._wanted):

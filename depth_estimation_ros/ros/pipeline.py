@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from ..core.errors import DepthError, DeviceLostError, ImageError
 from ..core.frame import Depth
 from ..core.frame import Frame as View
-from ..core.shaping import without_edges
+from ..core.shaping import reduced, without_edges
 from ..core.validity import apply_range, unknown_share
 from . import codec
 from .converter import Decode
@@ -182,11 +182,11 @@ class Pipeline:
         if self._too_old(frame, estimated.shaping.settings.serving.max_age):
             return
         unknown = unknown_share(estimated.depth)
-        depth = frame.camera.metres(estimated.depth)
-        if frame.camera.metres.known:
-            depth = _shaped(depth, estimated.shaping)
+        metres = frame.camera.metres
+        depth = _shaped(metres(estimated.depth), estimated.shaping, metric=metres.known)
         try:
-            frame.camera.publish(frame.message.header, depth, estimated.task.outputs)
+            frame.camera.publish(frame.message.header, depth, estimated.task.outputs,
+                                 estimated.task.view.image)
         except RuntimeError as error:
             self.drop(frame, FAILED, f'publishing failed: {error}')
             return
@@ -265,12 +265,18 @@ class Pipeline:
         self.in_progress = [other for other in self.in_progress if other is not frame]
 
 
-def _shaped(depth: Depth, shaping: Shaping) -> Depth:
-    """Make edges unknown, then mark what lies outside the range; may change its argument."""
-    edges = shaping.settings.edges
-    if edges.jump:
-        depth = without_edges(depth, edges.jump, edges.width)
-    return apply_range(depth, shaping.limits.near, shaping.limits.far)
+def _shaped(depth: Depth, shaping: Shaping, *, metric: bool) -> Depth:
+    """
+    Make edges unknown, mark what lies outside the range, make it smaller; may change its argument.
+
+    Inverse depth without a scale has neither edges nor a range in metres.
+    """
+    edges, size = shaping.settings.edges, shaping.settings.depth
+    if metric:
+        if edges.jump:
+            depth = without_edges(depth, edges.jump, edges.width)
+        depth = apply_range(depth, shaping.limits.near, shaping.limits.far)
+    return reduced(depth, size.of(*depth.shape), size.pick if metric else 'nearest')
 
 
 def _raise(error: Exception) -> list[Depth]:

@@ -11,6 +11,7 @@ from typing import Any
 from ..core.backends import BACKENDS
 from ..core.estimator import EstimatorOptions
 from ..core.precision import PRECISIONS
+from ..core.shaping.reduce import PICKS
 from .groups import Group, changed, entries, parameter
 from .outputs import OUTPUTS, Limits
 
@@ -177,6 +178,33 @@ class Range(Group):
 
 
 @dataclass(frozen=True)
+class DepthSize(Group):
+    """How large the depth is that is published, and all that is made of it."""
+
+    prefix = 'depth'
+
+    width: int = parameter(
+        0, 'Columns of the depth and of all that is made of it, no more than the image has; 0 '
+        'follows depth.height', low=0, high=8192)
+    height: int = parameter(
+        0, 'Rows, likewise; both 0 follow depth.stride', low=0, high=8192)
+    stride: int = parameter(
+        1, 'Rows and columns of the image that become one of the depth', low=1, high=64)
+    pick: str = parameter(
+        'nearest', 'Which of the pixels that become one is taken: the valid one nearest to the '
+        'middle, or the least distance; never a mean', choices=PICKS)
+
+    def of(self, rows: int, columns: int) -> tuple[int, int]:
+        """Return the rows and columns of the depth of an image."""
+        if self.width or self.height:
+            rows_wanted = self.height or round(rows * self.width / columns)
+            columns_wanted = self.width or round(columns * self.height / rows)
+        else:
+            rows_wanted, columns_wanted = rows // self.stride, columns // self.stride
+        return max(min(rows_wanted, rows), 1), max(min(columns_wanted, columns), 1)
+
+
+@dataclass(frozen=True)
 class Edges(Group):
     """Which pixels at depth edges are unknown."""
 
@@ -200,6 +228,7 @@ class Settings:
     serving: Serving = Serving()
     range: Range = Range()
     edges: Edges = Edges()
+    depth: DepthSize = DepthSize()
     outputs: tuple[Group, ...] = tuple(output.settings() for output in OUTPUTS)
     """The group of each output, in the order of :data:`OUTPUTS`."""
 
@@ -236,7 +265,7 @@ class Settings:
     @property
     def _groups(self) -> tuple[Group, ...]:
         return (self.model, self.network, self.cameras, self.calibration, self.serving, self.range,
-                self.edges, *self.outputs)
+                self.edges, self.depth, *self.outputs)
 
 
 def parameters() -> dict[str, Field[Any]]:

@@ -61,6 +61,6 @@ def test_a_higher_png_level_is_smaller() -> None:
     output = {level: prepared(TOPIC, compressed_depth__png_level=level)
               for level in (0, 9)}
     depth = np.tile(np.linspace(1, 9, 64, dtype=np.float32), (48, 1))
-    sizes = {level: len(each.encode(Estimate(Header(), depth, None)).data)
+    sizes = {level: len(each.encode(Estimate(Header(), depth, None, depth.shape)).data)
              for level, each in output.items()}
     assert sizes[9] < sizes[0] / 4

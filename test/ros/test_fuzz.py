@@ -96,7 +96,7 @@ def serve(worker: Worker, camera: Camera, message) -> None:
 @settings(max_examples=500, deadline=None)
 @given(info=INFOS, height=st.integers(1, 5000), width=st.integers(1, 5000))
 def test_any_calibration_is_published_as_finite_numbers_or_named(info, height, width):
-    published = info_for(info, GOOD.header, (height, width))
+    published = info_for(info, GOOD.header, (height, width), (height, width))
     assert (published.height, published.width) == (height, width)
     assert (published.roi, published.binning_x) == (RegionOfInterest(), 0)
     assert np.isfinite([*published.k, *published.p, *published.r]).all()

@@ -15,6 +15,7 @@ from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros.calibrations import Metres
+from depth_estimation_ros.ros.settings import DepthSize
 from depth_estimation_ros.tools.seeded import ARCHITECTURES, write_checkpoint
 
 from .conftest import camera_info, image, metres
@@ -130,3 +131,37 @@ def test_colours_without_a_scale_are_those_of_metres():
     np.testing.assert_array_equal(colours[9, 9], ends[0, 1])
     for flat in (np.zeros((2, 2), np.float32), np.full((2, 2), np.nan, np.float32)):
         assert Colouriser('turbo', 0.0, 10.0).stretched(flat).shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize(('settings', 'size'), [
+    ({}, (480, 640)), ({'stride': 4}, (120, 160)), ({'width': 160}, (120, 160)),
+    ({'height': 100}, (100, 133)), ({'width': 9999, 'height': 9999}, (480, 640)),
+    ({'stride': 64}, (7, 10)), ({'width': 5, 'height': 50, 'stride': 3}, (50, 5))])
+def test_the_size_of_the_depth_is_as_asked_for(settings, size):
+    assert DepthSize(**settings).of(480, 640) == size
+
+
+def test_depth_is_never_without_a_pixel():
+    assert DepthSize(stride=64).of(32, 48) == (1, 1) and DepthSize(width=1).of(10, 900) == (1, 1)
+
+
+def test_smaller_depth_takes_everything_along(start, checkpoint, peer):
+    node = start(model=checkpoint, device='cpu', depth__stride=4, depth__pick='minimum')
+    node.wait_for('configured')
+    whole = alone(checkpoint)
+    infos = peer.listen('depth/camera_info', CameraInfo)
+    given = camera_info()
+    peer.until(lambda: infos or (peer.send('camera_info', given), peer.send('image', SHOWN),
+                                 peer.spin_for(0.2))[-1] is not None)
+    depth = metres(received(peer, 'depth/image_rect'))
+    np.testing.assert_allclose(depth, whole.reshape(12, 4, 16, 4).min((1, 3)), rtol=1e-4)
+    info = infos[-1]
+    assert (info.height, info.width) == (12, 16)
+    assert info.p[0] == given.p[0] / 4 and info.p[2] == (given.p[2] + 0.5) / 4 - 0.5
+    assert 'WARN' not in node.text()
+    del infos[:]
+    peer.deafen()  # without an estimate the calibration has the same size
+    infos = peer.listen('depth/camera_info', CameraInfo)
+    peer.until(lambda: infos or (peer.send('image', SHOWN), peer.spin_for(0.2))[-1] is not None)
+    assert (infos[-1].height, infos[-1].width) == (12, 16)
+    node.end()

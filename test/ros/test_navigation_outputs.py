@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from sensor_msgs.msg import PointField
 from std_msgs.msg import Header
 
+from depth_estimation_ros.core.shaping.reduce import Reduction, reduce_depth
 from depth_estimation_ros.ros.outputs import Estimate
 from depth_estimation_ros.ros.pipeline import Shaping, _shaped
 from depth_estimation_ros.ros.settings import Settings
@@ -20,7 +23,7 @@ WALL = np.full((48, 64), 3.0, np.float32)
 
 
 def estimate(depth: np.ndarray) -> Estimate:
-    return Estimate(Header(frame_id='optical'), depth, camera_info(*depth.shape))
+    return Estimate(Header(frame_id='optical'), depth, camera_info(*depth.shape), depth.shape)
 
 
 def test_a_point_lies_where_its_pixel_looks() -> None:
@@ -58,11 +61,40 @@ def test_points_are_decimated_and_clear_as_the_settings_say() -> None:
     assert empty.width == 0 and not empty.data
 
 
+@pytest.mark.parametrize('shrink', [1, 2])
+def test_points_have_the_images_colours(shrink: int) -> None:
+    picture = np.repeat(np.repeat(np.random.default_rng(0).integers(
+        0, 256, (*WALL.shape, 3), np.uint8), shrink, 0), shrink, 1)
+    given = replace(estimate(WALL), image=picture, source=picture.shape[:2])
+    cloud = prepared('depth/points', points__color=True).encode(given)
+    assert [(field.name, field.offset) for field in cloud.fields] == [
+        ('x', 0), ('y', 4), ('z', 8), ('rgb', 16)]
+    assert (cloud.point_step, cloud.row_step) == (32, 32 * WALL.shape[1])
+    colours = np.frombuffer(cloud.data, np.uint8).reshape(*WALL.shape, 32)[..., 16:19]
+    np.testing.assert_array_equal(colours[..., ::-1], picture[::shrink, ::shrink])
+    z = np.frombuffer(cloud.data, np.float32).reshape(*WALL.shape, 8)[..., 2]
+    np.testing.assert_array_equal(z, WALL)
+
+
+def test_points_of_smaller_depth_lie_where_those_of_the_whole_do() -> None:
+    info = camera_info(*WALL.shape)
+    cells = Reduction.to_size(WALL.shape, 16, 16)
+    small = reduce_depth(torch.from_numpy(WALL), cells, 'nearest').numpy()
+    cloud = prepared('depth/points').encode(Estimate(Header(), small, info, WALL.shape))
+    x, y, z = np.frombuffer(cloud.data, np.float32).reshape(16, 16, 4)[..., :3].transpose(2, 0, 1)
+    u, v = (np.arange(16) + 0.5) * 4 - 0.5, (np.arange(16) + 0.5) * 3 - 0.5
+    np.testing.assert_allclose(x, np.broadcast_to((u - info.p[2]) / info.p[0] * 3.0, x.shape),
+                               atol=1e-5)
+    np.testing.assert_allclose(y, np.broadcast_to(((v - info.p[6]) / info.p[5] * 3.0)[:, None],
+                                                  y.shape), atol=1e-5)
+    assert (z == 3.0).all()
+
+
 @pytest.mark.parametrize('matrix', [[0.0] * 12, [float('nan')] * 12])
 def test_a_camera_without_calibration_gives_no_points_and_no_scan(matrix: list[float]) -> None:
     info = camera_info()
     info.k, info.p, info.d = matrix[:9], matrix, [0.1] * 5
-    uncalibrated = Estimate(Header(), WALL, info)
+    uncalibrated = Estimate(Header(), WALL, info, WALL.shape)
     assert prepared('depth/points').encode(uncalibrated) is None
     assert prepared('depth/scan', scan__camera_height=1.0).encode(uncalibrated) is None
 
@@ -94,7 +126,8 @@ def test_a_band_without_height_is_refused() -> None:
 def test_edges_become_unknown_where_they_are_asked_for() -> None:
     depth = np.repeat(np.float32([[1.0, 1.0, 1.01, 2.0, 2.0, 50.0]]), 4, axis=0)
     plain, masked = (
-        _shaped(depth.copy(), Shaping(Settings().changed({'edges.jump': jump}), LIMITS, ()))
+        _shaped(depth.copy(), Shaping(Settings().changed({'edges.jump': jump}), LIMITS, ()),
+                metric=True)
         for jump in (0.0, 0.05))
     np.testing.assert_array_equal(plain[0], np.float32([1, 1, 1.01, 2, 2, np.inf]))
     np.testing.assert_array_equal(

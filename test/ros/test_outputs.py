@@ -23,6 +23,7 @@ from .conftest import Peer, camera_info, image
 
 LIMITS = Limits(0.1, 20.0)
 DEPTH = np.array([[0.5, 2.0, 8.0, 19.99], [np.nan, np.inf, -np.inf, 0.12]], np.float32)
+PICTURE = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
 WITHOUT_DEPTH = {'depth/camera_info'}
 """What wakes no network."""
 MOUNTED = {'scan.camera_height': 1.0}
@@ -40,7 +41,8 @@ def prepared(topic: str, **settings: Any) -> Output:
 def encoded(topic: str, **settings: Any) -> Any:
     """Return what an output makes of :data:`DEPTH`."""
     header = Header(frame_id='optical')
-    return prepared(topic, **settings).encode(Estimate(header, DEPTH, camera_info(4, 8)))
+    return prepared(topic, **settings).encode(
+        Estimate(header, DEPTH, camera_info(4, 8), DEPTH.shape))
 
 
 class Rig:
@@ -87,7 +89,7 @@ def test_only_what_is_subscribed_to_is_computed(rig: Rig, peer: Peer, topic: str
     kind, = (output for output in OUTPUTS if output.topic == topic)
     rig.camera.metres = ALREADY if kind.takes_metres else Metres(Quantity.INVERSE_DEPTH)
     sent = image(2, 4)
-    rig.camera.publish(sent.header, DEPTH, rig.outputs)
+    rig.camera.publish(sent.header, DEPTH, rig.outputs, PICTURE)
     rig.receive(sent)
     assert not rig.computed and not rig.delivered and not rig.camera.wanted()
     heard = peer.listen(f'/rig/{topic}', kind.message)
@@ -95,7 +97,7 @@ def test_only_what_is_subscribed_to_is_computed(rig: Rig, peer: Peer, topic: str
     rig.receive(sent)
     assert bool(rig.delivered) == (topic not in WITHOUT_DEPTH)
     assert rig.camera.wanted() == {topic} - WITHOUT_DEPTH
-    rig.camera.publish(sent.header, DEPTH, rig.outputs)
+    rig.camera.publish(sent.header, DEPTH, rig.outputs, PICTURE)
     peer.until(lambda: len(heard) == sum(rig.computed.values()))
     assert set(rig.computed) == {topic} and heard[-1].header.stamp == sent.header.stamp
 
@@ -105,7 +107,7 @@ def test_what_needs_a_calibration_waits_for_one(rig: Rig, peer: Peer) -> None:
     peer.until(lambda: any(sender.wanted for sender in rig.camera._senders.values()))
     rig.camera._input.info = None
     assert any('no camera_info has come' in fault for fault in rig.camera.faults)
-    rig.camera.publish(Header(), DEPTH, rig.outputs)
+    rig.camera.publish(Header(), DEPTH, rig.outputs, PICTURE)
     rig.receive(image(2, 4))
     assert not rig.computed and not rig.delivered
     rig.camera._input.info = camera_info()

@@ -168,7 +168,7 @@ def test_several_changes_load_the_network_once_for_the_last_wanted_state(node, p
 
 def test_a_domain_is_pinned_live_and_another_refused_with_those_there_are(node, peer):
     assert 'has nyu, kitti' in put(peer, domain='moon')
-    assert put(peer, near=20.0, domain='nyu') == ''
+    assert put(peer, near=20.0, far=0.0, domain='nyu') == ''
     node.wait_for("beyond the model's own range, which ends at 10")
     assert put(peer, near=0.1, domain='kitti') == ''
     node.wait_for('changed over')

@@ -51,7 +51,7 @@ class Camera:
         """Have no calibration."""
 
     def publish(self, header: Any, depth: NDArray[np.float32],
-                outputs: tuple[Output, ...]) -> None:
+                outputs: tuple[Output, ...], image: Pixels) -> None:
         if self.error is not None:
             raise self.error
         self.published.append((header, depth, outputs))
@@ -342,8 +342,9 @@ def test_the_preview_has_the_colours_of_the_settings(bench: Callable[..., Bench]
     made.send(camera)
     camera.settled()
     header, depth, (_, preview) = camera.published[0]
-    shown = np.frombuffer(preview.encode(Estimate(header, depth, None)).data, np.uint8)
-    assert np.array_equal(shown, Colouriser('magma', 1.0, 9.0)(depth).ravel())
+    shown = preview.encode(Estimate(header, depth, None, depth.shape)).data
+    colours = Colouriser('magma', 1.0, 9.0)(depth).ravel()
+    assert np.array_equal(np.frombuffer(shown, np.uint8), colours)
 
 
 def test_another_estimator_takes_over_with_the_next_batch(bench: Callable[..., Bench]) -> None:
@@ -417,9 +418,9 @@ class Watched(Camera):
         self.network, self.then = network, then
 
     def publish(self, header: Any, depth: NDArray[np.float32],
-                outputs: tuple[Output, ...]) -> None:
+                outputs: tuple[Output, ...], image: Pixels) -> None:
         self.network.events.append(f'publish {header.frame_id[len("optical_"):]}')
-        super().publish(header, depth, outputs)
+        super().publish(header, depth, outputs, image)
         self.then()
 
 

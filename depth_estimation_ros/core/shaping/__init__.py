@@ -4,9 +4,25 @@ import torch
 
 from ..frame import Depth
 from .edges import mask_edges
+from .reduce import Reduction, reduce_depth
 
 
 def without_edges(depth: Depth, jump: float, width: int) -> Depth:
     """Make the pixels at depth edges unknown, as :func:`.edges.mask_edges`, on the host."""
     masked: Depth = mask_edges(torch.from_numpy(depth), jump, width).numpy()
     return masked
+
+
+def reduced(depth: Depth, size: tuple[int, int], pick: str) -> Depth:
+    """
+    Make a depth image smaller, as :func:`.reduce.reduce_depth`, on the host.
+
+    :param size: rows and columns, no more than the depth has.
+    :param pick: 'nearest' or 'minimum'.
+    """
+    if size == depth.shape:
+        return depth
+    rows, columns = depth.shape
+    cells = Reduction.to_size((rows, columns), *size)
+    smaller: Depth = reduce_depth(torch.from_numpy(depth), cells, pick).numpy()
+    return smaller

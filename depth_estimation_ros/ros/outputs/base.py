@@ -34,6 +34,10 @@ class Estimate:
     """Metres by REP 118 and REP 117, H×W; not to be written to."""
     info: CameraInfo | None
     """As the camera published it, if it has."""
+    source: tuple[int, int]
+    """The height and width of the image that the depth was made of, which may be larger."""
+    image: NDArray[np.uint8] | None = None
+    """The image, uint8 RGB, H×W×3; None where there is no estimate."""
     metric: bool = True
     """Whether the depth is in metres; else it is inverse depth without a scale."""
 

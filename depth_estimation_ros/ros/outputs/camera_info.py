@@ -17,4 +17,4 @@ class CameraInfoOutput(Output):
 
     def encode(self, estimate: Estimate) -> CameraInfo:
         """Return the calibration under the image's header."""
-        return info_for(estimate.info, estimate.header, estimate.depth.shape)
+        return info_for(estimate.info, estimate.header, estimate.source, estimate.depth.shape)

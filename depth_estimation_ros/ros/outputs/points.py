@@ -8,9 +8,12 @@ from sensor_msgs.msg import PointCloud2, PointField
 
 from ...core.pinhole import Pinhole
 from ...core.points import Cloud, cloud_of
-from ..camera_info import calibration_of
+from ..camera_info import calibration_of_depth
 from ..groups import Group, parameter
 from .base import Estimate, Limits, Output
+
+OFFSETS = {'x': 0, 'y': 4, 'z': 8, 'rgb': 16}
+"""Where in a point's bytes a field begins."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,15 @@ class PointsSettings(Group):
     voxel: float = parameter(
         0.0, 'Metres; one point in each cube of this size, and no rows; 0 keeps all',
         low=0.0, high=10.0)
+    color: bool = parameter(
+        False, "The image's colours as the field rgb; a point then takes 32 bytes, not 16")
     clearing: float = parameter(
         0.0, 'Metres at which a point stands for depth beyond far, for costmaps that clear by '
         'rays; 0 leaves it NaN', low=0.0, high=1000.0)
 
 
 class PointsOutput(Output):
-    """x, y and z of every pixel, as depth_image_proc lays them out."""
+    """x, y and z of every pixel, and its colour, as depth_image_proc lays them out."""
 
     topic = 'depth/points'
     message = PointCloud2
@@ -40,8 +45,10 @@ class PointsOutput(Output):
     def __init__(self, settings: PointsSettings, limits: Limits) -> None:
         """Start without memory for a cloud."""
         super().__init__(settings, limits)
-        self._fields = [PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32,
-                                   count=1) for place, name in enumerate('xyz')]
+        names = [*'xyz', *(['rgb'] if settings.color else [])]
+        self._fields = [PointField(name=name, offset=OFFSETS[name], datatype=PointField.FLOAT32,
+                                   count=1) for name in names]
+        self._step = 32 if settings.color else 16
         self._cloud: Cloud | None = None
         """The last one, whose memory is used again."""
 
@@ -53,13 +60,14 @@ class PointsOutput(Output):
         stride = self._settings.stride
         shape = tuple(-(-side // stride) for side in estimate.depth.shape)
         kept = self._cloud if self._cloud is not None and self._cloud.shape[:2] == shape else None
-        cloud = cloud_of(estimate.depth, camera, stride=stride, voxel=self._settings.voxel,
+        image = estimate.image if self._settings.color else None
+        cloud = cloud_of(estimate.depth, camera, image, stride=stride, voxel=self._settings.voxel,
                          clearing=self._settings.clearing, out=kept)
         self._cloud = cloud if not self._settings.voxel else None
         message = PointCloud2(
             header=estimate.header, height=cloud.shape[0], width=cloud.shape[1],
-            fields=self._fields, is_bigendian=False, point_step=16, row_step=16 * cloud.shape[1],
-            is_dense=bool(self._settings.voxel))
+            fields=self._fields, is_bigendian=False, point_step=self._step,
+            row_step=self._step * cloud.shape[1], is_dense=bool(self._settings.voxel))
         message.data.frombytes(cloud.data.cast('B') if cloud.size else b'')
         return message
 
@@ -68,6 +76,7 @@ def camera_of(estimate: Estimate) -> Pinhole | None:
     """Return the intrinsics of a depth image; None where its camera is not calibrated."""
     height, width = estimate.depth.shape
     try:
-        return Pinhole.from_matrix(calibration_of(estimate.info).of_image((width, height)).p, 4)
+        calibration = calibration_of_depth(estimate.info, estimate.source, (height, width))
+        return Pinhole.from_matrix(calibration.p, 4)
     except ValueError:
         return None
