@@ -64,6 +64,8 @@ class EstimatorOptions:
     """Build with torch.compile too, and use it where it is faster."""
     only_metres: bool = False
     """Refuse models and frames whose depth is not in metres."""
+    calibrated: bool = False
+    """Let inverse depth pass nevertheless: the caller makes metres of it."""
 
 
 class DepthEstimator:
@@ -87,10 +89,11 @@ class DepthEstimator:
         if options.only_metres and self.family.needs_prompt:
             raise CheckpointError(f"model '{self.name}' needs another sensor's depth beside each "
                                   'image, which only the library can give it (docs/models.md)')
-        if options.only_metres and self.family.quantity is not Quantity.METRES:
+        if not self._may_give(self.family.quantity):
             raise CheckpointError(f"model '{self.name}' gives {self.family.quantity.value}, which "
                                   'has no scale: take a checkpoint that gives metres '
-                                  '(docs/models.md), such as Intel/zoedepth-nyu-kitti')
+                                  '(docs/models.md), such as Intel/zoedepth-nyu-kitti, or '
+                                  'calibrate it (docs/evaluation.md)')
         self.parameters = sum(weight.numel() for weight in self.family.network.parameters())
         self.range = self.family.range or (0.0, math.inf)
         """The nearest and farthest depth in metres that the model was trained for."""
@@ -145,6 +148,10 @@ class DepthEstimator:
         """Return what the numbers of a frame's depth are: metres, or something without scale."""
         return self.family.quantity_of(_frame(image))
 
+    def _may_give(self, quantity: Quantity) -> bool:
+        return (quantity is Quantity.METRES or not self.options.only_metres
+                or (self.options.calibrated and quantity is Quantity.INVERSE_DEPTH))
+
     @property
     def overlaps(self) -> bool:
         """Whether submitted work goes on beside the caller's own."""
@@ -164,7 +171,7 @@ class DepthEstimator:
         if self.family.needs_prompt and frame.prompt is None:
             raise ImageError(f"model '{self.name}' needs another sensor's depth as a prompt, and "
                              'none has come')
-        if self.options.only_metres and self.quantity_of(frame) is not Quantity.METRES:
+        if not self._may_give(self.quantity_of(frame)):
             raise ImageError(f"model '{self.name}' gives metres only with the camera's focal "
                              "length, and no camera_info has come: remap it to the camera's")
         return self.family.size(*pixels.shape[:2])

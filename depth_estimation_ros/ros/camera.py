@@ -12,7 +12,8 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from .camera_info import calibration_of, focal_length_of
+from ..core.floor import Lens
+from .camera_info import calibration_of, focal_length_of, lens_of
 from .endpoint import Sender
 from .frame_statistics import PAUSED, RATE_LIMITED, UNWANTED, FrameStatistics
 from .groups import Group
@@ -120,6 +121,11 @@ class Camera:
         """Return fx in pixels of an image of this size; None where it is not known."""
         info = self._input.info
         return None if info is None else focal_length_of(info, width, height)
+
+    def lens(self, width: int, height: int) -> Lens | None:
+        """Return the pinhole camera of an image of this size; None where it is not known."""
+        info = self._input.info
+        return None if info is None else lens_of(info, width, height)
 
     def _send(self, output: Output, estimate: Estimate) -> None:
         sender = self._senders[type(output)]

@@ -165,6 +165,43 @@ class Edges(Group):
 
 
 @dataclass(frozen=True)
+class CalibrationSettings(Group):
+    """What makes metres, or better metres, of the model's depth."""
+
+    prefix = 'calibration'
+
+    file: tuple[str, ...] = parameter(
+        ('',), "A calibration.yaml for all cameras or one each, '' for none; one of another "
+        'model, image size or focal length is refused', live=False)
+    mode: str = parameter(
+        'off', 'floor: collect the scale from the floor, freeze it, then only warn; with a file '
+        'only warn', live=False, choices=('off', 'floor'))
+    camera_height: tuple[float, ...] = parameter(
+        (0.0,), 'Metres from the floor to the lens, one for all cameras or one each; mode floor '
+        'needs it', live=False)
+    pitch: tuple[float, ...] = parameter(
+        (0.0,), 'Radians by which the camera looks above the horizontal, one for all cameras or '
+        'one each; negative looks down', live=False)
+    pitch_tolerance: float = parameter(
+        0.0, 'Radians by which pitch may be wrong; 0: it is not known, so a ramp is not told from '
+        'a floor, and a model without metres cannot be calibrated by it', live=False,
+        low=0.0, high=0.5)
+
+    def check(self) -> None:
+        """Refuse mode floor without what it needs."""
+        if self.mode == 'floor' and not all(0.05 <= each <= 20 for each in self.camera_height):
+            raise ValueError('calibration.mode floor needs calibration.camera_height, 0.05 to '
+                             f'20 m, not {list(self.camera_height)}')
+        if not all(abs(each) < math.pi / 2 for each in self.pitch):
+            raise ValueError(f'calibration.pitch is in radians, not {list(self.pitch)}')
+
+    @property
+    def is_on(self) -> bool:
+        """Whether depth is calibrated at all."""
+        return self.mode != 'off' or any(self.file)
+
+
+@dataclass(frozen=True)
 class Settings:
     """The value of every parameter at one moment."""
 
@@ -174,6 +211,7 @@ class Settings:
     serving: Serving = Serving()
     range: Range = Range()
     edges: Edges = Edges()
+    calibration: CalibrationSettings = CalibrationSettings()
     outputs: tuple[Group, ...] = tuple(output.settings() for output in OUTPUTS)
     """The group of each output, in the order of :data:`OUTPUTS`."""
 
@@ -200,12 +238,13 @@ class Settings:
             model=model, revision=self.model.revision, device=self.model.device,
             local_files_only=self.model.local_files_only, precision=self.network.precision,
             backend=self.network.backend, compile=self.network.compile,
-            height=self.network.height, width=self.network.width, only_metres=True)
+            height=self.network.height, width=self.network.width, only_metres=True,
+            calibrated=self.calibration.is_on)
 
     @property
     def _groups(self) -> tuple[Group, ...]:
         return (self.model, self.network, self.cameras, self.serving, self.range, self.edges,
-                *self.outputs)
+                self.calibration, *self.outputs)
 
 
 def parameters() -> dict[str, Field[Any]]:
