@@ -96,7 +96,8 @@ class DepthEstimator:
         if options.only_metres and self.family.quantity is not Quantity.METRES:
             raise CheckpointError(f"model '{self.name}' gives {self.family.quantity.value}, which "
                                   'has no scale: take a checkpoint that gives metres '
-                                  '(docs/models.md), such as Intel/zoedepth-nyu-kitti')
+                                  '(docs/models.md), such as Intel/zoedepth-nyu-kitti, or '
+                                  'calibrate it (docs/evaluation.md)')
         self.parameters = sum(weight.numel() for weight in self.family.network.parameters())
         self.range = self.family.range or (0.0, math.inf)
         """The nearest and farthest depth in metres that the model was trained for."""

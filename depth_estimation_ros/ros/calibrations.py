@@ -1,89 +1,178 @@
-"""What turns each camera's depth into metres, or into better metres."""
+"""Each camera's calibration on its way to metres: from a file, or from the floor as it drives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from threading import Lock
+from time import monotonic
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..calibration_file import CalibrationError, CalibrationFile, CameraKey, read_calibration
-from ..core.correction import INVERSE, KINDS
+from ..calibration_file import CalibrationFile, CameraKey, read_calibration
+from ..core.correction import INVERSE, Correction
 from ..core.families.base import Quantity
-from ..core.frame import Depth
+from ..core.floor import FloorOptions, Lens
+from ..core.live_floor import LiveFloor, thinned, watched
+from .settings import CalibrationSettings
 
-UNCALIBRATED = ('has no scale: subscribe to depth/relative, take a model that gives metres, or '
-                'calibrate this one (calibrate floor --relative, then calibration.file)')
+Depth = NDArray[np.float32]
+
+PERIOD = 1.0
+"""Seconds between the images of a camera that are searched for a floor."""
 
 
-@dataclass(frozen=True)
-class Metres:
-    """How one camera's depth is brought to metres, where it can be."""
+class UncalibratedError(Exception):
+    """Depth that must not be published as metres; the text says why."""
 
-    quantity: Quantity = Quantity.METRES
-    """What the model gives."""
-    calibration: CalibrationFile | None = None
 
-    @property
-    def known(self) -> bool:
-        """Whether there are metres; else there is inverse depth without a scale."""
-        return self.calibration is not None or self.quantity is Quantity.METRES
+class CameraCalibration:
+    """One camera's: applied and fed by the worker, asked by diagnostics."""
 
-    @property
-    def why_not(self) -> str:
-        """Say why there are none, and what to do."""
-        return '' if self.known else f'the model gives {self.quantity.value}, which {UNCALIBRATED}'
+    def __init__(self, file: CalibrationFile | None, floor: LiveFloor | None) -> None:
+        """Begin with a file, a floor to collect or to watch, or both."""
+        self._file, self.floor = file, floor
+        self._lock = Lock()
+        self._looked = -math.inf
 
-    def __call__(self, depth: Depth) -> Depth:
-        """Return metres of what the model gave; inverse depth where none are known."""
-        if self.calibration is not None:
-            return self.calibration.correction(depth)
-        if self.quantity is Quantity.RELATIVE_DEPTH:
-            with np.errstate(divide='ignore', invalid='ignore'):
-                return np.where(depth > 0, 1 / depth, np.nan).astype(np.float32)
-        return depth
-
-    def fault(self, width: int, height: int, focal_length: float | None) -> str:
+    def __call__(self, depth: Depth, quantity: Quantity, focal: float | None) -> Depth:
         """
-        Say how a camera differs from the one that was calibrated, or ''.
+        Return metres of a model's map.
 
-        :param focal_length: fx in pixels of its images; None where it is not known.
+        :param focal: fx in pixels of the map; None where it is not known.
+        :raises UncalibratedError: when it cannot be told what metres they are.
         """
-        if self.calibration is None:
+        correction = self._correction
+        if self._file is not None and (difference := _mismatch(self._file, depth, focal)):
+            raise UncalibratedError(f'the calibration is of {difference}: calibrate this camera')
+        if correction is None:
+            if quantity is Quantity.METRES:
+                return depth
+            raise UncalibratedError(f'the model gives {quantity.value}, and the floor has not '
+                                    f'told its scale yet: {self.state}')
+        if (correction.kind == INVERSE) is not (quantity is Quantity.INVERSE_DEPTH):
+            raise UncalibratedError(f"the calibration's kind is '{correction.kind}', but the "
+                                    f'model gives {quantity.value}')
+        return correction(depth)
+
+    def sample(self, depth: Depth, lens: Callable[[], Lens | None],
+               ) -> tuple[Depth, Lens] | None:
+        """Return what to search for a floor, once in a while; else None, at no cost."""
+        if self.floor is None or monotonic() - self._looked < PERIOD:
+            return None
+        self._looked = monotonic()
+        seen = lens()
+        return None if seen is None else thinned(depth, seen)
+
+    def look(self, values: Depth, lens: Lens, quantity: Quantity) -> str:
+        """Search a sample; return what to log where that settled the scale."""
+        assert self.floor is not None
+        if (quantity is Quantity.INVERSE_DEPTH) is not self.floor.options.relative:
             return ''
-        key = self.calibration.camera
-        other = CameraKey(width, height, key.fx if focal_length is None else focal_length)
-        difference = key.mismatch(other)
-        return difference and (f'calibration.file is of {difference}: its metres are wrong here, '
-                               'calibrate this camera')
+        with self._lock:
+            frozen = self.floor.look(values, lens, monotonic())
+            return f'calibrated by the floor; {self.floor.state}' if frozen else ''
+
+    @property
+    def state(self) -> str:
+        """What is applied, in words."""
+        if self.floor is not None:
+            with self._lock:
+                return self.floor.state
+        return f'scale {self._correction.scale:.4g}, from a file' if self._correction else 'none'
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What diagnostics show, under its names there."""
+        facts = {'calibration': self.state}
+        if self.floor is not None:
+            with self._lock:
+                estimate = self.floor.estimate
+            if estimate is not None:
+                facts |= {'calibration_scale': f'{estimate.scale:.4g}',
+                          'calibration_spread': f'{estimate.spread:.4f}'}
+        return facts
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with what is applied."""
+        if self.floor is None:
+            return []
+        with self._lock:
+            return [self.floor.fault] if self.floor.fault else []
+
+    @property
+    def _correction(self) -> Correction | None:
+        if self.floor is not None:
+            return self.floor.correction
+        return self._file.correction if self._file else None
 
 
-ALREADY = Metres()
-"""Of a model that gives metres, as it gives them."""
-
-
-def read(paths: Sequence[str], model: str) -> list[CalibrationFile | None]:
+def load_calibrations(settings: CalibrationSettings, cameras: Iterable[str], model: str,
+                      quantity: Quantity) -> dict[str, CameraCalibration]:
     """
-    Read the calibration of each camera.
+    Return the calibration of each camera that has one, under its name.
 
-    :param paths: '' is none.
-    :param model: whose depth it must be of.
-    :raises CalibrationError: for a file that cannot be used, or is of another model.
+    :param model: as the parameter names it.
+    :param quantity: what the model gives.
+    :raises ValueError: when a file cannot be read, is of another model, or makes no metres of
+        what the model gives.
     """
-    files = [read_calibration(Path(path).expanduser()) if path else None for path in paths]
-    for path, file in zip(paths, files, strict=True):
-        if file is not None and file.model != model:
-            raise CalibrationError(f"{path} is of the depth of '{file.model}', not of model "
-                                   f"'{model}': calibrate this one")
-    return files
+    names = list(cameras)
+    if not settings.is_on:
+        return {}
+    files, heights, pitches = (
+        _one_each(f'calibration.{name}', getattr(settings, name), len(names))
+        for name in ('file', 'camera_height', 'pitch'))
+    made = {name: _calibration(settings, file, height, pitch, model, quantity)
+            for name, file, height, pitch in zip(names, files, heights, pitches, strict=True)}
+    return {name: each for name, each in made.items() if each is not None}
 
 
-def metres_of(file: CalibrationFile | None, quantity: Quantity) -> Metres:
-    """Return how a camera's depth becomes metres; raises CalibrationError for another quantity."""
-    if file is not None and (file.correction.kind == INVERSE) != (
-            quantity is Quantity.INVERSE_DEPTH):
-        raise CalibrationError(f'the calibration of kind {file.correction.kind} '
-                               f'({KINDS[file.correction.kind]}) does not fit a model that gives '
-                               f'{quantity.value}: calibrate this one')
-    return Metres(quantity, file)
+def _calibration(settings: CalibrationSettings, path: str, height: float, pitch: float,
+                 model: str, quantity: Quantity) -> CameraCalibration | None:
+    file = _read(path, model, quantity) if path else None
+    relative = quantity is Quantity.INVERSE_DEPTH
+    if settings.mode != 'floor':
+        return CameraCalibration(file, None) if file else None
+    if relative and not file and not settings.pitch_tolerance:
+        raise ValueError(f"model '{model}' gives {quantity.value}: calibration.mode floor needs "
+                         'calibration.pitch and calibration.pitch_tolerance for it')
+    known = settings.pitch_tolerance > 0
+    options = FloorOptions(-pitch if known else None, settings.pitch_tolerance,
+                           relative=relative)
+    return CameraCalibration(file, watched(options, height, file.correction) if file else
+                             LiveFloor(options, height))
+
+
+def _read(path: str, model: str, quantity: Quantity) -> CalibrationFile:
+    file = read_calibration(Path(path).expanduser())
+    file.check(model, None)
+    if (file.correction.kind == INVERSE) is not (quantity is Quantity.INVERSE_DEPTH):
+        raise ValueError(f"{path} is of kind '{file.correction.kind}', but model '{model}' gives "
+                         f'{quantity.value}')
+    return file
+
+
+def _mismatch(file: CalibrationFile, depth: Depth, focal: float | None) -> str:
+    """Return how the images differ from the calibration's; an unknown focal length does not."""
+    height, width = depth.shape
+    return file.camera.mismatch(CameraKey(width, height, focal or file.camera.fx))
+
+
+def _one_each(name: str, values: tuple[Any, ...], cameras: int) -> list[Any]:
+    """Spread one value over all cameras; raises ValueError for another number of them."""
+    if len(values) not in (1, cameras):
+        raise ValueError(f'{name} must be one value, or one for each of the {cameras} cameras')
+    return [*values] * (cameras if len(values) == 1 else 1)
+
+
+def inverse_depth(values: Depth, quantity: Quantity) -> Depth:
+    """Return relative depth as inverse depth, NaN where there is none; all else as it is."""
+    if quantity is not Quantity.RELATIVE_DEPTH:
+        return values
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.where(values > 0, 1 / values, np.nan).astype(np.float32)

@@ -12,8 +12,9 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from .calibrations import ALREADY, Metres
-from .camera_info import calibration_of, focal_length_of
+from ..core.families.base import Quantity
+from ..core.floor import Lens
+from .camera_info import calibration_of, focal_length_of, lens_of
 from .endpoint import Sender
 from .frame_statistics import PAUSED, RATE_LIMITED, UNWANTED, FrameStatistics
 from .groups import Group
@@ -30,6 +31,10 @@ SECOND = 1e-9
 METRIC = "the camera's depth is in metres: subscribe to depth/image_rect"
 """Why depth without a scale is not published."""
 
+RELATIVE = ('which has no scale: subscribe to depth/relative, take a model that gives metres, or '
+            'calibrate this one (docs/evaluation.md)')
+"""Why metres are not."""
+
 INFO = CameraInfoOutput(Group(), Limits(0.0, math.inf))
 """What is published of a frame without an estimate; no setting changes it."""
 
@@ -38,7 +43,8 @@ class Camera:
     """Receives a camera's images for the worker and publishes their depth."""
 
     def __init__(self, node: LifecycleNode, name: str, *, transport: str,
-                 deliver: Callable[[Frame], None], metres: Metres = ALREADY,
+                 deliver: Callable[[Frame], None], quantity: Quantity = Quantity.METRES,
+                 calibrated: bool = False,
                  expect: Callable[[int, int], None] = lambda height, width: None) -> None:
         """
         Create the publishers; the subscriptions come with :meth:`subscribe`.
@@ -46,10 +52,13 @@ class Camera:
         :param name: the prefix of the topics; '' for none.
         :param transport: 'raw' or 'compressed', which image topic to subscribe to.
         :param deliver: called with every frame that somebody wants.
-        :param metres: how the model's depth of this camera becomes metres.
+        :param quantity: what the model gives.
+        :param calibrated: whether metres are made of it.
         :param expect: called with the height and width of the first image, wanted or not.
         """
-        self.name, self.metres = name, metres
+        self.name, self._quantity = name, quantity
+        self.metric = calibrated or quantity is Quantity.METRES
+        """Whether what is published is in metres; else it is inverse depth without a scale."""
         self.statistics = FrameStatistics()
         self.rate, self.size = RateLimit(), DepthSize()
         self.paused = False
@@ -86,11 +95,7 @@ class Camera:
         """What is wrong with the camera's topics at this moment, each in a sentence."""
         faults = [*self._input.faults(),
                   *(fault for sender in self._senders.values() for fault in sender.faults())]
-        faults += filter(None, [self.metres.fault(
-            self._input.shape[1], self._input.shape[0],
-            self.focal_length(self._input.shape[1], self._input.shape[0]))] if (
-                self._input.shape != UNKNOWN_SHAPE) else [])
-        faults += [f'{sender.topic} is subscribed to, but {self.metres.why_not or METRIC}'
+        faults += [f'{sender.topic} is subscribed to, but {self._why_silent}'
                    for kind, sender in self._senders.items()
                    if sender.wanted and not self._serves(kind)]
         if self._input.info is None:
@@ -112,13 +117,13 @@ class Camera:
         """
         Publish what is still subscribed to of one frame, under the image's own header.
 
-        :param depth: float32, H×W: metres by REP 118 and REP 117, or inverse depth where
-            :attr:`metres` are not known.
+        :param depth: float32, H×W: metres by REP 118 and REP 117, or inverse depth where it is
+            not :attr:`metric`.
         :param outputs: what was wanted before the estimate.
         :param image: what the depth was made of, uint8 RGB, H×W×3.
         """
         source = self._input.shape = image.shape[0], image.shape[1]
-        estimate = Estimate(header, depth, self._input.info, source, image, self.metres.known)
+        estimate = Estimate(header, depth, self._input.info, source, image, self.metric)
         failed = [failure for failure in (self._failure(output, estimate) for output in outputs)
                   if failure]
         if failed:
@@ -137,9 +142,18 @@ class Camera:
         info = self._input.info
         return None if info is None else focal_length_of(info, width, height)
 
+    def lens(self, width: int, height: int) -> Lens | None:
+        """Return the pinhole camera of an image of this size; None where it is not known."""
+        info = self._input.info
+        return None if info is None else lens_of(info, width, height)
+    @property
+    def _why_silent(self) -> str:
+        """Say why an output cannot be made of this camera's depth."""
+        return METRIC if self.metric else f'the model gives {self._quantity.value}, {RELATIVE}'
+
     def _serves(self, kind: type[Output]) -> bool:
         """Whether an output can be made of this camera's depth."""
-        return kind.takes_metres if self.metres.known else kind.takes_relative
+        return kind.takes_metres if self.metric else kind.takes_relative
 
     def _send(self, output: Output, estimate: Estimate) -> None:
         sender = self._senders[type(output)]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..core.calibration import Calibration
 from ..core.calibration_faults import calibration_faults
+from ..core.floor import Lens
+from ..core.pinhole import Pinhole
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import CameraInfo
@@ -46,6 +49,16 @@ def focal_length_of(info: CameraInfo, width: int, height: int) -> float | None:
     calibration = calibration_of(info).of_image((width, height))
     known = (fx for fx in (calibration.p[0], calibration.k[0]) if math.isfinite(fx) and fx > 0)
     return next(known, None)
+
+
+def lens_of(info: CameraInfo, width: int, height: int) -> Lens | None:
+    """Return the pinhole camera of an image of this size; None where it is not known."""
+    calibration = calibration_of(info).of_image((width, height))
+    for matrix, columns in ((calibration.p, 4), (calibration.k, 3)):
+        with suppress(ValueError):
+            seen = Pinhole.from_matrix(matrix, columns)
+            return Lens(seen.fx, seen.fy, seen.cx, seen.cy)
+    return None
 
 
 def info_for(info: CameraInfo, header: Header, source: tuple[int, int],

@@ -9,6 +9,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from .calibrations import CameraCalibration
 from .frame_statistics import (
     BLANK_SHARE,
     DEACTIVATED,
@@ -50,19 +51,22 @@ class CameraWatch:
     """The faults of a second ago, without the numbers in them."""
 
     def status(self, summary: Summary, now: float, period: float,
-               faults: list[str]) -> DiagnosticStatus:
+               faults: list[str], calibration: CameraCalibration | None = None,
+               ) -> DiagnosticStatus:
         """
         Return the camera's status.
 
         :param now: seconds on the node's clock; 0 before the first /clock.
         :param period: seconds since the last call.
         :param faults: what is wrong with the camera's topics, each in a sentence.
+        :param calibration: the camera's, where it has one.
         """
         before = self.before or summary
         if self.heard is None or summary.received > before.received or now < self.heard:
             self.heard = now
         self.before = summary
-        faults = [*([] if now else [NO_CLOCK]), *faults, *_blank_depth(summary, before)]
+        faults = [*([] if now else [NO_CLOCK]), *faults, *_blank_depth(summary, before),
+                  *(calibration.faults if calibration else [])]
         self._log(faults)
         level, problem = self._problem(summary, before, now)
         if faults:
@@ -74,6 +78,7 @@ class CameraWatch:
             values=_values({
                 'input_hz': f'{(summary.received - before.received) / period:.1f}',
                 'output_hz': f'{(summary.published - before.published) / period:.1f}',
+                **(calibration.facts if calibration else {}),
                 'received': summary.received, 'published': summary.published,
                 **{f'dropped_{reason}': count for reason, count in summary.dropped.items()},
                 'seconds_since_last_frame': f'{now - self.heard:.1f}',

@@ -17,8 +17,9 @@ from std_srvs.srv import SetBool
 from ..core.errors import DeviceLostError
 from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..resources import DEMO_MODEL, model_folder
-from . import calibrations, parameters
+from . import parameters
 from .bond import Bond
+from .calibrations import CameraCalibration, load_calibrations
 from .camera import SECOND, Camera
 from .converter import Converter, choose_converter
 from .diagnostics import CameraWatch, model_status
@@ -62,6 +63,7 @@ class DepthEstimationNode(ManagedNode):
         self._converter: Converter | None = None
         self._worker: Worker | None = None
         self._cameras: list[Camera] = []
+        self._calibrations: dict[str, CameraCalibration] = {}
         self._bond = Bond(self)
         self._foreign_camera_named = False
         self._reloading = False
@@ -78,17 +80,17 @@ class DepthEstimationNode(ManagedNode):
         """Load and warm the model, create the outputs."""
         started = time.monotonic()
         self._refused = None
-        files = calibrations.read(
-            self.settings.calibration.of_each(len(self.settings.cameras.names)),
-            self.settings.model.name)
         self._converter = await self.beside(choose_converter)
         self._estimator = await self.beside(partial(DepthEstimator, self._wanted))
         self.settings.range.limits(self._estimator.range[1])
-        for name, file in zip(self.settings.cameras.names, files, strict=True):
+        self._calibrations = load_calibrations(
+            self.settings.calibration, self.settings.cameras.names, self.settings.model.name,
+            self._estimator.family.quantity)
+        for name in self.settings.cameras.names:
             self._cameras.append(Camera(
                 self, name, transport=self.settings.cameras.image_transport,
                 deliver=self._deliver, expect=self._expect,
-                metres=calibrations.metres_of(file, self._estimator.family.quantity)))
+                quantity=self._estimator.family.quantity, calibrated=name in self._calibrations))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._watches = [
             CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
@@ -107,7 +109,7 @@ class DepthEstimationNode(ManagedNode):
         assert self._estimator is not None and self._converter is not None
         self._worker = Worker(Pipeline(
             self._estimator, self._converter.decode, settings=self.settings, now=self._now,
-            warn=self._warn), fail=self._lose_device)
+            warn=self._warn, calibrations=self._calibrations), fail=self._lose_device)
         result = super().on_activate(state)
         for camera in self._cameras:
             camera.subscribe()
@@ -284,6 +286,6 @@ class DepthEstimationNode(ManagedNode):
         if self._worker is not None:
             message.status += [
                 watch.status(camera.statistics.summary(), self._now(), DIAGNOSTICS_PERIOD,
-                             camera.faults)
+                             camera.faults, self._calibrations.get(camera.name))
                 for watch, camera in zip(self._watches, self._cameras, strict=True)]
         self._diagnostics.publish(message)

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from time import monotonic, perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 from ..core.errors import DepthError, DeviceLostError, ImageError
+from ..core.families.base import Quantity
 from ..core.frame import Depth
 from ..core.frame import Frame as View
 from ..core.shaping import reduced, without_edges
 from ..core.validity import apply_range, unknown_share
 from . import codec
+from .calibrations import CameraCalibration, UncalibratedError, inverse_depth
 from .converter import Decode
 from .decoder import CameraDecoder
-from .frame_statistics import FAILED, TOO_OLD, UNDECODABLE, UNSUITABLE, UNWANTED
+from .frame_statistics import FAILED, TOO_OLD, UNCALIBRATED, UNDECODABLE, UNSUITABLE, UNWANTED
 from .mailbox import Frame
+from .model import Model, Wait
 from .outputs import Limits, Output, prepare
 from .settings import Settings
 
-Wait = Callable[[], list[Depth]]
-"""Waits for the depth of each image of a batch."""
-
-
-class Estimator(Protocol):
-    """What the pipeline needs of the core's DepthEstimator."""
-
-    range: tuple[float, float]
-
-    @property
-    def overlaps(self) -> bool:
-        """Whether submitted work goes on beside the caller's own."""
-
-    def submit(self, images: list[View], *, flip: bool) -> Wait:
-        """Begin with a batch; what is returned waits for its depth in metres."""
-
-    def network_size(self, image: View) -> tuple[int, int]:
-        """Raise ImageError when the model cannot take the image."""
-
-    def close(self) -> None:
-        """Give the device's memory back."""
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,6 +48,8 @@ class Task:
     """Those that were subscribed to when it was begun."""
     stages: dict[str, float]
     """The seconds that each stage took so far."""
+    quantity: Quantity
+    """What its depth will be."""
 
 
 @dataclass(frozen=True)
@@ -95,21 +81,24 @@ class Pipeline:
     :meth:`configure` and :meth:`replace` may be called from any thread.
     """
 
-    def __init__(self, estimator: Estimator, decode: Decode, *, settings: Settings,
-                 now: Callable[[], float], warn: Callable[[str, str], None]) -> None:
+    def __init__(self, estimator: Model, decode: Decode, *, settings: Settings,
+                 now: Callable[[], float], warn: Callable[[str, str], None],
+                 calibrations: Mapping[str, CameraCalibration] | None = None) -> None:
         """
         Prepare the outputs.
 
         :param now: the node's clock in seconds.
         :param warn: called with a camera's topic prefix and a sentence about a dropped frame.
+        :param calibrations: of the cameras that have one, by their names.
         """
         self.in_progress: list[Frame] = []
         """The frames that are begun and neither published nor dropped."""
         self._estimator, self._decode = estimator, decode
         self._decoders: dict[Any, CameraDecoder] = {}
-        self._successor: Estimator | None = None
+        self._successor: Model | None = None
         self._changing = Lock()
         self._now, self._warn = now, warn
+        self._calibrations = calibrations or {}
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
@@ -117,7 +106,7 @@ class Pipeline:
         limits = settings.range.limits(self._estimator.range[1])
         self._shaping = Shaping(settings, limits, prepare(settings.outputs, limits))
 
-    def replace(self, estimator: Estimator) -> None:
+    def replace(self, estimator: Model) -> None:
         """Use another estimator from the next batch on; the old one is closed then."""
         with self._changing:
             replaced, self._successor = self._successor, estimator
@@ -177,13 +166,30 @@ class Pipeline:
                 for task, depth in zip(batch.tasks, depths, strict=True)]
 
     def publish(self, estimated: Estimated) -> None:
+        """Calibrate a frame's depth where it has a calibration, and publish what was wanted."""
+        frame, view = estimated.task.frame, estimated.task.view
+        calibration = self._calibrations.get(frame.camera.name)
+        if calibration is None:
+            self._publish(estimated, inverse_depth(estimated.depth, estimated.task.quantity))
+            return
+        height, width = estimated.depth.shape
+        sample = calibration.sample(estimated.depth, partial(frame.camera.lens, width, height))
+        try:
+            depth = calibration(estimated.depth, estimated.task.quantity, view.focal_length)
+        except UncalibratedError as error:
+            self.drop(frame, UNCALIBRATED, str(error))
+        else:
+            self._publish(estimated, depth)
+        if sample and (news := calibration.look(*sample, estimated.task.quantity)):
+            LOGGER.info('%s: %s', frame.camera.name or 'camera', news)
+
+    def _publish(self, estimated: Estimated, depth: Depth) -> None:
         """Mark what lies outside the range and publish what was wanted of a frame."""
         started, frame = perf_counter(), estimated.task.frame
         if self._too_old(frame, estimated.shaping.settings.serving.max_age):
             return
-        unknown = unknown_share(estimated.depth)
-        metres = frame.camera.metres
-        depth = _shaped(metres(estimated.depth), estimated.shaping, metric=metres.known)
+        unknown = unknown_share(depth)
+        depth = _shaped(depth, estimated.shaping, metric=frame.camera.metric)
         try:
             frame.camera.publish(frame.message.header, depth, estimated.task.outputs,
                                  estimated.task.view.image)
@@ -217,7 +223,8 @@ class Pipeline:
             if output.silent_because:
                 self._warn(f'{frame.camera.name} {output.topic}'.strip(), output.silent_because)
         return Task(frame, view, outputs, {
-            'wait': taken - frame.received, 'decode': perf_counter() - started})
+            'wait': taken - frame.received, 'decode': perf_counter() - started},
+            self._estimator.quantity_of(view))
 
     def _decoded(self, frame: Frame) -> View | None:
         decoder = self._decoders.get(frame.camera)

@@ -112,28 +112,6 @@ class Cameras(Group):
 
 
 @dataclass(frozen=True)
-class Calibration(Group):
-    """What is known of the metres of each camera."""
-
-    prefix = 'calibration'
-
-    file: tuple[str, ...] = parameter(
-        ('',), 'The calibration.yaml of each camera, one for all or one each, as calibrate writes '
-        "it; '' is none", live=False)
-
-    def of_each(self, cameras: int) -> list[str]:
-        """
-        Return the file of each camera.
-
-        :raises ValueError: when there are neither one nor as many as cameras.
-        """
-        if len(self.file) not in (1, cameras):
-            raise ValueError('calibration.file must be one path, or one for each of the '
-                             f'{cameras} cameras, not {list(self.file)}')
-        return [*self.file] * (cameras if len(self.file) == 1 else 1)
-
-
-@dataclass(frozen=True)
 class Serving(Group):
     """How frames are served."""
 
@@ -218,23 +196,56 @@ class Edges(Group):
 
 
 @dataclass(frozen=True)
+class CalibrationSettings(Group):
+    """What makes metres, or better metres, of the model's depth."""
+
+    prefix = 'calibration'
+
+    file: tuple[str, ...] = parameter(
+        ('',), "A calibration.yaml for all cameras or one each, '' for none; one of another "
+        'model, image size or focal length is refused', live=False)
+    mode: str = parameter(
+        'off', 'floor: collect the scale from the floor, freeze it, then only warn; with a file '
+        'only warn', live=False, choices=('off', 'floor'))
+    camera_height: tuple[float, ...] = parameter(
+        (0.0,), 'Metres from the floor to the lens, one for all cameras or one each; mode floor '
+        'needs it', live=False)
+    pitch: tuple[float, ...] = parameter(
+        (0.0,), 'Radians by which the camera looks above the horizontal, one for all cameras or '
+        'one each; negative looks down', live=False)
+    pitch_tolerance: float = parameter(
+        0.0, 'Radians by which pitch may be wrong; 0: it is not known, so a ramp is not told from '
+        'a floor, and a model without metres cannot be calibrated by it', live=False,
+        low=0.0, high=0.5)
+
+    def check(self) -> None:
+        """Refuse mode floor without what it needs."""
+        if self.mode == 'floor' and not all(0.05 <= each <= 20 for each in self.camera_height):
+            raise ValueError('calibration.mode floor needs calibration.camera_height, 0.05 to '
+                             f'20 m, not {list(self.camera_height)}')
+        if not all(abs(each) < math.pi / 2 for each in self.pitch):
+            raise ValueError(f'calibration.pitch is in radians, not {list(self.pitch)}')
+
+    @property
+    def is_on(self) -> bool:
+        """Whether depth is calibrated at all."""
+        return self.mode != 'off' or any(self.file)
+
+
+@dataclass(frozen=True)
 class Settings:
     """The value of every parameter at one moment."""
 
     model: Model = Model()
     network: Network = Network()
     cameras: Cameras = Cameras()
-    calibration: Calibration = Calibration()
     serving: Serving = Serving()
     range: Range = Range()
     edges: Edges = Edges()
     depth: DepthSize = DepthSize()
+    calibration: CalibrationSettings = CalibrationSettings()
     outputs: tuple[Group, ...] = tuple(output.settings() for output in OUTPUTS)
     """The group of each output, in the order of :data:`OUTPUTS`."""
-
-    def __post_init__(self) -> None:
-        """Refuse groups that do not fit each other; raises ValueError."""
-        self.calibration.of_each(len(self.cameras.names))
 
     def values(self) -> dict[str, Any]:
         """Return all values under their names in ROS."""

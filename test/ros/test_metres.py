@@ -10,11 +10,11 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from depth_estimation_ros.calibration_file import CalibrationFile, CameraKey
 from depth_estimation_ros.core.colour import INVALID_BGR, Colouriser
-from depth_estimation_ros.core.correction import INVERSE, SCALE, Correction
+from depth_estimation_ros.core.correction import INVERSE, Correction
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.ros import codec
-from depth_estimation_ros.ros.calibrations import Metres
+from depth_estimation_ros.ros.calibrations import inverse_depth
 from depth_estimation_ros.ros.settings import DepthSize
 from depth_estimation_ros.tools.seeded import ARCHITECTURES, write_checkpoint
 
@@ -63,7 +63,7 @@ def test_a_relative_model_is_served_under_its_own_name_only(start, relative, pee
     np.testing.assert_array_equal(colours, Colouriser('turbo', 0.0, 10.0).stretched(inverse))
     node.wait_for('depth/image_rect is subscribed to, but the model gives inverse depth')
     status = peer.diagnostics()
-    assert 'calibration.file' in status['camera'].message and not silent
+    assert 'depth/relative' in status['camera'].message and not silent
     assert {pair.key: pair.value for pair in status['model'].values}['gives'] == 'inverse depth'
     node.end()
 
@@ -82,42 +82,9 @@ def test_a_calibration_makes_metres_of_it(start, relative, peer, tmp_path):
     node.end()
 
 
-def test_metres_are_scaled_and_another_camera_is_named(start, checkpoint, peer, tmp_path):
-    file = written(tmp_path, checkpoint, Correction(SCALE, 1.25), CameraKey(64, 48, 80.0))
-    node = start(model=checkpoint, device='cpu', calibration__file=file)
-    node.wait_for('configured')
-    depth = metres(received(peer, 'depth/image_rect'))
-    np.testing.assert_allclose(depth, 1.25 * alone(checkpoint), rtol=1e-4)
-    assert 'calibration.file' not in node.text()
-    heard = peer.listen('depth/camera_info', CameraInfo)
-    info = camera_info()
-    peer.until(lambda: heard or (peer.send('camera_info', info), peer.send('image', SHOWN),
-                                 peer.spin_for(0.2))[-1] is not None)
-    node.wait_for('calibration.file is of a focal length of 80.0 pixels, not 64.0')
-    node.end()
-
-
-@pytest.mark.parametrize(('kind', 'model', 'named'), [
-    (SCALE, 'other/model', "is of the depth of 'other/model'"),
-    (INVERSE, '', 'does not fit a model that gives metres'), ('', '', 'cannot be read')])
-def test_a_file_that_does_not_fit_ends_the_start_in_one_line(
-        start, checkpoint, tmp_path, kind, model, named):
-    path = written(tmp_path, model or checkpoint, Correction(kind, 1.0)) if kind else (
-        tmp_path / 'none.yaml')
-    node = start(model=checkpoint, device='cpu', calibration__file=path)
-    assert node.process.wait(timeout=60) == 1
-    assert named in node.text() and 'Traceback' not in node.text()
-
-
-def test_as_many_files_as_cameras_or_one(start, checkpoint):
-    node = start(model=checkpoint, device='cpu', cameras='[a, b, c]', calibration__file="['', '']")
-    assert node.process.wait(timeout=60) == 1
-    assert 'calibration.file must be one path, or one for each of the 3 cameras' in node.text()
-
-
 def test_relative_depth_becomes_inverse_depth():
     depth = np.array([2.0, 4.0, 0.0, -1.0, np.nan], np.float32)
-    inverse = Metres(Quantity.RELATIVE_DEPTH)(depth)
+    inverse = inverse_depth(depth, Quantity.RELATIVE_DEPTH)
     np.testing.assert_array_equal(inverse, np.array([0.5, 0.25, *[np.nan] * 3], np.float32))
 
 

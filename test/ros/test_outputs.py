@@ -12,8 +12,6 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from depth_estimation_ros.core.families.base import Quantity
-from depth_estimation_ros.ros.calibrations import ALREADY, Metres
 from depth_estimation_ros.ros.camera import Camera
 from depth_estimation_ros.ros.mailbox import Frame
 from depth_estimation_ros.ros.outputs import OUTPUTS, Estimate, Limits, Output, prepare
@@ -87,7 +85,7 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
 @pytest.mark.parametrize('topic', TOPICS)
 def test_only_what_is_subscribed_to_is_computed(rig: Rig, peer: Peer, topic: str) -> None:
     kind, = (output for output in OUTPUTS if output.topic == topic)
-    rig.camera.metres = ALREADY if kind.takes_metres else Metres(Quantity.INVERSE_DEPTH)
+    rig.camera.metric = kind.takes_metres
     sent = image(2, 4)
     rig.camera.publish(sent.header, DEPTH, rig.outputs, PICTURE)
     rig.receive(sent)

@@ -16,14 +16,15 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from depth_estimation_ros.core.colour import Colouriser
 from depth_estimation_ros.core.errors import DeviceError, DeviceLostError, ImageError
+from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.frame import Frame as View
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros import frame_statistics as reasons
-from depth_estimation_ros.ros.calibrations import Metres
 from depth_estimation_ros.ros.frame_statistics import FrameStatistics
 from depth_estimation_ros.ros.mailbox import Frame
+from depth_estimation_ros.ros.model import Wait
 from depth_estimation_ros.ros.outputs import Estimate, Output
-from depth_estimation_ros.ros.pipeline import Pipeline, Wait
+from depth_estimation_ros.ros.pipeline import Pipeline
 from depth_estimation_ros.ros.settings import Settings
 from depth_estimation_ros.ros.worker import Worker
 
@@ -39,7 +40,7 @@ class Camera:
     """Keeps what is published instead of publishing it."""
 
     def __init__(self, name: str = '') -> None:
-        self.name, self.statistics, self.metres = name, FrameStatistics(), Metres()
+        self.name, self.statistics, self.metric = name, FrameStatistics(), True
         self.published: list[tuple[Any, NDArray[np.float32], tuple[Output, ...]]] = []
         self.error: Exception | None = None
         self.subscribed = frozenset({'depth/image_rect', 'depth/preview'})
@@ -70,6 +71,7 @@ class Network:
     """An estimator whose next batches wait, fail or succeed as a test says."""
 
     range = (0.001, 80.0)
+    quantity = Quantity.METRES
 
     def __init__(self, overlaps: bool = False) -> None:
         self.overlaps = overlaps
@@ -103,6 +105,9 @@ class Network:
             if mark in self.failing:
                 raise self.failing[mark]
         return [np.array([self.depth], np.float32) for _ in marks]
+
+    def quantity_of(self, image: Any) -> Quantity:
+        return self.quantity
 
     def close(self) -> None:
         self.closed = True

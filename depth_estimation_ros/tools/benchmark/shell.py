@@ -10,11 +10,13 @@ import numpy as np
 import rclpy
 from rclpy.lifecycle import LifecycleNode
 
+from ...core.families.base import Quantity
 from ...core.frame import Frame
 from ...ros import codec
 from ...ros.camera import SECOND, Camera
 from ...ros.frame_statistics import FrameStatistics
-from ...ros.pipeline import Pipeline, Wait
+from ...ros.model import Wait
+from ...ros.pipeline import Pipeline
 from ...ros.settings import Settings
 from ...ros.worker import Worker
 from . import processes
@@ -38,6 +40,10 @@ class InstantEstimator:
     def submit(self, images: list[Frame], *, flip: bool) -> Wait:
         """Return what gives a copy for each image."""
         return lambda: [self._depth.copy() for _ in images]
+
+    def quantity_of(self, image: Frame) -> Quantity:
+        """Give metres."""
+        return Quantity.METRES
 
     def close(self) -> None:
         """Nothing to give back."""

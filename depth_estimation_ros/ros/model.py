@@ -1,0 +1,35 @@
+"""What the pipeline needs of a depth model: the core's DepthEstimator, or a test's stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ..core.families.base import Quantity
+from ..core.frame import Depth
+from ..core.frame import Frame as View
+
+Wait = Callable[[], list[Depth]]
+"""Waits for the depth of each image of a batch."""
+
+
+class Model(Protocol):
+    """A loaded model."""
+
+    range: tuple[float, float]
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether submitted work goes on beside the caller's own."""
+
+    def submit(self, images: list[View], *, flip: bool) -> Wait:
+        """Begin with a batch; what is returned waits for its depth."""
+
+    def network_size(self, image: View) -> tuple[int, int]:
+        """Raise ImageError when the model cannot take the image."""
+
+    def quantity_of(self, image: View) -> Quantity:
+        """Return what the numbers of an image's depth are."""
+
+    def close(self) -> None:
+        """Give the device's memory back."""

@@ -1,0 +1,224 @@
+"""Calibrations on their way: files that fit are applied, others refused; the floor takes over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+
+from depth_estimation_ros.calibration_file import CalibrationFile, CameraKey
+from depth_estimation_ros.core.correction import INVERSE, SCALE, Correction
+from depth_estimation_ros.core.families.base import Quantity
+from depth_estimation_ros.core.floor import Lens
+from depth_estimation_ros.core.live_floor import ENOUGH, WATCHED
+from depth_estimation_ros.ros import calibrations, codec
+from depth_estimation_ros.ros import frame_statistics as reasons
+from depth_estimation_ros.ros.calibrations import CameraCalibration, load_calibrations
+from depth_estimation_ros.ros.diagnostics import CameraWatch
+from depth_estimation_ros.ros.mailbox import Frame
+from depth_estimation_ros.ros.pipeline import Pipeline
+from depth_estimation_ros.ros.settings import CalibrationSettings, Settings
+
+from ..core.test_floor import LENS, SHAPE, floor_map
+from .conftest import RunningNode, camera_info, image, metres
+from .test_worker import Camera, Network
+
+HEIGHT, WIDTH = SHAPE
+FLOOR = MappingProxyType({'mode': 'floor', 'camera_height': (1.2,)})
+
+
+class SeeingCamera(Camera):
+    """A camera that knows its lens."""
+
+    focal: float | None = LENS.fx
+
+    def focal_length(self, width: int, height: int) -> float | None:
+        return self.focal
+
+    def lens(self, width: int, height: int) -> Lens:
+        return LENS
+
+
+class FloorNetwork(Network):
+    """An estimator that gives one map, whatever it sees."""
+
+    def __init__(self, values: np.ndarray, quantity: Quantity) -> None:
+        super().__init__()
+        self.values, self.quantity = values.astype(np.float32), quantity
+
+    def _estimate(self, marks: list[int], flip: bool) -> list[np.ndarray]:
+        return [self.values.copy() for _ in marks]
+
+
+class Bench:
+    """A pipeline whose network always sees the same, and one camera."""
+
+    def __init__(self, values: np.ndarray, quantity: Quantity = Quantity.METRES,
+                 **settings: Any) -> None:
+        self.network, self.camera = FloorNetwork(values, quantity), SeeingCamera()
+        self.made = load_calibrations(CalibrationSettings(**settings), [''], 'demo', quantity)
+        self.warnings: list[str] = []
+        self.pipeline = Pipeline(
+            self.network, codec.decode, settings=Settings(), now=lambda: 1000.0,
+            warn=lambda kind, sentence: self.warnings.append(sentence), calibrations=self.made)
+
+    def serve(self, count: int = 1) -> None:
+        for _ in range(count):
+            message = Image(height=HEIGHT, width=WIDTH, step=3 * WIDTH, encoding='rgb8',
+                            data=bytes(3 * HEIGHT * WIDTH))
+            self.camera.statistics.receive()
+            self.pipeline.serve([Frame(self.camera, message, 1000.0, monotonic())], list)
+
+    @property
+    def depth(self) -> np.ndarray:
+        """The last that was published."""
+        return self.camera.published[-1][1]
+
+    @property
+    def calibration(self) -> CameraCalibration:
+        return self.made['']
+
+
+TWICE = Correction(SCALE, 2.0)
+KEY = CameraKey(WIDTH, HEIGHT, LENS.fx)
+
+
+def written(folder: Path, correction: Correction = TWICE, model: str = 'demo',
+            camera: CameraKey = KEY) -> str:
+    path = folder / 'calibration.yaml'
+    CalibrationFile(model, camera, correction, 0.01, '2030-01-01', {}).write(path)
+    return str(path)
+
+
+@pytest.fixture
+def _every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrations, 'PERIOD', 0.0)
+
+
+def test_off_is_nothing_at_all() -> None:
+    assert not load_calibrations(CalibrationSettings(), ['', 'b'], 'demo', Quantity.METRES)
+
+
+def test_a_file_is_applied(tmp_path: Path) -> None:
+    bench = Bench(np.full(SHAPE, 3.0), file=(written(tmp_path),))
+    bench.serve()
+    assert (bench.depth == 6.0).all()
+    assert bench.calibration.facts == {'calibration': 'scale 2, from a file'}
+
+
+@pytest.mark.parametrize(('key', 'said'), [
+    (CameraKey(640, 480, LENS.fx), 'images of 640x480'),
+    (CameraKey(WIDTH, HEIGHT, 1.1 * LENS.fx), 'focal length of 143.0'),
+])
+def test_the_file_of_another_camera_is_refused(tmp_path: Path, key: CameraKey, said: str) -> None:
+    bench = Bench(np.full(SHAPE, 3.0), file=(written(tmp_path, camera=key),))
+    bench.serve()
+    assert not bench.camera.published and said in bench.warnings[0]
+    assert bench.camera.statistics.summary().dropped == {reasons.UNCALIBRATED: 1}
+
+
+def test_an_unknown_focal_length_is_not_another(tmp_path: Path) -> None:
+    bench = Bench(np.full(SHAPE, 3.0), file=(written(tmp_path),))
+    bench.camera.focal = None
+    bench.serve()
+    assert (bench.depth == 6.0).all()
+
+
+def test_a_relative_model_becomes_metric_by_a_file(tmp_path: Path) -> None:
+    file = written(tmp_path, Correction(INVERSE, 7.0, -3.0))
+    bench = Bench(np.full(SHAPE, 0.5), Quantity.INVERSE_DEPTH, file=(file,))
+    bench.serve()
+    assert (bench.depth == 2.0).all()
+
+
+@pytest.mark.parametrize(('quantity', 'correction', 'model', 'said'), [
+    (Quantity.METRES, Correction(SCALE, 2.0), 'other', "of model 'other', not 'demo'"),
+    (Quantity.INVERSE_DEPTH, Correction(SCALE, 2.0), 'demo', "of kind 'scale'"),
+    (Quantity.METRES, Correction(INVERSE, 2.0), 'demo', "of kind 'inverse'"),
+])
+def test_a_file_of_another_model_is_refused_at_once(
+        tmp_path: Path, quantity: Quantity, correction: Correction, model: str, said: str) -> None:
+    file = written(tmp_path, correction, model)
+    with pytest.raises(ValueError, match=said):
+        load_calibrations(CalibrationSettings((file,)), [''], 'demo', quantity)
+
+
+def test_settings_without_an_answer_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='camera_height'):
+        CalibrationSettings(mode='floor')
+    with pytest.raises(ValueError, match='pitch_tolerance'):
+        load_calibrations(CalibrationSettings(**FLOOR), [''], 'demo', Quantity.INVERSE_DEPTH)
+    with pytest.raises(ValueError, match='one for each of the 3'):
+        load_calibrations(CalibrationSettings(('', written(tmp_path))), ['a', 'b', 'c'], 'demo',
+                          Quantity.METRES)
+
+
+def test_a_camera_without_a_file_stays_without_metres(tmp_path: Path) -> None:
+    file = written(tmp_path, Correction(INVERSE, 2.0))
+    made = load_calibrations(CalibrationSettings((file, '')), ['a', 'b'], 'demo',
+                             Quantity.INVERSE_DEPTH)
+    assert list(made) == ['a']
+
+
+@pytest.mark.usefixtures('_every_frame')
+def test_the_floor_takes_over_once_it_has_told() -> None:
+    bench = Bench(2 * floor_map(), **FLOOR)
+    bench.serve(ENOUGH)
+    np.testing.assert_allclose(bench.depth, 2 * floor_map(), rtol=1e-6)
+    assert float(bench.calibration.facts.get('calibration_scale', '0.5')) == 0.5
+    bench.serve()
+    np.testing.assert_allclose(bench.depth, floor_map(), rtol=1e-3)
+    assert 'frozen: scale 0.5' in bench.calibration.state
+
+
+@pytest.mark.usefixtures('_every_frame')
+def test_a_relative_model_is_silent_until_the_floor_has_told() -> None:
+    bench = Bench(7 / floor_map() - 3, Quantity.INVERSE_DEPTH, pitch=(-0.2094,),
+                  pitch_tolerance=0.01, **FLOOR)
+    bench.serve(ENOUGH)
+    assert not bench.camera.published and 'collecting' in bench.warnings[0]
+    bench.serve()
+    np.testing.assert_allclose(bench.depth, floor_map(), rtol=0.01)
+
+
+@pytest.mark.usefixtures('_every_frame')
+def test_with_a_file_the_floor_only_warns(tmp_path: Path) -> None:
+    file = written(tmp_path, Correction(SCALE, 1.0))
+    bench = Bench(1.12 * floor_map(), file=(file,), **FLOOR)
+    bench.serve(WATCHED)
+    np.testing.assert_allclose(bench.depth, 1.12 * floor_map(), rtol=1e-6)
+    watch = CameraWatch('camera', 'image', lambda sentence: None)
+    status = watch.status(bench.camera.statistics.summary(), 1.0, 1.0, [], bench.calibration)
+    assert '12% too far since' in status.message and status.level == b'\x01'
+    assert {'calibration'} <= {value.key for value in status.values}
+
+
+def test_between_looks_the_floor_costs_nothing() -> None:
+    bench = Bench(floor_map(), **FLOOR)
+    bench.serve(3)
+    assert bench.calibration.floor is not None and len(bench.calibration.floor.looks) == 1
+
+
+def test_the_node_applies_a_file(start: Any, peer: Any, tmp_path: Path) -> None:
+    node: RunningNode = start(model='demo')
+    plain = metres(peer.depth_of(image(96, 128)))
+    node.leave()
+    file = written(tmp_path, camera=CameraKey(128, 96, 128.0))
+    start(model='demo', far=100.0, calibration__file=file)
+    peer.send('camera_info', camera_info(96, 128))
+    np.testing.assert_allclose(
+        metres(peer.depth_of(image(96, 128))), 2 * plain, rtol=1e-3)
+    status = peer.diagnostics()['camera']
+    assert {value.key: value.value for value in status.values}['calibration'].startswith('scale 2')
+
+
+def test_the_node_refuses_a_file_of_another_model(start: Any, tmp_path: Path) -> None:
+    node: RunningNode = start(model='demo', calibration__file=written(tmp_path, model='other'))
+    assert node.process.wait(timeout=60) == 1
+    assert "the calibration is of model 'other', not 'demo'" in node.text()
+    assert 'Traceback' not in node.text()
