@@ -24,6 +24,12 @@ ARGUMENTS = {
     'device': ('', 'auto, cpu, cuda or cuda:N; empty takes the one in params_file'),
     'precision': ('', 'auto, fp32, bf16 or fp16; empty takes the one in params_file'),
     'image_transport': ('', 'raw or compressed; empty takes the one in params_file'),
+    'camera_height': ('', 'Metres of the camera above the floor, for depth/scan; empty takes the '
+                      'one in params_file'),
+    'pitch': ('', 'Radians of the optical axis above the horizontal; negative looks down; empty '
+              'takes the one in params_file'),
+    'roll': ('', "Radians about the optical axis; positive turns the camera's right side down; "
+             'empty takes the one in params_file'),
     'autostart': ('', 'false leaves configure and activate to a lifecycle manager; empty takes '
                   'the one in params_file'),
     'log_level': ('info', 'How much the node logs'),
@@ -36,7 +42,10 @@ CHOICES = {
 }
 
 OVERRIDES = ('model', 'device', 'precision', 'image_transport', 'autostart')
-"""The arguments that stand for a parameter."""
+"""The arguments that stand for the parameter of their name."""
+
+MOUNT = ('camera_height', 'pitch', 'roll')
+"""Those that stand for a number of the scan's."""
 
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Where Fast DDS before and since version 3 looks for its profile."""
@@ -51,6 +60,7 @@ def depth_node(context: LaunchContext) -> list[Node]:
     overrides = {name: value[name] for name in OVERRIDES if value[name]}
     if 'autostart' in overrides:
         overrides['autostart'] = overrides['autostart'] == 'true'
+    overrides |= {f'scan.{name}': number(name, value[name]) for name in MOUNT if value[name]}
     overrides |= {'cameras': cameras} if cameras else {}
     return [Node(
         package='depth_estimation_ros', executable='depth_estimation_node',
@@ -59,6 +69,14 @@ def depth_node(context: LaunchContext) -> list[Node]:
         remappings=[remapping for camera in cameras or ['']
                     for remapping in topics(camera, image, camera_info)],
         arguments=['--ros-args', '--log-level', value['log_level']])]
+
+
+def number(argument: str, text: str) -> float:
+    """Read an argument that is a number; raises ValueError when it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{argument}: '{text}' is no number") from None
 
 
 def camera_names(text: str) -> list[str]:

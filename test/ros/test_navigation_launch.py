@@ -1,0 +1,127 @@
+"""The launch file for navigation stacks and the files beside it, against what the node has."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, ReliabilityPolicy
+
+from depth_estimation_ros.core.scan import Mount, _directions
+from depth_estimation_ros.ros.outputs import OUTPUTS
+from depth_estimation_ros.ros.qos import OUTPUT
+from depth_estimation_ros.ros.settings import Settings, parameters
+
+from .test_depth_launch import STUBS, Recorded, launch_file, launched_node  # noqa: F401
+
+FURTHER = {'launch.actions': ['IncludeLaunchDescription'],
+           'launch.launch_description_sources': ['PythonLaunchDescriptionSource']}
+OURS = {f'/{output.topic}': output.message.__name__ for output in OUTPUTS}
+GIVEN = {'/image': 'Image'}
+"""What the node takes, under the names that its users see."""
+
+
+@pytest.fixture
+def navigation(root, monkeypatch) -> ModuleType:
+    """The launch file, loaded over stand-ins for launch and launch_ros."""
+    for name in (*STUBS, 'launch.launch_description_sources'):
+        module = ModuleType(name)
+        for kind in (*STUBS.get(name, ()), *FURTHER.get(name, ())):
+            setattr(module, kind, type(kind, (Recorded,), {}))
+        monkeypatch.setitem(sys.modules, name, module)
+    index = ModuleType('ament_index_python.packages')
+    index.get_package_share_directory = lambda package: str(root)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, 'ament_index_python.packages', index)
+    spec = importlib.util.spec_from_file_location(
+        'navigation_launch', root / 'launch' / 'navigation.launch.py')
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_it_gives_the_nodes_launch_file_what_that_declares(navigation, launch_file, root):  # noqa: F811
+    given = {entity.args[0] for entity in navigation.generate_launch_description().args[0]
+             if type(entity).__name__ == 'DeclareLaunchArgument'}
+    assert given - set(launch_file.ARGUMENTS) == {'camera_frame'}
+    assert navigation.ARGUMENTS['camera_height'][0] is None  # no scan without it
+    assert navigation.ARGUMENTS['params_file'][0] == str(root / 'config' / 'navigation.yaml')
+
+
+def test_the_mount_becomes_the_scans_parameters(launch_file):  # noqa: F811
+    started = launched_node(launch_file, camera_height='1.2', pitch='-0.2')
+    assert started.parameters[1] == {'scan.camera_height': 1.2, 'scan.pitch': -0.2}
+    with pytest.raises(ValueError, match="camera_height: 'high' is no number"):
+        launched_node(launch_file, camera_height='high')
+
+
+@pytest.mark.parametrize(('pitch', 'roll'), [(0.0, 0.0), (-0.4, 0.0), (0.3, 0.2), (-0.2, -0.5)])
+def test_the_level_frame_is_that_of_the_scan(navigation, pitch, roll):
+    x, y, z, w = navigation.level_in_optical(pitch, roll)
+    rotation = np.array([
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]])
+    for ray in ((0.0, 0.0), (0.3, -0.2), (-0.5, 0.4)):
+        level = np.array(_directions(np.array(ray[0]), np.array(ray[1]), Mount(1.0, pitch, roll)))
+        np.testing.assert_allclose(rotation @ level, [*ray, 1.0], atol=1e-12)
+
+
+def test_the_frame_is_published_where_the_cameras_is_named(navigation):
+    given = {'pitch': '-0.2', 'roll': '0.0', 'camera_frame': ''}
+    assert navigation.level_frame(given) == []
+    node, = navigation.level_frame({**given, 'camera_frame': 'cam_optical'})
+    flags = dict(zip(node.arguments[::2], node.arguments[1::2], strict=True))
+    assert (node.package, node.executable) == ('tf2_ros', 'static_transform_publisher')
+    assert (flags['--frame-id'], flags['--child-frame-id']) == (
+        'cam_optical', 'cam_optical_level')
+    assert math.hypot(*(float(flags[f'--q{axis}']) for axis in 'xyzw')) == pytest.approx(1.0)
+
+
+def test_its_parameters_are_taken_and_clear_what_nav2_asks_for(root):
+    text = yaml.safe_load((root / 'config' / 'navigation.yaml').read_text())
+    given = dict(flattened(text['/**']['ros__parameters']))
+    assert given.keys() <= parameters().keys()
+    changed = Settings().changed(given).values()
+    assert {name: changed[name] for name in given} == given
+    costmap = yaml.safe_load((root / 'config' / 'nav2.yaml').read_text())
+    layer = costmap['local_costmap']['local_costmap']['ros__parameters']['voxel_layer']
+    assert given['points.clearing'] > layer['depth_clearing']['raytrace_max_range']
+
+
+def flattened(tree: dict[str, Any], prefix: str = '') -> list[tuple[str, Any]]:
+    return [item for name, value in tree.items() for item in (
+        flattened(value, f'{prefix}{name}.') if isinstance(value, dict)
+        else [(f'{prefix}{name}', value)])]
+
+
+def test_rviz_shows_topics_that_there_are_and_is_connected(root):
+    config = yaml.safe_load((root / 'config' / 'depth.rviz').read_text())
+    shown = [each for each in config['Visualization Manager']['Displays'] if 'Topic' in each]
+    for display in shown:
+        topic = display['Topic']
+        kind = display['Class'].rpartition('/')[2]
+        assert (OURS | GIVEN)[topic['Value']] == kind
+        reliable = topic['Reliability Policy'] == 'Reliable'
+        assert reliable == (topic['Value'] in OURS and OUTPUT.reliability
+                            == ReliabilityPolicy.RELIABLE)
+    assert {display['Topic']['Value'] for display in shown} >= {'/depth/points', '/depth/scan'}
+
+
+def test_the_recorders_list_is_of_topics_and_policies_that_there_are(root):
+    text = (root / 'config' / 'record.yaml').read_text()
+    listed = yaml.safe_load(text)
+    ours = {name for name in listed if name.startswith('/depth')}
+    assert ours and ours <= OURS.keys()
+    assert all(name in text.partition('\n/')[0] for name in listed)  # in its command line too
+    for policies in listed.values():
+        assert policies.keys() == {'reliability', 'durability', 'history', 'depth'}
+        assert hasattr(ReliabilityPolicy, policies['reliability'].upper())
+        assert hasattr(DurabilityPolicy, policies['durability'].upper())
+        assert hasattr(HistoryPolicy, policies['history'].upper())
