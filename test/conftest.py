@@ -1,16 +1,35 @@
 """A ROS domain of this run's own, on this machine only, before anything imports rclpy."""
 
+import fcntl
 import os
+import tempfile
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-WORKER = os.environ.get('PYTEST_XDIST_WORKER')
-RUN = 2 * os.getppid() + int(WORKER[2:]) if WORKER else os.getpid()
+DOMAINS = 101
+"""ROS domains whose ports are none that Linux hands out by itself."""
 
-os.environ['ROS_DOMAIN_ID'] = str(1 + RUN % 100)
+
+def free_domain() -> tuple[int, IO[str]]:
+    """Return a domain that no other run on this machine has, and what keeps it."""
+    for number in range(DOMAINS):
+        domain = 1 + (os.getpid() + number) % DOMAINS
+        path = Path(tempfile.gettempdir()) / f'depth_estimation_ros_domain_{domain}'
+        try:
+            held = path.open('w')
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # another run's, or another user's file
+            continue
+        return domain, held
+    raise RuntimeError(f'all {DOMAINS} ROS domains are taken: is anything left of other runs?')
+
+
+DOMAIN, HELD = free_domain()
+os.environ['ROS_DOMAIN_ID'] = str(DOMAIN)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
     os.environ[variable] = str(ROOT / 'config' / 'fastdds.xml')
