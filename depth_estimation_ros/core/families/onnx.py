@@ -1,4 +1,4 @@
-"""A network of one's own: an ONNX file, and a card beside it that says what its numbers mean."""
+"""A network of one's own: an ONNX or OpenVINO file, and a card that says what its numbers mean."""
 
 from __future__ import annotations
 
@@ -87,34 +87,38 @@ def _session(path: Path, output: str) -> Run:
     """Return what runs the file: ONNX Runtime where it has a GPU's provider, else OpenVINO."""
     failures = []
     for name, load in _runtimes():
+        if path.suffix == '.xml' and load is not run_by_openvino:
+            continue
         try:
             return load(path, output)
         except Exception as error:  # of a runtime's own kinds; the last one's reason is told
             failures.append(f'{name}: {(str(error).strip() or repr(error)).splitlines()[0]}')
     raise CheckpointError(f"'{path}' cannot be loaded: " + ('; '.join(failures) or (
-        'neither OpenVINO nor ONNX Runtime is installed: pip install openvino')))
+        'what runs it is not installed: pip install openvino')))
 
 
 def _runtimes() -> list[tuple[str, Callable[[Path, str], Run]]]:
     """Return the runtimes that are installed, the best first."""
     runtimes: list[tuple[str, Callable[[Path, str], Run]]] = []
     if find_spec('openvino'):
-        runtimes.append(('OpenVINO', _openvino))
+        runtimes.append(('OpenVINO', run_by_openvino))
     if find_spec('onnxruntime'):
         import onnxruntime
         gpu = 'CUDAExecutionProvider' in onnxruntime.get_available_providers()
-        runtimes.insert(0 if gpu else len(runtimes), ('ONNX Runtime', _onnxruntime))
+        runtimes.insert(0 if gpu else len(runtimes), ('ONNX Runtime', run_by_onnxruntime))
     return runtimes
 
 
-def _openvino(path: Path, output: str) -> Run:
+def run_by_openvino(path: Path, output: str) -> Run:
+    """Return what runs an .onnx or .xml file in OpenVINO on the CPU; '' is its first output."""
     compiled = load_openvino().Core().compile_model(path, 'CPU', {
         'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': torch.get_num_threads()})
     port = compiled.output(output or 0)
     return lambda pixels: np.array(compiled({0: pixels})[port])
 
 
-def _onnxruntime(path: Path, output: str) -> Run:
+def run_by_onnxruntime(path: Path, output: str) -> Run:
+    """Return what runs an .onnx file in ONNX Runtime, on a GPU where its package has one."""
     import onnxruntime
     wanted = ('TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider')
     available = onnxruntime.get_available_providers()

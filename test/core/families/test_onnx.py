@@ -56,7 +56,7 @@ def _card(folder: Path, **changes: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize('runtime', ['_openvino', '_onnxruntime'])
+@pytest.mark.parametrize('runtime', ['run_by_openvino', 'run_by_onnxruntime'])
 def test_an_exported_network_gives_the_same_depth(
         exported: tuple[Path, Any], runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path, family = exported
