@@ -28,18 +28,26 @@ class Network(nn.Module):
 
     anchor: Tensor
 
-    def __init__(self, path: Path, output: str) -> None:
-        """:raises CheckpointError: when neither runtime can load the file."""
+    def __init__(self, path: Path, output: str, channel: int = 0) -> None:
+        """
+        Load a file.
+
+        :param output: the name of the output; '' takes the first.
+        :param channel: the one to take where it has several.
+        :raises CheckpointError: when neither runtime can load the file.
+        """
         super().__init__()
         self.register_buffer('anchor', torch.zeros(1), persistent=False)
-        self._run = _session(path, output)
+        self._run, self._channel = _session(path, output), channel
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Map normalised pixels, N×3×H×W, to the network's numbers, N×h×w."""
         images = pixels.float().cpu().numpy()
         maps = np.concatenate([self._run(image[None]) for image in images])
         maps = np.asarray(maps, np.float32)
-        values: Tensor = torch.from_numpy(maps.reshape(len(maps), *maps.shape[-2:]))
+        if maps.ndim > 3:
+            maps = maps.reshape(len(maps), -1, *maps.shape[-2:])[:, self._channel]
+        values: Tensor = torch.from_numpy(np.ascontiguousarray(maps))
         return values.to(device=pixels.device)
 
 
@@ -57,7 +65,7 @@ class OnnxModel(SingleImage):
         if not self._reference or frame.focal_length is None:
             return depth
         height, width = frame.image.shape[:2]
-        focal_length = frame.focal_length * self.size(height, width).width / width
+        focal_length = frame.focal_length * self.preprocessing.resized(height, width).width / width
         metres: Tensor = depth * (focal_length / self._reference)
         return metres
 
@@ -80,7 +88,7 @@ def onnx(checkpoint: Checkpoint, height: int, width: int) -> Family:
     if height or width:
         raise CheckpointError(f"'{checkpoint.name}' sees images at the size of its card: set "
                               "'network.height' and 'network.width' to 0")
-    return OnnxModel(Network(checkpoint.folder, card.output), card)
+    return OnnxModel(Network(checkpoint.folder, card.output, card.channel), card)
 
 
 def _session(path: Path, output: str) -> Run:
