@@ -26,7 +26,7 @@ class Checkpoint:
 
     name: str
     folder: Path
-    """The folder, or an ONNX model's file."""
+    """The folder, or the file of a graph."""
     config: dict[str, Any]
     """The parsed config.json."""
     preprocessor: dict[str, Any]
@@ -38,19 +38,19 @@ def read_checkpoint(name: str, *, revision: str = 'main',
     """
     Find a checkpoint and read what its files say of it.
 
-    :param name: a folder, an .onnx file, or an id on the Hugging Face hub.
+    :param name: a folder, an .onnx or OpenVINO's .xml file, or an id on the Hugging Face hub.
     :param revision: the hub's branch, tag or commit; ignored for a folder or file.
     :param local_files_only: never ask the hub, only its cache on this machine.
     :raises CheckpointError: when it is missing, or a file cannot be read.
     """
-    if name.endswith('.onnx'):
-        return _onnx_file(name)
+    if name.endswith(('.onnx', '.xml')):
+        return _graph_file(name)
     folder = find_checkpoint(name, revision=revision, local_files_only=local_files_only)
     config = _read_json(folder / 'config.json')
     return Checkpoint(name, folder, config, _read_json(folder / 'preprocessor_config.json'))
 
 
-def _onnx_file(name: str) -> Checkpoint:
+def _graph_file(name: str) -> Checkpoint:
     path = _expanded(name)
     if not path.is_file():
         raise CheckpointError(f"model '{name}': there is no such file (looked for "

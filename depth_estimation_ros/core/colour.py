@@ -68,3 +68,20 @@ class Colouriser:
         index = cv2.convertScaleAbs(level, alpha=scale, beta=1 - scale * near)
         index *= np.isfinite(depth)
         return np.asarray(cv2.applyColorMap(index, self._table), np.uint8)
+
+
+def greyscale(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """
+    Return the picture that ``transformers.pipeline('depth-estimation')`` calls ``depth``.
+
+    Its range is each image's own, so a grey level means another distance in the next frame.
+
+    :param depth: float32, H×W, in any unit.
+    :return: uint8, H×W, 0 the smallest and 255 the largest value; 0 where depth is not finite.
+    """
+    known = np.isfinite(depth)
+    if not known.any():
+        return np.zeros(depth.shape, np.uint8)
+    low, high = float(depth[known].min()), float(depth[known].max())
+    level = (np.where(known, depth, low) - low) / (high - low or 1.0)
+    return np.asarray(level * 255).astype(np.uint8)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import cv2
 import numpy as np
@@ -34,6 +36,23 @@ KERNELS: dict[str, tuple[Callable[[NDArray[np.float64]], NDArray[np.float64]], f
     'bilinear': (_triangle, 1.0), 'bicubic': (_cubic, 2.0)}
 """The kernel and its support in pixels."""
 
+_static = ContextVar('static', default=False)
+
+
+@contextmanager
+def static() -> Iterator[None]:
+    """
+    Resize, within, by such operations of torch as any exported graph may hold.
+
+    That is without OpenCV, without looking at values, and in float32, where a grey level that PIL
+    rounds from the very middle between two may become the other one.
+    """
+    token = _static.set(True)
+    try:
+        yield
+    finally:
+        _static.reset(token)
+
 
 def resize_like_pil(image: Tensor, size: tuple[int, int], kernel: str) -> Tensor:
     """
@@ -42,10 +61,10 @@ def resize_like_pil(image: Tensor, size: tuple[int, int], kernel: str) -> Tensor
     PIL shrinks with an antialiased kernel, works along the rows first, and rounds to uint8 after
     each direction (Pillow, src/libImaging/Resample.c). The arithmetic is that of its integers.
 
-    :param image: uint8, channels×H×W.
+    :param image: uint8, channels×H×W; within :func:`static` float32.
     :param size: the new (height, width).
     :param kernel: 'bilinear' or 'bicubic'.
-    :return: uint8, channels×height×width.
+    :return: of the same type, channels×height×width.
     """
     return _along(_along(image, size[1], 2, kernel), size[0], 1, kernel)
 
@@ -54,6 +73,10 @@ def _along(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
     source = image.shape[axis]
     if source == size:
         return image
+    if _static.get():
+        matrix = _matrix(source, size, kernel, image.device)
+        values = image @ matrix.mT if axis == 2 else matrix @ image
+        return (values + 0.5).floor().clamp(0, 255)
     indices, weights = _taps(source, size, kernel, image.device)
     shape = [1, 1, 1]
     shape[axis] = size
@@ -85,6 +108,15 @@ def _taps(source: int, size: int, kernel: str, device: torch.device) -> tuple[Te
             torch.from_numpy(fixed.T[used].copy()).to(device))
 
 
+@device_constant
+def _matrix(source: int, size: int, kernel: str, device: torch.device) -> Tensor:
+    """Return the same weights as a matrix, float32, size×source."""
+    indices, weights = _taps(source, size, kernel, torch.device('cpu'))
+    matrix = torch.zeros(size, source, dtype=torch.float64)
+    matrix.scatter_add_(1, indices.T, weights.T.double() / (1 << BITS))
+    return matrix.float().to(device)
+
+
 def resize_bicubic(depth: Tensor, size: tuple[int, int]) -> Tensor:
     """
     Resize a map bicubically, as transformers' post-processing does, but for what is not finite.
@@ -98,6 +130,8 @@ def resize_bicubic(depth: Tensor, size: tuple[int, int]) -> Tensor:
     :param size: the new (height, width).
     :return: float32, height×width.
     """
+    if _static.get():
+        return _bicubic(depth, size)
     known = depth.isfinite()
     if depth.device.type == 'cpu' and bool(known.all()):
         return _bicubic(depth, size)
@@ -115,6 +149,8 @@ def resize_depth(depth: Tensor, size: tuple[int, int]) -> Tensor:
     What it gives lies between the smallest and the largest finite value that are there, so no
     depth becomes negative at an edge.
     """
+    if _static.get():
+        return resize_bicubic(depth, size).clamp(depth.min(), depth.max())
     known = depth.isfinite()
     low = torch.where(known, depth, torch.inf).amin()
     high = torch.where(known, depth, -torch.inf).amax()
@@ -122,7 +158,7 @@ def resize_depth(depth: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _bicubic(values: Tensor, size: tuple[int, int]) -> Tensor:
-    if values.device.type == 'cpu':
+    if values.device.type == 'cpu' and not _static.get():
         return torch.from_numpy(cv2.resize(values.contiguous().numpy(), size[::-1],
                                            interpolation=cv2.INTER_CUBIC))
     return functional.interpolate(values[None, None], size, mode='bicubic')[0, 0]

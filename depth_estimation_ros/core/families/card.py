@@ -10,7 +10,7 @@ import yaml
 
 from ..errors import CheckpointError
 from .base import Quantity, Size
-from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Letterboxed, Preprocessing
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Card:
     """Fit the shorter change of side, as DPT does; for networks with free sides."""
     multiple: int = 1
     """What the sides are multiples of, where the aspect ratio is kept."""
+    padding: tuple[float, ...] | None = None
+    """Where set, images are fitted into the size in proportion, and this RGB colour, from 0 to
+    255, fills the borders."""
     kernel: str = 'bicubic'
     """'bilinear' or 'bicubic', as PIL resizes."""
     factor: float = 1 / 255
@@ -41,6 +44,8 @@ class Card:
     std: tuple[float, ...] = IMAGENET_STD
     output: str = ''
     """The name of the network's output; empty takes the first."""
+    channel: int = 0
+    """The one of an N×C×H×W output that is the depth; 2 takes z of points."""
     reference_focal_length: float = 0.0
     """Where set, metres are the output times the focal length, in pixels of the network's input,
     over this."""
@@ -97,6 +102,12 @@ class Card:
                 raise ValueError(f'{name} is {value!r}, not a whole number above 0')
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError('mean and std must be three numbers each, those of std above 0')
+        if not isinstance(self.channel, int) or self.channel < 0:
+            raise ValueError(f'channel is {self.channel!r}, not a whole number from 0 on')
+        if self.padding is not None and (
+                len(self.padding) != 3 or self.keep_aspect_ratio or self.multiple != 1):
+            raise ValueError('padding must be three numbers, without keep_aspect_ratio and '
+                             'multiple: it fills a network of one size')
         if self.kernel not in ('bilinear', 'bicubic'):
             raise ValueError(f"kernel is '{self.kernel}', neither bilinear nor bicubic")
         if self.range is not None and not 0 <= self.range[0] < self.range[1]:
@@ -104,7 +115,11 @@ class Card:
 
     def preprocessing(self) -> Preprocessing:
         """Return how an image becomes the network's input."""
+        size = Size(self.height, self.width)
+        if self.padding is not None:
+            return Letterboxed(size=size, kernel=self.kernel, factor=self.factor, mean=self.mean,
+                               std=self.std, colour=self.padding)
         return Preprocessing(
-            size=Size(self.height, self.width), kernel=self.kernel, multiple=self.multiple,
+            size=size, kernel=self.kernel, multiple=self.multiple,
             keep_aspect_ratio=self.keep_aspect_ratio, factor=self.factor, mean=self.mean,
             std=self.std)

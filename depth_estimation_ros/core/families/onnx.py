@@ -1,4 +1,4 @@
-"""A network of one's own: an ONNX file, and a card beside it that says what its numbers mean."""
+"""A network of one's own: an ONNX or OpenVINO file, and a card that says what its numbers mean."""
 
 from __future__ import annotations
 
@@ -28,18 +28,26 @@ class Network(nn.Module):
 
     anchor: Tensor
 
-    def __init__(self, path: Path, output: str) -> None:
-        """:raises CheckpointError: when neither runtime can load the file."""
+    def __init__(self, path: Path, output: str, channel: int = 0) -> None:
+        """
+        Load a file.
+
+        :param output: the name of the output; '' takes the first.
+        :param channel: the one to take where it has several.
+        :raises CheckpointError: when neither runtime can load the file.
+        """
         super().__init__()
         self.register_buffer('anchor', torch.zeros(1), persistent=False)
-        self._run = _session(path, output)
+        self._run, self._channel = _session(path, output), channel
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Map normalised pixels, N×3×H×W, to the network's numbers, N×h×w."""
         images = pixels.float().cpu().numpy()
         maps = np.concatenate([self._run(image[None]) for image in images])
         maps = np.asarray(maps, np.float32)
-        values: Tensor = torch.from_numpy(maps.reshape(len(maps), *maps.shape[-2:]))
+        if maps.ndim > 3:
+            maps = maps.reshape(len(maps), -1, *maps.shape[-2:])[:, self._channel]
+        values: Tensor = torch.from_numpy(np.ascontiguousarray(maps))
         return values.to(device=pixels.device)
 
 
@@ -57,7 +65,7 @@ class OnnxModel(SingleImage):
         if not self._reference or frame.focal_length is None:
             return depth
         height, width = frame.image.shape[:2]
-        focal_length = frame.focal_length * self.size(height, width).width / width
+        focal_length = frame.focal_length * self.preprocessing.resized(height, width).width / width
         metres: Tensor = depth * (focal_length / self._reference)
         return metres
 
@@ -80,41 +88,45 @@ def onnx(checkpoint: Checkpoint, height: int, width: int) -> Family:
     if height or width:
         raise CheckpointError(f"'{checkpoint.name}' sees images at the size of its card: set "
                               "'network.height' and 'network.width' to 0")
-    return OnnxModel(Network(checkpoint.folder, card.output), card)
+    return OnnxModel(Network(checkpoint.folder, card.output, card.channel), card)
 
 
 def _session(path: Path, output: str) -> Run:
     """Return what runs the file: ONNX Runtime where it has a GPU's provider, else OpenVINO."""
     failures = []
     for name, load in _runtimes():
+        if path.suffix == '.xml' and load is not run_by_openvino:
+            continue
         try:
             return load(path, output)
         except Exception as error:  # of a runtime's own kinds; the last one's reason is told
             failures.append(f'{name}: {(str(error).strip() or repr(error)).splitlines()[0]}')
     raise CheckpointError(f"'{path}' cannot be loaded: " + ('; '.join(failures) or (
-        'neither OpenVINO nor ONNX Runtime is installed: pip install openvino')))
+        'what runs it is not installed: pip install openvino')))
 
 
 def _runtimes() -> list[tuple[str, Callable[[Path, str], Run]]]:
     """Return the runtimes that are installed, the best first."""
     runtimes: list[tuple[str, Callable[[Path, str], Run]]] = []
     if find_spec('openvino'):
-        runtimes.append(('OpenVINO', _openvino))
+        runtimes.append(('OpenVINO', run_by_openvino))
     if find_spec('onnxruntime'):
         import onnxruntime
         gpu = 'CUDAExecutionProvider' in onnxruntime.get_available_providers()
-        runtimes.insert(0 if gpu else len(runtimes), ('ONNX Runtime', _onnxruntime))
+        runtimes.insert(0 if gpu else len(runtimes), ('ONNX Runtime', run_by_onnxruntime))
     return runtimes
 
 
-def _openvino(path: Path, output: str) -> Run:
+def run_by_openvino(path: Path, output: str) -> Run:
+    """Return what runs an .onnx or .xml file in OpenVINO on the CPU; '' is its first output."""
     compiled = load_openvino().Core().compile_model(path, 'CPU', {
         'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': torch.get_num_threads()})
     port = compiled.output(output or 0)
     return lambda pixels: np.array(compiled({0: pixels})[port])
 
 
-def _onnxruntime(path: Path, output: str) -> Run:
+def run_by_onnxruntime(path: Path, output: str) -> Run:
+    """Return what runs an .onnx file in ONNX Runtime, on a GPU where its package has one."""
     import onnxruntime
     wanted = ('TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider')
     available = onnxruntime.get_available_providers()

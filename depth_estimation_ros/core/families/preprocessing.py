@@ -151,3 +151,36 @@ class Preprocessing:
     def _rounded(self, side: float) -> int:
         return round(side / self.multiple) * self.multiple
 
+
+
+@dataclass(frozen=True)
+class Letterboxed(Preprocessing):
+    """Images fitted into the network's one size in proportion, with borders around."""
+
+    colour: tuple[float, ...] = (0.0, 0.0, 0.0)
+    """Of the borders, RGB from 0 to 255."""
+
+    def resized(self, height: int, width: int) -> Size:
+        """Return the size within the borders; :raises ImageError: if nothing is left of it."""
+        assert self.size is not None
+        scale = min(self.size.height / height, self.size.width / width)
+        size = Size(int(height * scale), int(width * scale))
+        if not min(size):
+            raise ImageError(f'image of {width}x{height} pixels is too elongated: the network '
+                             f'would see it at {size}')
+        return size
+
+    def padded(self, size: Size) -> Size:
+        """Return the network's size."""
+        assert self.size is not None
+        return self.size
+
+    def pixels(self, image: Tensor) -> Tensor:
+        """Turn an image, uint8 RGB, H×W×3, into the network's input, float32, 3×height×width."""
+        size = self.resized(*image.shape[:2])
+        planes = resize_like_pil(image.permute(2, 0, 1).contiguous(), size, self.kernel)
+        colour = torch.tensor(self.colour, device=image.device).view(3, 1, 1)
+        return torch.stack([
+            functional.pad(plane, self._border(size), value=float(border))
+            for plane, border in zip(self.normalised(planes), self.normalised(colour).cpu(),
+                                     strict=True)])
