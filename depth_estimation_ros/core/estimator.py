@@ -20,7 +20,7 @@ from .batches import Batch, BatchRunner
 from .checkpoint import Checkpoint, read_checkpoint
 from .device import resolve_device, start_device
 from .device_errors import explain, explained, is_out_of_memory, watched
-from .errors import CheckpointError, DeviceError, ImageError
+from .errors import CheckpointError, DeviceError, DeviceLostError, ImageError
 from .families.base import Family, Quantity
 from .families.registry import check_domain, load_family
 from .frame import Depth, Frame, Image
@@ -109,7 +109,7 @@ class DepthEstimator:
         """The largest batch of the network that the memory holds, where one was too large."""
         self._lost_warned = -LOST_PERIOD
         self._may_fall_back = True
-        """Whether fp32 can still be had; False once its weights could not be read again."""
+        """Whether fp32 can still be had; False once it could not be loaded beside what serves."""
         with self._starting():
             self._planner = self._placed()
             self._choose_precision(options.precision)
@@ -240,15 +240,21 @@ class DepthEstimator:
 
     @contextmanager
     def _starting(self) -> Iterator[None]:
+        """Release what was made where the start fails."""
+        try:
+            with self._alone():
+                yield
+        except BaseException:
+            if hasattr(self, '_planner'):
+                self._planner.close()
+            raise
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         """Keep other threads from capturing meanwhile; say in one line what the device says."""
-        with GUARD.hold() if self.device.type == 'cuda' else nullcontext():
-            try:
-                with explained(self.device), watched(self.device):
-                    yield
-            except BaseException:
-                if hasattr(self, '_planner'):
-                    self._planner.close()
-                raise
+        with (GUARD.hold() if self.device.type == 'cuda' else nullcontext(),
+              explained(self.device), watched(self.device)):
+            yield
 
     def _loaded(self, checkpoint: Checkpoint) -> Family:
         return load_family(checkpoint, self.options.height, self.options.width,
@@ -317,22 +323,28 @@ class DepthEstimator:
             self._runner.prepare(self._planner, frame)
 
     def _fall_back(self) -> bool:
-        """Serve in fp32 from now on; return False where the weights cannot be read again."""
+        """Serve in fp32 from now on; return False, unchanged, where it cannot be had."""
         LOGGER.warning('precision %s gave no finite depth for a whole image: falling back to '
                        'fp32', self.precision)
+        served = self.family, self._runner, self._planner, self.precision, self.precision_error
         try:
-            family = self._loaded(self._checkpoint)
-        except CheckpointError as error:
-            LOGGER.error('it stays in %s, since fp32 cannot be loaded: %s', self.precision, error)
+            with self._alone():
+                self.family = self._loaded(self._checkpoint)
+                self._runner = BatchRunner(self.device, self.family)
+                self._planner = self._placed()
+                self.precision, self.precision_error = 'fp32', None
+                self._accelerate()
+        except DeviceLostError:
+            raise
+        except (CheckpointError, DeviceError) as error:
+            if self._planner is not served[2]:
+                self._planner.close()
+            (self.family, self._runner, self._planner,
+             self.precision, self.precision_error) = served
+            LOGGER.error('it stays in %s, since fp32 cannot be had: %s', self.precision, error)
             self._may_fall_back = False
             return False
-        with self._starting():
-            self._planner.close()
-            self.family = family
-            self._runner = BatchRunner(self.device, family)
-            self._planner = self._placed()
-            self.precision, self.precision_error = 'fp32', None
-            self._accelerate()
+        served[2].close()
         return True
 
     def _start(self, frames: Sequence[Frame], indices: list[int], size: Size,

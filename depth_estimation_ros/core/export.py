@@ -48,6 +48,8 @@ class ExportOptions:
     """What the network within sees of them; 0 takes the checkpoint's own, or follows the other."""
     revision: str = 'main'
     """The hub's branch, tag or commit."""
+    domain: str = 'auto'
+    """The metric head that serves every image; 'auto' lets the model choose."""
 
 
 class WholeModel(nn.Module):
@@ -112,7 +114,7 @@ def _format(path: Path) -> tuple[Callable[[Any, Path], None], Callable[[Path], o
 
 
 def _loaded(checkpoint: Checkpoint, options: ExportOptions) -> Family:
-    family = load_family(checkpoint, *options.network)
+    family = load_family(checkpoint, *options.network, domain=options.domain)
     if not family.native or family.needs_prompt:
         raise CheckpointError(f"model '{checkpoint.name}' cannot be exported: it " + (
             'takes a prompt beside the image' if family.native else 'is a graph in a file already'

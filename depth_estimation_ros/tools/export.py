@@ -31,7 +31,8 @@ def _run(options: argparse.Namespace) -> int:
     out = options.output
     path = out if out.suffix == suffix else out.with_name(out.name + suffix)
     deviation = export_model(ExportOptions(
-        model_folder(options.model), options.size, options.network, options.revision), path)
+        model_folder(options.model), options.size, options.network, options.revision,
+        options.domain), path)
     print(f'{path}: differs from torch by {deviation.mean:.1e} of the depth in the mean, '
           f'{deviation.p99:.1e} at the 99th percentile')
     print(f'{path.with_suffix(".yaml")}: its card, by which "model: {path.absolute()}" serves it')
@@ -57,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="what the network sees of them; without it the checkpoint's own size")
     parser.add_argument('--revision', default=ExportOptions.revision,
                         help="the hub's branch, tag or commit")
+    parser.add_argument('--domain', default=ExportOptions.domain,
+                        help='the metric head of a model with several: nyu, kitti, or auto')
     return parser
 
 

@@ -349,6 +349,27 @@ def test_a_fall_back_that_cannot_be_loaded_leaves_the_estimator_serving(
     assert 'stays in bf16' in error and 'the folder is gone' in error
 
 
+@pytest.mark.parametrize('step', ['_placed', '_accelerate'])
+def test_a_fall_back_without_room_leaves_the_estimator_serving(
+        own: Factory, instead: Callable[..., Instead], monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture, step: str) -> None:
+    estimator, image = own(precision='bf16'), smooth_image(64, 48)
+    factors, served = iter([torch.nan, 1.0]), estimator._planner
+    instead(estimator, lambda planner, pixels: planner(pixels) * next(factors))
+
+    def full(*_: Any) -> Any:
+        raise DeviceError('no room')
+
+    closed: list[Planner] = []
+    monkeypatch.setattr(estimator, step, full)
+    monkeypatch.setattr(Planner, 'close', lambda planner: closed.append(planner))
+    assert np.isnan(estimator.estimate([image])[0]).all()
+    assert np.isfinite(estimator.estimate([image])[0]).all()
+    assert estimator.precision == 'bf16' and served not in closed
+    assert len(closed) == (step == '_accelerate')
+    assert 'stays in bf16' in caplog.text and 'no room' in caplog.text
+
+
 def test_submitted_images_come_back_in_their_order(estimator_of: Factory) -> None:
     estimator = estimator_of()
     images = [smooth_image(*size) for size in ((64, 48), (48, 64), (128, 96))]

@@ -127,3 +127,15 @@ def test_resizing_for_a_graph_is_that_of_pil_but_for_rounding(
     difference = (ours - expected).abs()
     assert difference.max() <= 2 and (difference > 0).float().mean() < 0.01
     torch.testing.assert_close(depth, resize_bicubic(expected[0], (50, 60)), rtol=1e-4, atol=1e-2)
+
+
+def test_a_pinned_domain_is_exported(tmp_path: Path) -> None:
+    model, path = written('zoedepth', tmp_path / 'model'), tmp_path / 'network.onnx'
+    export_model(ExportOptions(str(model), SIZE, domain='kitti'), path)
+    pinned = DepthEstimator(EstimatorOptions(
+        str(model), device='cpu', backend='torch', domain='kitti'))
+    wanted, = pinned.estimate([picture()])
+    pinned.close()
+    depth, _ = depth_of(path, Frame(picture()))
+    np.testing.assert_allclose(depth, wanted, rtol=1e-3)
+    assert np.abs(depth / depth_of(model, Frame(picture()))[0] - 1).max() > 2e-2
