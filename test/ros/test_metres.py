@@ -18,7 +18,7 @@ from depth_estimation_ros.ros.calibrations import inverse_depth
 from depth_estimation_ros.ros.settings import DepthSize
 from depth_estimation_ros.tools.seeded import ARCHITECTURES, write_checkpoint
 
-from .conftest import camera_info, image, metres
+from .conftest import camera_info, image, metres, stamped
 from .test_live_parameters import counts
 
 SHOWN = image()
@@ -48,8 +48,14 @@ def received(peer, topic: str, kind=Image):
     """Send images until something comes on a topic; return the last of it."""
     heard = peer.listen(topic, kind)
     del heard[:]
-    peer.until(lambda: heard or (peer.send('image', SHOWN), peer.spin_for(0.2))[0] is None)
+    shown_until(peer, lambda: bool(heard))
     return heard[-1]
+
+
+def shown_until(peer, condition) -> None:
+    """Send the image, each time with a stamp of its own, until the condition holds."""
+    peer.until(lambda: condition() or (
+        peer.send('image', stamped(SHOWN)), peer.spin_for(0.2)) is None)
 
 
 def test_a_relative_model_is_served_under_its_own_name_only(start, relative, peer):
@@ -118,8 +124,7 @@ def test_smaller_depth_takes_everything_along(start, checkpoint, peer):
     whole = alone(checkpoint)
     infos = peer.listen('depth/camera_info', CameraInfo)
     given = camera_info()
-    peer.until(lambda: infos or (peer.send('camera_info', given), peer.send('image', SHOWN),
-                                 peer.spin_for(0.2))[-1] is not None)
+    shown_until(peer, lambda: bool(infos or not peer.send('camera_info', given)))
     depth = metres(received(peer, 'depth/image_rect'))
     np.testing.assert_allclose(depth, whole.reshape(12, 4, 16, 4).min((1, 3)), rtol=1e-4)
     info = infos[-1]
@@ -129,6 +134,6 @@ def test_smaller_depth_takes_everything_along(start, checkpoint, peer):
     del infos[:]
     peer.deafen()  # without an estimate the calibration has the same size
     infos = peer.listen('depth/camera_info', CameraInfo)
-    peer.until(lambda: infos or (peer.send('image', SHOWN), peer.spin_for(0.2))[-1] is not None)
+    shown_until(peer, lambda: bool(infos))
     assert (infos[-1].height, infos[-1].width) == (12, 16)
     node.end()
