@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import GetState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
@@ -68,7 +69,6 @@ class RunningNode:
         code = self.process.wait(timeout=PATIENCE)
         return code, time.monotonic() - start
 
-
     def leave(self) -> None:
         """End if still there: asked first, since a killed one leaves its shared memory behind."""
         if self.process.poll() is None:
@@ -90,6 +90,28 @@ class Peer(Node):
         self.seen: dict[str, list[Any]] = {}
         self._senders: dict[str, Any] = {}
         self._receivers: dict[str, Any] = {}
+        self._known_clients: dict[str, Any] = {}
+
+    def client(self, kind: Any, service: str) -> Any:
+        """
+        Return a client of a lifecycle node's service, which has discovered the client in turn.
+
+        A server drops its answers to a client that it has not discovered yet, and nothing tells
+        the client. Discovery keeps its order: where the node answers one that was made later, it
+        knows this one as well.
+        """
+        if service not in self._known_clients:
+            client = self._known_clients[service] = self.create_client(kind, service)
+            later = self.create_client(GetState, f'{service.rsplit("/", 1)[0]}/get_state')
+            self.until(lambda: client.service_is_ready() and later.service_is_ready())
+            asked = []
+            while not any(future.done() for future in asked):
+                assert len(asked) < 2 * PATIENCE, 'no answer'
+                asked.append(later.call_async(GetState.Request()))
+                with contextlib.suppress(AssertionError):
+                    self.until(asked[-1].done, 0.5)
+            self.destroy_client(later)
+        return self._known_clients[service]
 
     def listen(self, topic: str, kind: Any, qos: QoSProfile | None = None) -> list[Any]:
         """Subscribe and return the list that messages are appended to."""

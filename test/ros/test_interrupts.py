@@ -30,8 +30,7 @@ def ends_quietly(node, *numbers: int) -> None:
 
 def flood(peer, kind, service: str, requests: list, repeat: int = 1) -> list:
     """Ask without waiting for an answer."""
-    client = peer.create_client(kind, f'/depth_estimation/{service}')
-    peer.until(client.service_is_ready)
+    client = peer.client(kind, f'/depth_estimation/{service}')
     asked = []
     for _ in range(repeat):
         asked += [client.call_async(request) for request in requests]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 
 import pytest
@@ -17,9 +16,7 @@ PATIENCE = 2.0
 
 
 def call(peer, kind, service: str, request):
-    client = peer.create_client(kind, service)
-    peer.until(client.service_is_ready)
-    future = client.call_async(request)
+    future = peer.client(kind, service).call_async(request)
     peer.until(future.done)
     return future.result()
 
@@ -30,17 +27,8 @@ def change(peer, transition: int) -> bool:
 
 
 def state(peer) -> int:
-    """Ask until there is an answer: one to a client that is just being discovered may be lost."""
-    client = peer.create_client(GetState, '/depth_estimation/get_state')
-    peer.until(client.service_is_ready)
-    asked = []
-    while not any(future.done() for future in asked):
-        assert len(asked) < 12, 'no answer'
-        asked.append(client.call_async(GetState.Request()))
-        with contextlib.suppress(AssertionError):
-            peer.until(lambda: any(future.done() for future in asked), 5.0)
-    peer.destroy_client(client)
-    return next(future for future in asked if future.done()).result().current_state.id
+    answer = call(peer, GetState, '/depth_estimation/get_state', GetState.Request())
+    return answer.current_state.id
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

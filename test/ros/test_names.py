@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 
 import cv2
 import numpy as np
@@ -15,11 +16,16 @@ from depth_estimation_ros.ros.camera import Camera
 
 from .conftest import stamped, until
 
+NUMBERS = count()
+
 
 @contextmanager
 def made(transport: str, name: str, *arguments: str) -> Iterator[tuple[LifecycleNode, Camera]]:
+    # A node that is destroyed stays in the graph until it is garbage, and takes the topics of
+    # another of its name along.
+    own = f'named_{next(NUMBERS)}'
     flags = [flag for rule in arguments for flag in ('-r', rule)]
-    node = LifecycleNode('named', enable_communication_interface=False,
+    node = LifecycleNode(own, enable_communication_interface=False,
                          cli_args=['--ros-args', *flags])
     try:
         camera = Camera(node, name, transport=transport, deliver=lambda frame: None)
@@ -36,7 +42,7 @@ def image_topic(transport: str, name: str, *arguments: str) -> str:
         subscribed = [end.topic_name for end in node.subscriptions
                       if end.msg_type in (Image, CompressedImage)]
         assert subscribed == [camera.image_topic]
-    return subscribed[0]
+        return subscribed[0].replace(node.get_name(), 'NODE')
 
 
 @pytest.mark.parametrize(('name', 'rules', 'topic'), [
@@ -49,7 +55,7 @@ def image_topic(transport: str, name: str, *arguments: str) -> str:
     ('', ['image:=/cam/image_raw', 'image/compressed:=/cam/image_raw/compressed'],
      '/cam/image_raw/compressed'),
     ('', ['image:=/cam/image_raw/compressed'], '/cam/image_raw/compressed'),
-    ('', ['image:=~/image'], '/named/image/compressed'),
+    ('', ['image:=~/image'], '/NODE/image/compressed'),
     ('front', ['front/image:=/cam/image_raw'], '/cam/image_raw/compressed'),
     ('front', ['image:=/cam/image_raw'], '/front/image/compressed'),
     ('front', ['__ns:=/robot', 'front/image:=/cam/image_raw'], '/cam/image_raw/compressed'),

@@ -60,8 +60,8 @@ def test_the_services_answer_while_it_configures(start, checkpoint, peer, tmp_pa
     (tmp_path / 'cv_bridge.py').write_text(SLOW_BRIDGE)
     monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=':')
     node = start(model=checkpoint, device='cpu', autostart=False)
-    client = peer.create_client(ChangeState, '/depth_estimation/change_state')
-    peer.until(client.service_is_ready)
+    assert state(peer) == State.PRIMARY_STATE_UNCONFIGURED
+    client = peer.client(ChangeState, '/depth_estimation/change_state')
     request = ChangeState.Request(transition=Transition(id=CONFIGURE))
     asked = [client.call_async(request) for _ in range(3)]
     peer.until(lambda: state(peer) == State.TRANSITION_STATE_CONFIGURING)
@@ -117,8 +117,7 @@ def test_a_managed_node_answers_an_error_and_gives_back_what_was_half_made(
 
 def test_configured_and_cleaned_up_in_haste_it_serves_in_the_end(start, checkpoint, peer):
     node = start(model=checkpoint, device='cpu', autostart=False)
-    client = peer.create_client(ChangeState, '/depth_estimation/change_state')
-    peer.until(client.service_is_ready)
+    client = peer.client(ChangeState, '/depth_estimation/change_state')
     end = time.monotonic() + 3.0
     asked = []
     while time.monotonic() < end:
