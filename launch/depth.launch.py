@@ -17,9 +17,11 @@ ARGUMENTS = {
     'image': ('image', "The camera's image topic (sensor_msgs/Image); with image_transport: "
               'compressed, without its ending /compressed'),
     'camera_info': ('camera_info', "The camera's calibration topic (sensor_msgs/CameraInfo)"),
+    'prompt': ('prompt/depth', "Another sensor's depth of the camera's view (sensor_msgs/Image), "
+               'for a model that needs it'),
     'cameras': ('', 'Names of several cameras as a YAML list, such as [front, rear]; {camera} in '
-                'image and camera_info stands for each; empty takes those in params_file, on '
-                'topics of their own names'),
+                'image, camera_info and prompt stands for each; empty takes those in params_file, '
+                'on topics of their own names'),
     'model': ('', "A hub id, a folder, or 'demo'; empty takes the one in params_file"),
     'device': ('', 'auto, cpu, cuda or cuda:N; empty takes the one in params_file'),
     'precision': ('', 'auto, fp32, bf16 or fp16; empty takes the one in params_file'),
@@ -56,7 +58,7 @@ def depth_node(context: LaunchContext) -> list[Node]:
     if not Path(value['params_file']).is_file():
         raise ValueError(f"params_file: there is no file '{value['params_file']}'")
     cameras = camera_names(value['cameras'])
-    image, camera_info = (pattern(name, value[name], cameras) for name in ('image', 'camera_info'))
+    patterns = [pattern(name, value[name], cameras) for name in ('image', 'camera_info', 'prompt')]
     overrides = {name: value[name] for name in OVERRIDES if value[name]}
     if 'autostart' in overrides:
         overrides['autostart'] = overrides['autostart'] == 'true'
@@ -67,7 +69,7 @@ def depth_node(context: LaunchContext) -> list[Node]:
         name='depth_estimation', namespace=value['namespace'], output='screen',
         parameters=[value['params_file'], overrides],
         remappings=[remapping for camera in cameras or ['']
-                    for remapping in topics(camera, image, camera_info)],
+                    for remapping in topics(camera, *patterns)],
         arguments=['--ros-args', '--log-level', value['log_level']])]
 
 
@@ -91,7 +93,7 @@ def camera_names(text: str) -> list[str]:
 
 
 def pattern(argument: str, topic: str, cameras: list[str]) -> str:
-    """Return the topic that 'image' or 'camera_info' names, {camera} in it for several cameras."""
+    """Return the topic that an argument names, with {camera} in it for several cameras."""
     if '{camera}' in topic and not cameras:
         raise ValueError(f"{argument}: '{topic}' holds {{camera}}, but cameras names none")
     if cameras and topic == ARGUMENTS[argument][0]:
@@ -102,11 +104,11 @@ def pattern(argument: str, topic: str, cameras: list[str]) -> str:
     return topic
 
 
-def topics(camera: str, image: str, camera_info: str) -> list[tuple[str, str]]:
+def topics(camera: str, *patterns: str) -> list[tuple[str, str]]:
     prefix = f'{camera}/' if camera else ''
-    image, camera_info = (name.replace('{camera}', camera) for name in (image, camera_info))
+    image, camera_info, prompt = (each.replace('{camera}', camera) for each in patterns)
     return [(f'{prefix}image', image), (f'{prefix}image/compressed', f'{image}/compressed'),
-            (f'{prefix}camera_info', camera_info)]
+            (f'{prefix}camera_info', camera_info), (f'{prefix}prompt/depth', prompt)]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -43,7 +43,8 @@ def test_the_parameters_file_holds_every_parameter_with_its_default(root):
     assert len(lines) == len(defaults) and all('#' in line for line in lines)
 
 
-@pytest.mark.parametrize('family', ['depth_anything', 'depth_pro', 'dpt_dinov2', 'glpn'])
+@pytest.mark.parametrize('family', ['depth_anything', 'depth_pro', 'dpt_dinov2', 'glpn',
+                                    'prompt_depth_anything'])
 def test_the_parameters_file_of_a_family_is_taken(root, family):
     text = (root / 'config' / f'{family}.yaml').read_text()
     given = flattened(yaml.safe_load(text)['/**']['ros__parameters'])

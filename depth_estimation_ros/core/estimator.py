@@ -68,8 +68,6 @@ class EstimatorOptions:
     """Refuse models and frames whose depth is not in metres."""
     consistent: bool = False
     """Refuse frames whose depth would be of another quantity than the model gives as a rule."""
-    prompts: bool = True
-    """Whether frames bring another sensor's depth; else models that need one are refused."""
 
 
 class DepthEstimator:
@@ -90,9 +88,6 @@ class DepthEstimator:
                                            local_files_only=options.local_files_only)
         self.name = self._checkpoint.name
         self.family = self._loaded(self._checkpoint)
-        if self.family.needs_prompt and not options.prompts:
-            raise CheckpointError(f"model '{self.name}' needs another sensor's depth beside each "
-                                  'image, which only the library can give it (docs/models.md)')
         if options.only_metres and self.family.quantity is not Quantity.METRES:
             raise CheckpointError(f"model '{self.name}' gives {self.family.quantity.value}, which "
                                   'has no scale: take a checkpoint that gives metres '

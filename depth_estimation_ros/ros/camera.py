@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 
 from ..core.families.base import Quantity
 from ..core.floor import Lens
+from ..core.frame import Depth
 from .camera_info import calibration_of, focal_length_of, lens_of
 from .endpoint import Sender
 from .frame_statistics import PAUSED, RATE_LIMITED, UNWANTED, FrameStatistics
@@ -22,6 +23,7 @@ from .input import UNKNOWN_SHAPE, Input
 from .mailbox import Frame
 from .outputs import OUTPUTS, Estimate, Limits, Output
 from .outputs.camera_info import CameraInfoOutput
+from .prompts import Prompts
 from .qos import OUTPUT
 from .settings import DepthSize
 from .stamps import RateLimit, seconds
@@ -44,7 +46,7 @@ class Camera:
 
     def __init__(self, node: LifecycleNode, name: str, *, transport: str,
                  deliver: Callable[[Frame], None], quantity: Quantity = Quantity.METRES,
-                 calibrated: bool = False,
+                 calibrated: bool = False, prompted: bool = False,
                  expect: Callable[[int, int], None] = lambda height, width: None) -> None:
         """
         Create the publishers; the subscriptions come with :meth:`subscribe`.
@@ -54,6 +56,7 @@ class Camera:
         :param deliver: called with every frame that somebody wants.
         :param quantity: what the model gives.
         :param calibrated: whether metres are made of it.
+        :param prompted: whether it needs another sensor's depth beside each image.
         :param expect: called with the height and width of the first image, wanted or not.
         """
         self.name, self._quantity = name, quantity
@@ -67,16 +70,21 @@ class Camera:
         prefix = f'{name}/' if name else ''
         self._input = Input(node, prefix, transport, self._receive,
                             self._announce if transport == 'compressed' else lambda: None)
+        self._prompts = Prompts(node, prefix) if prompted else None
         self._senders = {
             kind: Sender(node, kind.message, prefix + kind.topic, OUTPUT) for kind in OUTPUTS}
 
     def subscribe(self) -> None:
         """Start to receive."""
         self._input.open()
+        if self._prompts is not None:
+            self._prompts.open()
 
     def unsubscribe(self) -> None:
         """Stop receiving and forget what belongs to this stretch of time."""
         self._input.close()
+        if self._prompts is not None:
+            self._prompts.close()
         self.rate.reset()
 
     def close(self) -> None:
@@ -93,7 +101,7 @@ class Camera:
     @property
     def faults(self) -> list[str]:
         """What is wrong with the camera's topics at this moment, each in a sentence."""
-        faults = [*self._input.faults(),
+        faults = [*self._input.faults(), *(self._prompts.faults() if self._prompts else []),
                   *(fault for sender in self._senders.values() for fault in sender.faults())]
         faults += [f'{sender.topic} is subscribed to, but {self._why_silent}'
                    for kind, sender in self._senders.items()
@@ -142,10 +150,22 @@ class Camera:
         info = self._input.info
         return None if info is None else focal_length_of(info, width, height)
 
+    def prompt(self, stamp: float, slop: float, shape: tuple[int, int]) -> Depth | None:
+        """
+        Return another sensor's depth beside an image; None where the model needs none.
+
+        :param stamp: seconds of the image's capture.
+        :param slop: seconds between the two captures, at most.
+        :param shape: the image's height and width.
+        :raises PromptError: where it needs one and none fits.
+        """
+        return None if self._prompts is None else self._prompts.nearest(stamp, slop, shape)
+
     def lens(self, width: int, height: int) -> Lens | None:
         """Return the pinhole camera of an image of this size; None where it is not known."""
         info = self._input.info
         return None if info is None else lens_of(info, width, height)
+
     @property
     def _why_silent(self) -> str:
         """Say why an output cannot be made of this camera's depth."""

@@ -24,6 +24,8 @@ TOO_OLD = 'too_old'
 """Captured longer ago than max_age when its depth was ready."""
 FAILED = 'failed'
 """The network or the publishing raised an error."""
+UNPROMPTED = 'unprompted'
+"""The model needs another sensor's depth beside the image, and none of its time and view came."""
 UNCALIBRATED = 'uncalibrated'
 """Its depth cannot be made metres: no scale yet, or the calibration is of another camera."""
 DEACTIVATED = 'deactivated'

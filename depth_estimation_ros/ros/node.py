@@ -90,7 +90,8 @@ class DepthEstimationNode(ManagedNode):
             self._cameras.append(Camera(
                 self, name, transport=self.settings.cameras.image_transport,
                 deliver=self._deliver, expect=self._expect,
-                quantity=self._estimator.family.quantity, calibrated=name in self._calibrations))
+                quantity=self._estimator.family.quantity, calibrated=name in self._calibrations,
+                prompted=self._estimator.family.needs_prompt))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._watches = [
             CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',

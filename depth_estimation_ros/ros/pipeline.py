@@ -20,10 +20,19 @@ from . import codec
 from .calibrations import CameraCalibration, UncalibratedError, inverse_depth
 from .converter import Decode
 from .decoder import CameraDecoder
-from .frame_statistics import FAILED, TOO_OLD, UNCALIBRATED, UNDECODABLE, UNSUITABLE, UNWANTED
+from .frame_statistics import (
+    FAILED,
+    TOO_OLD,
+    UNCALIBRATED,
+    UNDECODABLE,
+    UNPROMPTED,
+    UNSUITABLE,
+    UNWANTED,
+)
 from .mailbox import Frame
 from .model import Model, Wait
 from .outputs import Limits, Output, prepare
+from .prompts import PromptError
 from .settings import Settings
 
 LOGGER = logging.getLogger(__name__)
@@ -215,7 +224,7 @@ class Pipeline:
             self._end(frame)
             frame.camera.statistics.drop(UNWANTED)
             return None
-        view = self._decoded(frame)
+        view = self._view(frame, shaping.settings.prompt.slop)
         if view is None:
             return None
         outputs = tuple(output for output in shaping.outputs if output.topic in wanted)
@@ -226,18 +235,23 @@ class Pipeline:
             'wait': taken - frame.received, 'decode': perf_counter() - started},
             self._estimator.quantity_of(view))
 
-    def _decoded(self, frame: Frame) -> View | None:
+    def _view(self, frame: Frame, slop: float) -> View | None:
+        """Decode a frame and add what is known beside it; None where it is dropped."""
         decoder = self._decoders.get(frame.camera)
         if decoder is None:
             decoder = self._decoders[frame.camera] = CameraDecoder(frame.camera.name, self._decode)
         try:
             pixels = decoder(frame.message)
-            view = View(pixels, frame.camera.focal_length(pixels.shape[1], pixels.shape[0]))
+            height, width = pixels.shape[:2]
+            view = View(pixels, frame.camera.focal_length(width, height),
+                        frame.camera.prompt(frame.stamp, slop, (height, width)))
             self._estimator.network_size(view)
         except codec.CodecError as error:
             self.drop(frame, UNDECODABLE, str(error))
         except ImageError as error:
             self.drop(frame, UNSUITABLE, str(error))
+        except PromptError as error:
+            self.drop(frame, UNPROMPTED, str(error))
         else:
             return view
         return None

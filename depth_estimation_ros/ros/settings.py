@@ -112,6 +112,17 @@ class Cameras(Group):
 
 
 @dataclass(frozen=True)
+class Prompt(Group):
+    """Another sensor's depth beside the images, for the models that need it."""
+
+    prefix = 'prompt'
+
+    slop: float = parameter(
+        0.1, 'Seconds between the captures of an image and of the prompt/depth that a model takes '
+        'beside it, at most', low=0.0, high=10.0)
+
+
+@dataclass(frozen=True)
 class Serving(Group):
     """How frames are served."""
 
@@ -239,6 +250,7 @@ class Settings:
     model: Model = Model()
     network: Network = Network()
     cameras: Cameras = Cameras()
+    prompt: Prompt = Prompt()
     serving: Serving = Serving()
     range: Range = Range()
     edges: Edges = Edges()
@@ -271,12 +283,12 @@ class Settings:
             local_files_only=self.model.local_files_only, precision=self.network.precision,
             backend=self.network.backend, compile=self.network.compile,
             height=self.network.height, width=self.network.width, domain=self.network.domain,
-            consistent=True, prompts=False)
+            consistent=True)
 
     @property
     def _groups(self) -> tuple[Group, ...]:
-        return (self.model, self.network, self.cameras, self.calibration, self.serving, self.range,
-                self.edges, self.depth, *self.outputs)
+        return (self.model, self.network, self.cameras, self.prompt, self.calibration,
+                self.serving, self.range, self.edges, self.depth, *self.outputs)
 
 
 def parameters() -> dict[str, Field[Any]]:

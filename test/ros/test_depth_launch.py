@@ -114,7 +114,8 @@ def test_several_cameras_are_remapped_by_a_pattern(launch_file):
     assert started.parameters[1] == {'cameras': ['front', 'rear']}
     assert ('rear/image', 'rear/image_raw') in started.remappings
     assert ('front/image/compressed', 'front/image_raw/compressed') in started.remappings
-    assert len(started.remappings) == 6
+    assert ('front/prompt/depth', 'front/prompt/depth') in started.remappings
+    assert len(started.remappings) == 8
 
 
 @pytest.mark.parametrize(('arguments', 'named'), [

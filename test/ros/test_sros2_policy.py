@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 
 from .conftest import image
 
-OPTIONAL = {'/image/compressed', '/clock', '/bond'}
-"""There only with image_transport: compressed, with use_sim_time, with bondpy and a manager."""
+OPTIONAL = {'/image/compressed', '/prompt/depth', '/clock', '/bond'}
+"""Only with image_transport: compressed, prompts, use_sim_time, bondpy and a manager."""
 
 
 def allowed(root, kind: str, role: str) -> set[str]:

@@ -51,6 +51,9 @@ class Camera:
     def focal_length(self, width: int, height: int) -> None:
         """Have no calibration."""
 
+    def prompt(self, stamp: float, slop: float, shape: tuple[int, int]) -> None:
+        """Have no other sensor."""
+
     def publish(self, header: Any, depth: NDArray[np.float32],
                 outputs: tuple[Output, ...], image: Pixels) -> None:
         if self.error is not None:

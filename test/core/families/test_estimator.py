@@ -98,8 +98,3 @@ def test_openvino_serves_other_families_too(name: str, make: Make) -> None:
     if estimator.backend == 'openvino':
         np.testing.assert_allclose(estimator.estimate([image])[0],
                                    reference.estimate([image])[0], rtol=1e-3)
-
-
-def test_a_model_that_needs_a_prompt_is_refused_where_there_is_none_to_come(make: Make) -> None:
-    with pytest.raises(CheckpointError, match='only the library'):
-        make('prompt_depth_anything', prompts=False)
