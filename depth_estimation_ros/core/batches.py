@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .families.base import Family
-from .frame import Frame, Image
+from .frame import Depth, Frame, Image
 from .running.planner import Planner, Stages
 from .running.shape import Size
 
@@ -22,8 +22,9 @@ class Batch:
     """Their places in the caller's list."""
     depths: list[Tensor]
     """float32, H×W each, on the host."""
-    lost: Tensor
-    """The share of pixels without a finite depth of each, on the host."""
+    told: Tensor
+    """What is told of each, N×2 on the host: the share of pixels without a finite depth, and which
+    of the family's domains it prefers, NaN where there is no choice."""
 
 
 class BatchRunner:
@@ -41,8 +42,16 @@ class BatchRunner:
         taken = [frames[index] for index in indices]
         alike = planner.graphs is not None and not self._family.per_frame and len(
             {frame.image.shape for frame in taken}) == 1
-        depths, lost = (self._run_alike if alike else self._run_each)(planner, taken, size, flip)
-        return Batch(indices, depths, self._download(lost))
+        depths, told = (self._run_alike if alike else self._run_each)(planner, taken, size, flip)
+        return Batch(indices, depths, self._download(told))
+
+    @torch.inference_mode()
+    def through(self, planner: Planner, frame: Frame, head: int, flip: bool) -> Depth:
+        """Return a frame's depth by one of the family's domains, whatever the image prefers."""
+        inputs = self._before([self._upload(frame.image)], [frame], flip=flip)
+        with self._family.through(head):
+            (depth,), _ = self._after([frame], flip, planner.plain(inputs))
+        return depth.cpu().numpy()
 
     @torch.inference_mode()
     def prepare(self, planner: Planner, frame: Frame) -> None:
@@ -63,14 +72,14 @@ class BatchRunner:
         stages = Stages(
             lambda images: self._before(list(images), [any_frame] * len(images), flip=flip),
             partial(self._after_alike, any_frame, flip))
-        depths, lost = planner.run_frames(self._staged(frames), size, stages, per_image=1 + flip)
-        return list(self._download(depths)), lost
+        depths, told = planner.run_frames(self._staged(frames), size, stages, per_image=1 + flip)
+        return list(self._download(depths)), told
 
     def _run_each(self, planner: Planner, frames: list[Frame], size: Size,
                   flip: bool) -> tuple[list[Tensor], Tensor]:
         images = [self._upload(frame.image) for frame in frames]
-        depths, lost = self._after(frames, flip, planner(self._before(images, frames, flip=flip)))
-        return [self._download(depth) for depth in depths], lost
+        depths, told = self._after(frames, flip, planner(self._before(images, frames, flip=flip)))
+        return [self._download(depth) for depth in depths], told
 
     def _before(self, images: list[Tensor], frames: Sequence[Frame], *, flip: bool) -> Tensor:
         """Return the network's input for a batch, with ``flip`` the mirrored images behind."""
@@ -80,7 +89,8 @@ class BatchRunner:
 
     def _after(self, frames: Sequence[Frame], flip: bool,
                values: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return each frame's depth at its image's size, and the shares of pixels without one."""
+        """Return each frame's depth at its image's size, and what is told of each, N×2."""
+        values, preferred = self._family.routed(values)
         finite = values.isfinite()
         values = torch.where(finite, values, torch.nan)
         lost = 1 - finite.flatten(1).sum(1) / finite[0].numel()
@@ -88,13 +98,15 @@ class BatchRunner:
             half = len(values) // 2
             values = (values[:half] + values[half:].flip(-1)) / 2
             lost = torch.maximum(lost[:half], lost[half:])
+        none = torch.full_like(lost, torch.nan)
+        told = torch.stack((lost, none if preferred is None else preferred[:len(lost)]), dim=1)
         return [self._family.result(value, frame)
-                for value, frame in zip(values, frames, strict=True)], lost
+                for value, frame in zip(values, frames, strict=True)], told
 
     def _after_alike(self, frame: Frame, flip: bool, values: Tensor) -> tuple[Tensor, Tensor]:
         """Do the same for frames like one; their depths are one tensor, N×H×W."""
-        depths, lost = self._after([frame] * (len(values) // (1 + flip)), flip, values)
-        return torch.stack(depths), lost
+        depths, told = self._after([frame] * (len(values) // (1 + flip)), flip, values)
+        return torch.stack(depths), told
 
     def _upload(self, image: Image) -> Tensor:
         pixels = torch.from_numpy(np.require(image, requirements=['C', 'W']))

@@ -20,6 +20,7 @@ from .batches import Batch, BatchRunner
 from .checkpoint import Checkpoint, read_checkpoint
 from .device import resolve_device, start_device
 from .device_errors import explain, explained, is_out_of_memory, watched
+from .domains import DomainHold
 from .errors import CheckpointError, DeviceError, DeviceLostError, ImageError
 from .families.base import Family, Quantity
 from .families.registry import check_domain, load_family
@@ -100,6 +101,7 @@ class DepthEstimator:
         self.precision_error: float | None = None
         """The mean relative error of the chosen low precision against fp32, where measured."""
         self._runner = BatchRunner(self.device, self.family)
+        self._hold = DomainHold()
         self._limits: dict[Size, int] = {}
         """The largest batch of the network that the memory holds, where one was too large."""
         self._lost_warned = -LOST_PERIOD
@@ -146,6 +148,11 @@ class DepthEstimator:
     def quantity_of(self, image: Image | Frame) -> Quantity:
         """Return what the numbers of a frame's depth are: metres, or something without scale."""
         return self.family.quantity_of(_frame(image))
+
+    def domain_of(self, camera: str) -> tuple[str, int]:
+        """Return the domain that serves a camera, '' where none is known, and its changes."""
+        held = self._hold.of(camera)
+        return ('', 0) if held is None else (self.family.domains[held.head], held.changes)
 
     @property
     def overlaps(self) -> bool:
@@ -383,7 +390,7 @@ class DepthEstimator:
         """Return the depths of submitted images in their order."""
         with watched(self.device):
             wait()
-        lost = max((float(batch.lost.max()) for batch in batches), default=0.0)
+        lost = max((float(batch.told[:, 0].max()) for batch in batches), default=0.0)
         if lost >= 1 and self.precision != 'fp32' and self._may_fall_back and self._fall_back():
             return self.estimate(frames, flip=flip)
         if lost > LOST_SHARE and time.monotonic() - self._lost_warned >= LOST_PERIOD:
@@ -392,7 +399,20 @@ class DepthEstimator:
                            'are NaN', 100 * lost, self.precision)
         depths = {index: depth.numpy() for batch in batches
                   for index, depth in zip(batch.indices, batch.depths, strict=True)}
-        return [depths[index] for index in range(len(frames))]
+        preferred = {index: float(each) for batch in batches
+                     for index, each in zip(batch.indices, batch.told[:, 1], strict=True)}
+        return [self._held(frame, depths[index], preferred[index], flip)
+                for index, frame in enumerate(frames)]
+
+    def _held(self, frame: Frame, depth: Depth, preferred: float, flip: bool) -> Depth:
+        """Return the depth of the head that serves the frame's camera."""
+        if frame.camera is None or math.isnan(preferred):
+            return depth
+        head = self._hold.choose(frame.camera, int(preferred))
+        if head == preferred:
+            return depth
+        with watched(self.device):
+            return self._runner.through(self._planner, frame, head, flip)
 
 
 def _frame(image: Image | Frame) -> Frame:

@@ -63,7 +63,7 @@ class WholeModel(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return depth, float32, 1×H×W, for RGB from 0 to 255, float32, 1×3×H×W."""
         pixels = self._family.inputs(image[0].permute(1, 2, 0).contiguous(), self._frame)
-        values = forward(self.network, pixels[None])
+        values, _ = self._family.routed(forward(self.network, pixels[None]))
         return self._family.result(values[0], self._frame)[None]
 
 
@@ -133,7 +133,8 @@ def _depth(family: Family, image: Image) -> Depth:
     """Return the depth as the node gets it from torch."""
     frame = Frame(image)
     pixels = family.inputs(torch.from_numpy(image), frame)
-    return family.result(forward(family.network, pixels[None])[0], frame).numpy()
+    values, _ = family.routed(forward(family.network, pixels[None]))
+    return family.result(values[0], frame).numpy()
 
 
 @torch.no_grad()

@@ -21,3 +21,5 @@ class Frame:
     """fx in pixels of ``image``; None where the camera's calibration is not known."""
     prompt: Depth | None = None
     """Another sensor's depth of the same view in metres, of any size; NaN and Inf are unknown."""
+    camera: str | None = None
+    """Whose image it is, where images of one camera follow each other; None is an image alone."""

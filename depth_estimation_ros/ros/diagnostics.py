@@ -52,7 +52,7 @@ class CameraWatch:
 
     def status(self, summary: Summary, now: float, period: float,
                faults: list[str], calibration: CameraCalibration | None = None,
-               ) -> DiagnosticStatus:
+               domain: tuple[str, int] = ('', 0)) -> DiagnosticStatus:
         """
         Return the camera's status.
 
@@ -60,6 +60,8 @@ class CameraWatch:
         :param period: seconds since the last call.
         :param faults: what is wrong with the camera's topics, each in a sentence.
         :param calibration: the camera's, where it has one.
+        :param domain: the metric head that serves the camera, '' where there is no choice, and how
+            often another one took over.
         """
         before = self.before or summary
         if self.heard is None or summary.received > before.received or now < self.heard:
@@ -79,6 +81,7 @@ class CameraWatch:
                 'input_hz': f'{(summary.received - before.received) / period:.1f}',
                 'output_hz': f'{(summary.published - before.published) / period:.1f}',
                 **(calibration.facts if calibration else {}),
+                **({'domain': domain[0], 'domain_changes': domain[1]} if domain[0] else {}),
                 'received': summary.received, 'published': summary.published,
                 **{f'dropped_{reason}': count for reason, count in summary.dropped.items()},
                 'seconds_since_last_frame': f'{now - self.heard:.1f}',

@@ -287,6 +287,7 @@ class DepthEstimationNode(ManagedNode):
         if self._worker is not None:
             message.status += [
                 watch.status(camera.statistics.summary(), self._now(), DIAGNOSTICS_PERIOD,
-                             camera.faults, self._calibrations.get(camera.name))
+                             camera.faults, self._calibrations.get(camera.name),
+                             self._estimator.domain_of(camera.name))
                 for watch, camera in zip(self._watches, self._cameras, strict=True)]
         self._diagnostics.publish(message)

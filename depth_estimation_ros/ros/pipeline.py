@@ -244,7 +244,8 @@ class Pipeline:
             pixels = decoder(frame.message)
             height, width = pixels.shape[:2]
             view = View(pixels, frame.camera.focal_length(width, height),
-                        frame.camera.prompt(frame.stamp, slop, (height, width)))
+                        frame.camera.prompt(frame.stamp, slop, (height, width)),
+                        frame.camera.name)
             self._estimator.network_size(view)
         except codec.CodecError as error:
             self.drop(frame, UNDECODABLE, str(error))

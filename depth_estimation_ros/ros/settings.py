@@ -56,7 +56,7 @@ class Network(Group):
         name='network.width', low=0, high=2048)
     domain: str = parameter(
         'auto', "The metric head of a model with several: 'nyu' for indoors, 'kitti' for "
-        'outdoors, or auto, by which the model chooses for each image and may flip at a doorway')
+        'outdoors, or auto, by which the model chooses and a camera keeps its choice a while')
     backend: str = parameter(
         'auto', 'What runs the network on the CPU; auto takes OpenVINO where it is installed, '
         'where it is faster', choices=BACKENDS)

@@ -145,10 +145,10 @@ def test_a_frame_runs_on_the_device_alone(
         images = torch.empty(2, height, width, 3, dtype=torch.uint8, device=CUDA)
         set_position_encodings(model, None)
         for _ in range(2):  # the first one records the encodings
-            depth, lost = frame(model, runner, images, flip)
-        assert depth.device == lost.device == CUDA
+            depth, told = frame(model, runner, images, flip)
+        assert depth.device == told.device == CUDA
         assert depth.shape == (2, height, width) and depth.dtype == torch.float32
-        assert lost.shape == (2,)
+        assert told.shape == (2, 2)
 
 
 @pytest.mark.parametrize(('what', 'error'), [

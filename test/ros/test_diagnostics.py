@@ -53,6 +53,13 @@ def test_a_camera_that_is_served_is_ok(second: Second) -> None:
     assert (status.name, status.hardware_id) == ('node: front', '/front/image')
 
 
+def test_the_head_that_serves_a_camera_is_told(second: Second) -> None:
+    assert 'domain' not in facts(second.status())
+    told = facts(second.watch.status(
+        second.statistics.summary(), second.now, 1.0, [], domain=('kitti', 2)))
+    assert (told['domain'], told['domain_changes']) == ('kitti', '2')
+
+
 def test_rates_and_counts_are_told(second: Second) -> None:
     second.frames(published=30, replaced=10).status()
     told = facts(second.frames(published=10, replaced=5).status(seconds=2.0))

@@ -16,6 +16,7 @@ from rcl_interfaces.srv import (
     SetParametersAtomically,
 )
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
 
 from .conftest import image
 from .test_lifecycle import call, change
@@ -175,6 +176,13 @@ def test_a_domain_is_pinned_live_and_another_refused_with_those_there_are(node, 
     peer.until(lambda: {pair.key: pair.value for pair in peer.diagnostics()['model'].values}[
         'domain'] == 'kitti')
     assert not put(peer, domain='auto')
+
+    def served() -> dict[str, str]:
+        peer.send('front/image', image())
+        return {pair.key: pair.value for pair in peer.diagnostics()['front'].values}
+
+    peer.listen('front/depth/image_rect', Image)
+    peer.until(lambda: served().get('domain') in ('nyu', 'kitti'))
 
 
 def test_the_height_alone_takes_effect_and_the_log_says_what_runs(node, peer):

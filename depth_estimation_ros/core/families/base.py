@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -40,6 +42,16 @@ class OneWay:
     def pin(self, domain: str) -> None:
         """Refuse: there is nothing to choose from."""
         raise ValueError(f"no domain '{domain}'")
+
+    def routed(self, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the network's values as they are: no image has a choice."""
+        return values, None
+
+    @contextmanager
+    def through(self, head: int) -> Iterator[None]:
+        """Refuse likewise."""
+        raise ValueError(f'no head {head}')
+        yield
 
 
 class Family(Protocol):
@@ -92,6 +104,17 @@ class Family(Protocol):
 
     def pin(self, domain: str) -> None:
         """Send every image to one of the domains, and release the others' weights."""
+
+    def routed(self, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """
+        Part what the network gave for a batch into what :meth:`result` takes and the routing.
+
+        :return: the values, and which of the domains each image prefers, float32 N, NaN where
+            that is not known; None where there is no choice.
+        """
+
+    def through(self, head: int) -> AbstractContextManager[None]:
+        """Send every image to one of the domains, whatever it prefers, within the context."""
 
     def quantity_of(self, frame: Frame) -> Quantity:
         """Return what the numbers of one frame's depth are."""

@@ -89,6 +89,13 @@ class Planner:
         return metres[:len(pixels)]
 
     @torch.inference_mode()
+    def plain(self, pixels: Tensor) -> Tensor:
+        """Run the model itself, without a graph or a built network, as it is at this moment."""
+        self._constants.install((pixels.shape[2], pixels.shape[3]), lambda: pixels[:1])
+        self._evict()
+        return self._forward(pixels)
+
+    @torch.inference_mode()
     def run_frames(self, images: Tensor, size: Size, stages: Stages, *,
                    per_image: int = 1) -> tuple[Tensor, ...]:
         """

@@ -13,6 +13,7 @@ from threading import Event, Thread
 
 import pytest
 import torch
+from torch import nn
 
 from depth_estimation_ros.core.backends import forward
 from depth_estimation_ros.core.backends.export import write_graph
@@ -40,15 +41,21 @@ with_avx2_only = pytest.mark.skipif(
     os.environ.get(ISA) != 'AVX2', reason='is run by test_a_processor_with_avx2_only')
 
 
+def network_of(folder: Path) -> nn.Module:
+    """Return the network of a checkpoint as the estimator serves it."""
+    return load_family(read_checkpoint(str(folder))).network
+
+
 @pytest.mark.parametrize(('batch', 'heads', 'bins'), [
     (1, 2, 'softplus'), pytest.param(3, 1, 'normed', marks=pytest.mark.slow)])
 def test_openvino_gives_the_same_metres_and_reports_to_nobody(
         checkpoint_of: Callable[..., Path], caplog: pytest.LogCaptureFixture, batch: int,
         heads: int, bins: str) -> None:
     caplog.set_level(logging.INFO)
-    backend = openvino_backend(checkpoint_of(heads, bins))
-    network = backend.build(patched_model(heads, bins), noise(batch, 96, 128), Event())
-    same_metres(network, patched_model(heads, bins), batch)
+    model = network_of(checkpoint_of(heads, bins))
+    network = openvino_backend(checkpoint_of(heads, bins)).build(
+        model, noise(batch, 96, 128), Event())
+    same_metres(network, model, batch)
     assert 'without snippets' not in caplog.text
     assert sys.modules['openvino_telemetry'] is None
 
@@ -69,7 +76,7 @@ def test_an_export_that_nobody_wants_any_more_is_stopped(
 @pytest.mark.slow
 def test_openvino_is_built_while_frames_are_served(checkpoint_of: Callable[..., Path]) -> None:
     pixels = noise(1, 96, 128)
-    planner = Planner(patched_model(), backends=[openvino_backend(checkpoint_of())],
+    planner = Planner(network_of(checkpoint_of()), backends=[openvino_backend(checkpoint_of())],
                       measure=always(2.0))
     expected = planner(pixels).clone()
     served = 0
@@ -85,7 +92,7 @@ def test_openvino_is_built_while_frames_are_served(checkpoint_of: Callable[..., 
 def test_the_demo_model_has_the_same_metres_in_every_batch(root: Path, batch: int) -> None:
     folder = root / 'models' / 'demo'
     pixels = noise(batch, 192, 256)
-    model = load_family(read_checkpoint(str(folder))).network
+    model = network_of(folder)
     network = openvino_backend(folder).build(model, pixels, Event())
     with torch.inference_mode():
         expected = forward(model, pixels)
@@ -102,7 +109,7 @@ def test_a_graph_that_takes_too_many_registers_is_compiled_without_snippets(
     with pytest.raises(RuntimeError, match='not enough registers'):
         load_openvino().Core().compile_model(graph, 'CPU', SETTINGS)
     caplog.set_level(logging.INFO)
-    same_metres(compile_graph(graph))
+    same_metres(compile_graph(graph), network_of(checkpoint_of()))
     record, = caplog.records
     assert record.getMessage().endswith(
         "without snippets: Can't allocate registers for a snippet: not enough registers")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from depth_estimation_ros.core.backends.openvino import openvino_backend
 from depth_estimation_ros.core.checkpoint import read_checkpoint
+from depth_estimation_ros.core.domains import PATIENCE
 from depth_estimation_ros.core.errors import CheckpointError
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.families.registry import load_family
+from depth_estimation_ros.core.frame import Frame, Image
 
 from ..conftest import noise, stock_model
 
@@ -77,3 +80,96 @@ def test_openvino_serves_the_pinned_domain(checkpoint_of: Callable[..., Path]) -
     with torch.no_grad():
         torch.testing.assert_close(
             built(pixels), network(pixels).predicted_depth, rtol=1e-4, atol=0)
+
+
+class Chooser(nn.Module):
+    """A router that prefers what it is told, image after image of a batch."""
+
+    def __init__(self, *heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, bottleneck: Tensor) -> Tensor:
+        heads = (self.heads * len(bottleneck))[:len(bottleneck)]
+        return torch.nn.functional.one_hot(torch.tensor(heads), 2).float()
+
+
+Choosing = Callable[..., DepthEstimator]
+
+
+@pytest.fixture
+def choosing(checkpoint_of: Callable[..., Path]) -> Iterator[Choosing]:
+    """Return an estimator, and one each of the pinned domains, that chooses as it is told."""
+    made: list[DepthEstimator] = []
+
+    def make(domain: str = 'auto', bins: str = 'softplus') -> DepthEstimator:
+        made.append(DepthEstimator(EstimatorOptions(
+            model=str(checkpoint_of(2, bins)), device='cpu', backend='torch', domain=domain)))
+        return made[-1]
+
+    yield make
+    for estimator in made:
+        estimator.close()
+
+
+def choose(estimator: DepthEstimator, *heads: int) -> None:
+    network: Any = estimator.family.network
+    network.metric_head.router = Chooser(*heads)
+
+
+def picture(seed: int = 0) -> Image:
+    return np.random.default_rng(seed).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+@pytest.mark.parametrize('flip', [False, True])
+@pytest.mark.parametrize('bins', ['softplus', 'normed'])
+def test_a_camera_keeps_its_head_while_the_preference_flips(
+        choosing: Choosing, bins: str, flip: bool) -> None:
+    estimator = choosing(bins=bins)
+    depth = {domain: choosing(domain, bins).estimate([picture()], flip=flip)[0]
+             for domain in DOMAINS}
+    assert not np.allclose(depth['nyu'], depth['kitti'], rtol=1e-3)
+
+    def served(camera: str | None, head: int) -> str:
+        choose(estimator, head)
+        found, = estimator.estimate([Frame(picture(), camera=camera)], flip=flip)
+        return next(domain for domain, expected in depth.items()
+                    if np.allclose(found, expected, rtol=1e-5))
+
+    assert [served('front', head) for head in (0, 1, 0, 1, 1)] == ['nyu'] * 5
+    assert served('rear', 1) == 'kitti'
+    assert [served(None, head) for head in (0, 1, 0)] == ['nyu', 'kitti', 'nyu']
+    assert estimator.domain_of('front') == ('nyu', 0)
+    assert [served('front', 1) for _ in range(PATIENCE)][-1] == 'kitti'
+    assert estimator.domain_of('front') == ('kitti', 1)
+    assert estimator.domain_of('side') == ('', 0)
+
+
+def test_of_a_batch_only_the_image_that_flipped_is_served_by_the_held_head(
+        choosing: Choosing) -> None:
+    estimator, nyu = choosing(), choosing('nyu')
+    views = [Frame(picture(seed), camera=f'camera {seed}') for seed in range(3)]
+    choose(estimator, 0)
+    before = estimator.estimate(views)
+    choose(estimator, 0, 1, 0)
+    for first, second, expected in zip(before, estimator.estimate(views), nyu.estimate(views),
+                                       strict=True):
+        np.testing.assert_allclose(first, expected, rtol=1e-4)
+        np.testing.assert_allclose(second, expected, rtol=1e-4)
+
+
+def test_a_preference_that_is_not_finite_changes_nothing(choosing: Choosing) -> None:
+    estimator = choosing()
+    choose(estimator, 1)
+    estimator.estimate([Frame(picture(), camera='')])
+    network: Any = estimator.family.network
+    network.metric_head.router = Lost()
+    depth, = estimator.estimate([Frame(picture(), camera='')])
+    assert depth.shape == (48, 64) and estimator.domain_of('') == ('kitti', 0)
+
+
+class Lost(nn.Module):
+    """A router of a damaged network."""
+
+    def forward(self, bottleneck: Tensor) -> Tensor:
+        return torch.full((len(bottleneck), 2), torch.nan)

@@ -58,7 +58,8 @@ def model(checkpoint: Checkpoint, name: str) -> Any:
 @torch.inference_mode()
 def estimate(family: Family, frame: Frame) -> Tensor:
     inputs = family.inputs(torch.from_numpy(frame.image), frame)
-    return family.result(forward(family.network, inputs[None])[0], frame)
+    values, _ = family.routed(forward(family.network, inputs[None]))
+    return family.result(values[0], frame)
 
 
 def worst(depth: Tensor, expected: Tensor) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -33,6 +35,7 @@ class ZoeDepth:
         self.range: tuple[float, float] | None = (
             min(near for near, _ in ranges), max(far for _, far in ranges))
         self.domains: tuple[str, ...] = network.metric_head.domains
+        network.metric_head.tells_routing = True
         self._transforms = Transforms(preprocessing)
 
     def size(self, height: int, width: int) -> Size:
@@ -57,6 +60,21 @@ class ZoeDepth:
         head: Any = self.network.metric_head
         head.pin(self.domains.index(domain))
         self.range = self._ranges[self.domains.index(domain)]
+
+    def routed(self, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Part metres from the row below them that says which head each image prefers."""
+        head: Any = self.network.metric_head
+        return (values, None) if head.router is None else (values[:, :-1], values[:, -1, 0] - 1)
+
+    @contextmanager
+    def through(self, head: int) -> Iterator[None]:
+        """Send every image to one head, whatever it prefers."""
+        metric_head: Any = self.network.metric_head
+        metric_head.forced = head
+        try:
+            yield
+        finally:
+            metric_head.forced = None
 
     def quantity_of(self, frame: Frame) -> Quantity:
         """Return metres."""

@@ -36,6 +36,10 @@ class MetricHead(nn.Module):
         several = isinstance(original, ZoeDepthMultipleMetricDepthEstimationHeads)
         names = [head['name'] for head in original.bin_configurations] if several else []
         self.domains = tuple(names)
+        self.tells_routing = False
+        """Whether depth has a row more that says which head each image prefers."""
+        self.forced: int | None = None
+        """The head that every image goes to, whatever it prefers."""
         self.router = Router(original.patch_transformer, original.mlp_classifier) if (
             several) else None
         self.normed = original.bin_centers_type == 'normed'
@@ -60,10 +64,17 @@ class MetricHead(nn.Module):
 
     def forward(self, outconv_activation: Tensor, bottleneck: Tensor, feature_blocks: list[Tensor],
                 relative_depth: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return depth in metres, N×1×h×w, and the domain logits, N×heads, where there are any."""
+        """
+        Return depth in metres, N×1×h×w, and the domain logits, N×heads, where there are any.
+
+        With :attr:`tells_routing` depth has h + 1 rows, the last full of the number of the head
+        that the image prefers, counted from 1; NaN where its logits are not finite.
+        """
         bottleneck = self.conv2(bottleneck.float())
         logits = None if self.router is None else self.router(bottleneck)
-        domain = None if logits is None else logits.argmax(dim=-1)
+        preferred = None if logits is None else logits.argmax(dim=-1)
+        domain = preferred if preferred is None or self.forced is None else torch.full_like(
+            preferred, self.forced)
         bank = self.bank(domain, len(bottleneck))
         size = _size(bottleneck)
         centres = self.seeds(_rows(bottleneck), bank)
@@ -79,7 +90,11 @@ class MetricHead(nn.Module):
         features = self._features(outconv_activation, relative_depth)
         centres = self._metres(centres, domain)
         depth = self.log_binomial(features, embedding, centres, before, size, bank)
-        return depth.unflatten(1, size)[:, None], logits
+        depth = depth.unflatten(1, size)
+        if self.tells_routing and logits is not None and preferred is not None:
+            told = preferred + 1 + 0 * logits.sum(-1)
+            depth = torch.cat((depth, told[:, None, None].expand(-1, 1, size[1])), dim=1)
+        return depth[:, None], logits
 
     def pin(self, head: int) -> None:
         """Send every image to one of several heads; the others' weights and the router go."""
