@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Installs the package the ament_python way: modules, resource index, launch, config, models."""
 
 from pathlib import Path

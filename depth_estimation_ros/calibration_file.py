@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """calibration.yaml: a correction of one model's depth on one camera, and what speaks for it."""
 
 from __future__ import annotations

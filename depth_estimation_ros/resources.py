@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the package's own files lie: the installed share folder, or the source tree."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Start the depth node on one camera's topics, or on several cameras'."""
 
 from pathlib import Path

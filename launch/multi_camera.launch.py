@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Start one node on several cameras: what is fresh of them runs as one batch."""
 
 from ament_index_python.packages import get_package_share_directory

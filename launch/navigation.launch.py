@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Start the depth node for a navigation stack: obstacles as points and scan, the scan's frame."""
 
 import math

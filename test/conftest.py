@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A ROS domain of this run's own, on this machine only, before anything imports rclpy."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """calibration.yaml: written whole, read back, refused when it makes no sense."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """config/nav2.yaml against the parameters that Nav2 declares, by name and by type."""
 
 from pathlib import Path

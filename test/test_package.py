@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The package as a whole: one version, complete documents, clean code."""
 
 import re
@@ -71,3 +72,11 @@ def test_the_code_is_clean(root, command):
     checked = subprocess.run([sys.executable, '-m', *command], cwd=root, capture_output=True,
                              text=True, timeout=300)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_source_names_its_licence(root):
+    folders = ('depth_estimation_ros', 'launch', 'test', 'training')
+    sources = [path for folder in folders for path in (root / folder).rglob('*.py')]
+    assert len(sources) > 100
+    assert not [str(path) for path in sources if path.read_text().strip() and (
+        'SPDX-License-Identifier: Apache-2.0' not in path.read_text()[:200])]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Render the demo clip: `python -m training.clip`, a drive through a held-out room as rosbag2."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draw held-out scenes with their depth: `python -m training.contact_sheet`."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The evaluation curve: CSV files, and a picture by `python -m training.curve CSV ...`."""
 
 import argparse

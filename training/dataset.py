@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples: a seed becomes a scene, and the scene an image with its depth."""
 
 from collections.abc import Iterator

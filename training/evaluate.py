@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measure a model on held-out scenes: `python -m training.evaluate` prints the table."""
 
 import argparse

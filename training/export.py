@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write the trained model as a transformers checkpoint in half precision."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Try the floor's scale in rendered rooms: `python -m training.floor_rooms` prints the table."""
 
 import argparse

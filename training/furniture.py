@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Things that stand in rooms, each a few boxes, cylinders and spheres of usual size."""
 
 import math

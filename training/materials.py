@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random materials from the textures of one split."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The small ZoeDepth: its configuration, its start, and a forward pass that can be trained."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well objects stand out from the room behind them."""
 
 from collections import Counter

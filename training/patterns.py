@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Grey patterns of metric size, in families for training and held out."""
 
 from collections.abc import Callable

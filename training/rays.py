@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ray casting: one ray a pixel, and the Z depth at which it meets the room and its shapes."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of the world: textures, lamps and soft shadows; a few tensor operations per shape."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train the router alone: `python -m training.router --export FOLDER`; the heads stay fixed."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random rooms and corridors with furniture, seen from a robot's camera."""
 
 import math

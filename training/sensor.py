@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From radiance to the bytes of a camera: exposure, white balance, gamma, noise, rounding."""
 
 from dataclasses import dataclass

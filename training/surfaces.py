@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the rays meet: the points, with normals and texture coordinates."""
 
 import math

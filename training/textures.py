@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The patterns as textures with mip levels, all in one bank."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train the demo model: `python -m training.train`; run it again to resume."""
 
 import math

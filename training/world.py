@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a scene is made of: a room, shapes, materials, lights and a camera, in metres."""
 
 import math

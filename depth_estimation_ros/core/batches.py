@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images of one network size on their way to the device, through the network, and back."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A camera's calibration by the rules of sensor_msgs/CameraInfo and REP 104, as numbers."""
 
 from __future__ import annotations

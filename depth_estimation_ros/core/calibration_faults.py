@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong with a camera's calibration, each fault in a sentence that says what to do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Find a checkpoint on disk or on the hub, whole; it knows no family of models."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth as a colour image, for a person's eyes."""
 
 import cv2

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth as 16-bit inverse depth, by the format that image_transport calls compressedDepth.
 
 A pixel is ``trunc(A / depth + B)``, at least 1; 0 is a pixel without depth. So near depth is fine

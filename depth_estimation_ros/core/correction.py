@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What turns a model's maps into metres, or into better metres."""
 
 from __future__ import annotations

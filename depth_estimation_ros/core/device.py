@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which device to run on, and a clear answer when it is not there."""
 
 import logging

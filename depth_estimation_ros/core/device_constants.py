@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tensors that depend on settings alone, made once and kept on their device.
 
 A captured graph reads them by address, so it must hold those that it was captured with: they are

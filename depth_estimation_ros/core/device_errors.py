@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the errors of a device mean: out of memory, lost for good, and what the user can do."""
 
 from collections.abc import Iterator

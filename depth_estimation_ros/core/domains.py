@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which metric head serves each camera, where a model prefers one for each image."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The errors that the core raises; each message says what, where, and what to do."""
 
 

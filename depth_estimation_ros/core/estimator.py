@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth of camera images: uint8 RGB in, float32 out, at the images' own size."""
 
 import gc

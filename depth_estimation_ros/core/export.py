@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model as one graph of one image size, pixels in and depth out, in a file for any runtime."""
 
 from __future__ import annotations

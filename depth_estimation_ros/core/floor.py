@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The floor as a yardstick: a camera whose height is known sees how long a metre is.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scale that many images' floors agree on."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What goes into an estimate: an image, and what is known of the camera that took it."""
 
 from __future__ import annotations

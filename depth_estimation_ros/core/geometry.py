@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Camera intrinsics, as numbers; the messages stay outside."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The floor's scale while a robot drives: collected, frozen, and from then on only watched."""
 
 from __future__ import annotations

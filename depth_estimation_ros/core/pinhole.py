@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pinhole model of a rectified image, as four numbers."""
 
 from __future__ import annotations

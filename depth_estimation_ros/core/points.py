@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth as a cloud of points, laid out as sensor_msgs/PointCloud2 carries it."""
 
 from __future__ import annotations

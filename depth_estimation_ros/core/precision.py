@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Low precision: where it may be used, how far from fp32 its depth is, a copy of a model in it."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images and depth at another size: the resizing of PIL and of torch, on the tensor's device."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RVL, the lossless compression of 16-bit depth (A. D. Wilson, ISS 2017): the encoder.
 
 An image is runs of zeros and runs of other pixels in turn. Each run is its length; the second

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth as a laser scan: the nearest obstacle in each direction over a level floor."""
 
 from __future__ import annotations

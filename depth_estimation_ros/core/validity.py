@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth values that say what they are, by REP 117."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Load a model's weights from a checkpoint's folder: safetensors only, every one of them there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What became of the frames of each camera, in the words of the node's frame statistics."""
 
 from __future__ import annotations

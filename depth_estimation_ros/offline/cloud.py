@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth as a cloud of coloured points, in PLY."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the commands share: one line for what is at fault, an exit code, and statistics."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures, videos and bags into files of depth, a frame at a time, whole or not at all."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every frame once, in order: decoded ahead, estimated in batches, dropped for a named reason."""
 
 from __future__ import annotations

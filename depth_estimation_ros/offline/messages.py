@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth, colours and calibration as messages in CDR, without ROS."""
 
 from __future__ import annotations

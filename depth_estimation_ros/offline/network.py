@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The depth network as the commands use it: the only place that knows the estimator."""
 
 from __future__ import annotations

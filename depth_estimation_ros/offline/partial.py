@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An output directory that grows in finished parts, survives any kill, and appears whole."""
 
 from __future__ import annotations

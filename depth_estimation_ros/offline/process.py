@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bag into a bag with depth: all that was there, and beside each camera what was estimated."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A video of the images beside their depth in colours."""
 
 from __future__ import annotations

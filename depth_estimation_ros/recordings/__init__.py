@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Streaming read and write of recordings: bags of ROS 2 and ROS 1, pictures, videos.
 
 Nothing here imports rclpy: messages are objects with the fields of their types and NumPy arrays,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which topics of a recording make a camera: its images, its own calibration, its depth."""
 
 from __future__ import annotations

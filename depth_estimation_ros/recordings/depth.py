@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth images of recordings, raw or compressed, as arrays.
 
 Messages are any objects with the fields of sensor_msgs/Image or CompressedImage.

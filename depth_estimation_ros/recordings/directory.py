@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """rosbag2 directories: one or many storage files, with or without their metadata."""
 
 from __future__ import annotations

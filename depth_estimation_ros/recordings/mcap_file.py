@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MCAP files, whole or damaged, of ROS 2 or ROS 1."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the messages of an MCAP file lie: by its index, or by a scan where the index is lost."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """rosbag2's metadata.yaml, as far as it can be believed."""
 
 from __future__ import annotations

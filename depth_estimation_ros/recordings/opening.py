@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Find out what lies at a path, by its content rather than its name, and open it."""
 
 from __future__ import annotations

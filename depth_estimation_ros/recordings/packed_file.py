@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bags that rosbag2 compressed as whole files: .mcap.zstd and .db3.zstd."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every recording has: topics, records in time order, and what is wrong with it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ROS 1 bags."""
 
 from __future__ import annotations

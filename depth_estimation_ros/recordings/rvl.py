@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RVL, the lossless compression of 16-bit depth (A. D. Wilson, ISS 2017): the decoder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A camera's images with the calibration and the depth of their moments, as a stream."""
 
 from __future__ import annotations

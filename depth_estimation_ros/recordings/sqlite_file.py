@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """rosbag2's SQLite files, whole or damaged."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Between a message's bytes and its fields, by the definition in the recording or the standard."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ROS 2 shell around the core: parameters, messages, topics, lifecycle."""
 
 import os

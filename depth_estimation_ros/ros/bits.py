@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many bits of a 16-bit encoding a camera uses: 10- and 12-bit sensors leave the rest zero."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bond with Nav2's lifecycle manager, which by it knows that the node is alive."""
 
 from __future__ import annotations

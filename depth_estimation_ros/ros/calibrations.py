@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each camera's calibration on its way to metres: from a file, or from the floor as it drives."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One camera: which of its images are served, what is published of them, and its statistics."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Between sensor_msgs/CameraInfo and the core's calibration."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Between ROS image messages and arrays: RGB out of any encoding, depth and colour into one.
 
 The built-in conversion views the message's bytes with the strides that it declares, so padded rows

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CompressedImage messages: the picture in the file, understood as the format string says.
 
 image_transport_plugins write '<encoding>; <kind> compressed <stored>': the camera's encoding, the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameter values of a neighbouring type, taken where what is meant leaves no doubt."""
 
 from __future__ import annotations

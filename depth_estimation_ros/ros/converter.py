@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who decodes images: cv_bridge where it is installed and sound, else the built-in codec."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One camera's decoder: what it has learnt of a camera's images makes the next ones right."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node seen from outside: a status a camera and one for the model, once a second."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ends of the node's topics: subscriptions and publishers, and what their peers do wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frame statistics: every frame is published, or dropped for a named reason."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Groups of parameters: frozen dataclasses whose fields say all that ROS is told of them."""
 
 from __future__ import annotations

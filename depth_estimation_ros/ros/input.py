@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What comes in of one camera: images and camera_info, from whichever publishers there are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JPEG files: the pixels that they hold, or why some of them would be made up.
 
 libjpeg decodes a damaged file to the end and only warns; OpenCV keeps the warnings to itself,

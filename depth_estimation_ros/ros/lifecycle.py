@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A lifecycle node whose every transition ends in a known state and is answered, come what may."""
 
 from __future__ import annotations

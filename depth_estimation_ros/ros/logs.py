@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Warnings on their way to the operator's log: the core's into ROS, and none too often."""
 
 from __future__ import annotations

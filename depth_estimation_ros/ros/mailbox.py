@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The newest frame of each camera, handed from reception to the worker."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The executable: ready for signals before the seconds that torch and rclpy take to import."""
 
 from __future__ import annotations

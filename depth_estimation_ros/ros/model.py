@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the pipeline needs of a depth model: the core's DepthEstimator, or a test's stand-in."""
 
 from __future__ import annotations

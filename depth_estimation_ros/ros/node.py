@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lifecycle node: wiring between parameters, cameras, worker and estimator."""
 
 from __future__ import annotations

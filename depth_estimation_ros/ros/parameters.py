@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node's settings as ROS parameters: declared, read, checked, and set together."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The way of a frame: decoded, estimated in a batch, published; or dropped for a named reason."""
 
 from __future__ import annotations

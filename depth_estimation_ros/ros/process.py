@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node's process from its start to its end: what it says, and the code it leaves with."""
 
 from __future__ import annotations

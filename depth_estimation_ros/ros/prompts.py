@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Another sensor's depth of the same view, for models that take it as a prompt."""
 
 from __future__ import annotations

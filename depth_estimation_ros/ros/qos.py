@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quality of service: what the node asks of cameras and offers to its users."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The value of every parameter at one moment, in groups that each check themselves."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SIGINT and SIGTERM: they end the process at once while it starts, in good order afterwards."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a camera's stamps say: how often to serve it, and whether its clock can be trusted."""
 
 from __future__ import annotations

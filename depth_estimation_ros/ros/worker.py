@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The thread that takes waiting frames through the pipeline."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ZoeDepth architectures with seeded random weights, for benchmarks and tests without a hub."""
 
 import json

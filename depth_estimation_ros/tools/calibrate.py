@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibrate depth from what a robot knows: how high its camera stands over a flat floor."""
 
 from __future__ import annotations

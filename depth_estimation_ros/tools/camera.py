@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Play a recording as a camera would: at a rate, each image stamped when sent."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The network in torch beside OpenVINO and ONNX Runtime: on the CPU, float32, in one run.
 

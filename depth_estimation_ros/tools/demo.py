@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The main job end to end: a camera process, the node as its own process, a recorder, a report."""
 
 from __future__ import annotations

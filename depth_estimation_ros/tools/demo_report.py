@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the demo makes of a recording: figures, and one picture of image, depth and truth."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth in folders, as the NYU, KITTI and TUM benchmarks write it, matched with images."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write the metric depth of pictures, videos and bags to files; ROS is not needed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measure depth against ground truth: a recording's, or that of folders."""
 
 from __future__ import annotations

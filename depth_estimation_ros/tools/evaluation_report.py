@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What evaluate makes of its sums: a table, JSON, and one picture."""
 
 from __future__ import annotations

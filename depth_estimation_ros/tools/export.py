@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write a model as one graph, pixels in and depth out, for ONNX Runtime, TensorRT or OpenVINO."""
 
 from __future__ import annotations

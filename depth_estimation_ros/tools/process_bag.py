@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write a bag with all that another one has, and metric depth beside each of its cameras."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a report needs of a run, in memory that does not grow with the run's images."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Receive a node's outputs, write them to a rosbag2 directory, and keep what a report needs."""
 
 from __future__ import annotations

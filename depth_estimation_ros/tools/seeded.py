@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small checkpoints of every family with seeded random weights, for tests without a hub."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Hours in minutes: four cameras, bad frames, changing parameters; then everything must add up.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a soak makes of its readings: figures, a verdict, and a picture of the node's memory."""
 
 from __future__ import annotations

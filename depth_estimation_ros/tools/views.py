@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What evaluate and calibrate look at: images with their depth, from recordings and folders."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tiny ZoeDepth models, smooth images, and what transformers itself makes of them."""
 
 from __future__ import annotations

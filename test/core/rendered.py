@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rendered rooms with the truth that the renderer itself holds: depth and where its rays hit."""
 
 from __future__ import annotations

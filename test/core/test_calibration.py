@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration of an image by REP 104, against image_geometry's rules written out here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of a calibration: each is named with what to do, and a sound one has none."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints: every weight accounted for, or one line that says what is wrong and where."""
 
 from __future__ import annotations

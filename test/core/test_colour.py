@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The preview's colours: fixed in range, and invalid pixels never look like depth."""
 
 import cv2

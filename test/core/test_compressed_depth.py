@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Inverse depth in 16 bits, against the format's arithmetic written apart, for every code."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The device: one that is not there is refused, and not replaced; one that is has its number."""
 
 from __future__ import annotations

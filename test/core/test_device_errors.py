@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a device's errors mean: a line with a remedy, out of memory in any words, lost for good."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The head that serves a camera stays until another is preferred for several images in a row."""
 
 from depth_estimation_ros.core.domains import PATIENCE, DomainHold

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The estimator: transformers' metres for any image, and a clear answer when there are none."""
 
 from __future__ import annotations

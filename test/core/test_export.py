@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exported graphs: read back they give torch's depth, and a file is whole or not there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The frame's way on a GPU, without one: operations as torch checks and counts them, no values.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The floor as a yardstick, on planes whose answer is known by hand."""
 
 import math

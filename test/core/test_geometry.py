@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Intrinsics of a resized image, against the projection of points."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The three ways of transformers' guide to monocular depth estimation, each through the core.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The core stands alone: no ROS below it, and nothing of the package above it."""
 
 from __future__ import annotations

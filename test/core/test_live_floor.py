@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The floor's scale as a robot drives: collected, frozen, then watched and never changed."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clouds against the renderer's hit points, and their bytes against the description."""
 
 import struct

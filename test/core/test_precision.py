@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Low precision: how its distance from fp32 is told, and that a copy leaves the model as it is."""
 
 from __future__ import annotations

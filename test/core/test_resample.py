@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resizing against PIL, bit for bit, and against torch; pixels that are not finite stay put."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RVL against a decoder that reads digit by digit, as the paper describes the stream."""
 
 from __future__ import annotations

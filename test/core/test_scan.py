@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scans against the renderer's own hit points, in empty and in furnished rooms."""
 
 import math

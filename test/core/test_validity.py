@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """REP 117: what lies outside the range says on which side, and unknown stays unknown."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """cv_bridge and the built-in codec give the same pixels; runs where a real cv_bridge is."""
 
 from types import SimpleNamespace

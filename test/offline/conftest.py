@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bag, a network of milliseconds, and the commands as functions of them."""
 
 from __future__ import annotations

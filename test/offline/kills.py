@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kill process_bag at random moments, let it run again, and compare with an undisturbed run.
 
 A process of its own, which forks a child a run: nothing is imported twice, and no thread of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bad input and bad places: one line that says what and where, code 1, nothing half-written."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of depth, read back by other libraries, and made again only where they are missing."""
 
 from __future__ import annotations

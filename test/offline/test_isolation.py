@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Both commands run where no ROS is installed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run that was killed goes on, and its output is that of an undisturbed one, byte for byte."""
 
 from __future__ import annotations

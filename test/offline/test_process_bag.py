@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All that was in a bag is in the new one, and depth of every image beside it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's clip, and a camera's recording of one's own, through both commands."""
 
 from __future__ import annotations

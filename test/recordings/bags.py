@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A camera's messages, and bags of every kind that hold them."""
 
 from __future__ import annotations

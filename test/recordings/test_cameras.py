@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which topics belong together: by namespace, then by frame; never another camera's."""
 
 from __future__ import annotations

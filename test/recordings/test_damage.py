@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Damaged recordings: what can be read is read, and the rest is named with what to do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth out of every form that recordings have it in, against encoders written apart."""
 
 from __future__ import annotations

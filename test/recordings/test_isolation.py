@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings are read where no ROS is installed, and know nothing of the node."""
 
 from __future__ import annotations

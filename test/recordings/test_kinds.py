@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every kind of recording yields the same messages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading takes the memory of a few messages, however many there are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures and videos as recordings."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real camera's recording, where the variable DEPTH_TEST_RECORDING names one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A camera as a stream of moments: what belongs to each, and what is strange about them."""
 
 from __future__ import annotations

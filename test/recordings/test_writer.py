@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is written appears whole or not at all, and other libraries read it."""
 
 from __future__ import annotations

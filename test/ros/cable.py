@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network cable in user space, between two TAP interfaces, that delays and loses frames."""
 
 from __future__ import annotations

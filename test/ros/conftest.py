@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real processes over real DDS: the node as its user starts it, and a peer that talks to it."""
 
 from __future__ import annotations

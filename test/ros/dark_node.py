@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node with a network that a black image breaks, for tests of depth without a pixel."""
 
 from collections.abc import Callable, Sequence

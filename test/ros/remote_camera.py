@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A camera and a user of its depth on another host: prints how old each depth image comes."""
 
 import contextlib

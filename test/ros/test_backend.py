@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A faster network is built beside a camera that runs, and no frame is lost by it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every kind of bad frame, sent to the running node: counted, named once, and survived."""
 
 import cv2

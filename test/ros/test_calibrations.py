@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibrations on their way: files that fit are applied, others refused; the floor takes over."""
 
 from __future__ import annotations

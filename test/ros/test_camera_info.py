@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """camera_info over real DDS: of whichever size, latched or not, and named where it is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many cameras in one process: each under its own prefix, fair, and none harmed by another."""
 
 from __future__ import annotations

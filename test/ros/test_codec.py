@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The codec: exactly the pixels that a message declares, or one error that says why not."""
 
 from __future__ import annotations

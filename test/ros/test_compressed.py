@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compressed messages: what another decoder sees, or one error that says why."""
 
 from __future__ import annotations

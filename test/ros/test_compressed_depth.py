@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """compressedDepth as the node sends it, by a decoder written from the format's description."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who decodes: cv_bridge where a probe finds it sound, else the built-in codec; the log says."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One camera's decoder: bits in use, assumed colours, webcams' padding; each said once."""
 
 from __future__ import annotations

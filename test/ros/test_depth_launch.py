@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The launch file: what it describes, the command line it comes to, and ros2 launch for real."""
 
 from __future__ import annotations

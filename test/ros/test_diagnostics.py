@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Diagnostics: what is said about a camera's frames, second by second."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of the world around the node: killed, its model gone, a user who does not listen."""
 
 from __future__ import annotations

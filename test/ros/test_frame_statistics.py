@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frame statistics: every frame is published, dropped for a reason, or still pending."""
 
 from __future__ import annotations

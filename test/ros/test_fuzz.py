@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Thousands of generated frames through the worker: none crashes it, none costs a good one."""
 
 from __future__ import annotations

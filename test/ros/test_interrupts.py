@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SIGINT and SIGTERM at the worst moments: the end is clean, and quiet."""
 
 from __future__ import annotations

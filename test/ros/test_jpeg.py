@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JPEGs: no sound file refused, none decoded whose pixels libjpeg made up, no bomb unpacked."""
 
 from __future__ import annotations

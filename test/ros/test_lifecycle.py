@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starting, managing and ending the node, in every state and by every way that robots use."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Changing the running node: what is refused, what takes effect, and that no frame is lost."""
 
 from __future__ import annotations

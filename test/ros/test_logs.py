@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Warnings on their way to the operator: none too often, none for ever."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mailboxes: the newest frame of each camera, the longest wait first, never a queue."""
 
 from __future__ import annotations

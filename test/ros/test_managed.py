@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The boundary of all transitions: what a callback raises is named, answered, survived."""
 
 from __future__ import annotations

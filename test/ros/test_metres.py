@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth without a scale has a name of its own; a calibration makes metres of it, and of better."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of topics: remapped, transported, shared and mistaken."""
 
 from __future__ import annotations

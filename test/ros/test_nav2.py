@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Under Nav2's lifecycle manager: the ready file, and the bond where bondpy is installed."""
 
 from __future__ import annotations

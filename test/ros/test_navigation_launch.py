@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The launch file for navigation stacks and the files beside it, against what the node has."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Points and scan as the node sends them: the messages' layout, their geometry, their silence."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the running node publishes, seen by another process's eyes."""
 
 import numpy as np

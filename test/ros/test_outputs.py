@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The outputs: each made where it is subscribed to and nowhere else, and what each holds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parameters: described, bounded, and refused with a reason where they make no sense."""
 
 from __future__ import annotations

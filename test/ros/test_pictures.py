@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What cameras send beyond the specification, over DDS: the depth is that of the picture meant."""
 
 from __future__ import annotations

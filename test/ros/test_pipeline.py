@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The way of a frame, step by step and without a thread."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Another sensor's depth as the model's prompt: paired by stamp, of one view, in metres."""
 
 from __future__ import annotations

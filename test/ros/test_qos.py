@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quality of service: asked, offered, overridden by parameters, and a peer that differs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Giving back what a transition has made, whatever state that is in."""
 
 from __future__ import annotations

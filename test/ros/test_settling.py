@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A burst of changes is waited out, one without an end is not."""
 
 from itertools import chain, count, repeat

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The SROS2 policy allows just what the running node has: no topic more, none less."""
 
 from xml.etree import ElementTree

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stamps: how often a camera is served by them, and what is said of those that cannot be true."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clocks that jump, stamps that lie: frames are served under their own stamps, and it is named."""
 
 from __future__ import annotations

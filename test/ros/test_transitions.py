@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All transitions from all states of the running node, and what fails on the way."""
 
 from __future__ import annotations

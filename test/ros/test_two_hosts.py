@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Camera and node on two hosts: network namespaces joined by cables as bad as real ones."""
 
 from __future__ import annotations

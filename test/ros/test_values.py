@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every parameter with values of every ROS type, right and wrong, in every state."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The worker, with a network that does as it is told: nothing waits, nothing is lost unnamed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The benchmark's rows are whole and honest, and its rivals do the same job as ours."""
 
 from __future__ import annotations

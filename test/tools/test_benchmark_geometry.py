@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of what points and scans cost."""
 
 from depth_estimation_ros.tools.benchmark.geometry import table

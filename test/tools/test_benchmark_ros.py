@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shell and the nodes are measured over real ROS processes; figures are not asserted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The playback camera's messages: what a recording holds becomes what a camera publishes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo end to end: what was received over ROS is the model's own depth, in metres."""
 
 from __future__ import annotations

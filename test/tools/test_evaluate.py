@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """evaluate and calibrate on recordings and folders: right figures, or one line and code 1."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command for a GPU: without one it says so; its steps run on the CPU as far as they can."""
 
 from __future__ import annotations

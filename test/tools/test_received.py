@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the recorder keeps of a run: the right figures, in memory that does not grow."""
 
 from __future__ import annotations

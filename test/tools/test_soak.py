@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The soak's figures and verdict; and the whole of it, briefly."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The evaluation curve, over the parts of a training."""
 
 from pathlib import Path

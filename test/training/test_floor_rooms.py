@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The floor gives the scale in rendered rooms, or nothing: never a wrong one."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the object rows count, on pixels worked out by hand."""
 
 import math

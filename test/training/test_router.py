@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The router's own training: it learns, and nothing that gives metres moves."""
 
 from itertools import islice

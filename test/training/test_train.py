@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training: it resumes where it stopped, and goes on from an exported model."""
 
 import csv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What runs a patched network: torch itself, or another form built from it for one input shape."""
 
 from importlib.util import find_spec

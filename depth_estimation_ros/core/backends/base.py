@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a backend is: a way to make a network run faster for one input shape."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A patched model compiled by torch.compile."""
 
 from threading import Event

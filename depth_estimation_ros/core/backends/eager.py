@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network in plain torch, which serves until something faster is built."""
 
 from itertools import chain

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 Write a checkpoint's network as an OpenVINO graph of one input shape, in a process of its own.
 

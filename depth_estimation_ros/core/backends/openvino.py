@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A patched model in OpenVINO, on the CPU: exported by a process of its own, compiled here."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The errors of many images: all together, by range of the truth, and by region of the image."""
 
 from __future__ import annotations

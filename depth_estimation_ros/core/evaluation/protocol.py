@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is compared, and how: crop, then align, then clamp."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a family of depth models tells the estimator."""
 
 from __future__ import annotations

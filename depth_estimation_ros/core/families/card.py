@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The card of an ONNX file: what must be known of a network beside its weights."""
 
 from __future__ import annotations

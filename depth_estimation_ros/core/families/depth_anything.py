@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth Anything, versions 1 and 2: inverse depth, or metres where the checkpoint says metric."""
 
 from __future__ import annotations

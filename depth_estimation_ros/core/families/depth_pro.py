@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth Pro: metres from a canonical inverse depth and the camera's focal length."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DINOv2, the backbone of Depth Anything: the same features in fewer passes.
 
 Written against transformers 4.57 and 5.23, whose layers hold the same weights under other names.

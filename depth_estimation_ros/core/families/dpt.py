@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DPT: inverse depth by MiDaS's checkpoints, metres by those on DINOv2."""
 
 from __future__ import annotations

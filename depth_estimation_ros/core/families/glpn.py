@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GLPN: a light network that gives metres."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network of one's own: an ONNX or OpenVINO file, and a card that says what its numbers mean."""
 
 from __future__ import annotations

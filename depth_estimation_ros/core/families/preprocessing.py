@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``preprocessor_config.json`` as DPT's image processor and its kin read it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prompt Depth Anything: metres in the detail of the image, from a cheap sensor's rough depth."""
 
 from __future__ import annotations

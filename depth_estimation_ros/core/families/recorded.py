@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What depends on the network's size alone: recorded at the first pass, read at later ones.
 
 A module takes part by a class attribute ``recorded``, a tensor or None.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The families of depth models, by the ``model_type`` of a checkpoint's config.json."""
 
 from __future__ import annotations

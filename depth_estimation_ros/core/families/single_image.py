@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Families with one image in and one map out, whose images DPT's processor prepares."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The passes over large grids that a frame's time goes to, each in two forms.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What both forms of a kernel hold to."""
 
 Size = tuple[int, int]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The kernels in Triton: each reads its inputs once, in any precision, and reckons in float32.
 

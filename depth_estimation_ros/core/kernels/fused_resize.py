@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Grids resized in Triton: read where they lie, between their pixels, a tile at a time."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernels as torch operations; on the CPU in pieces that stay in its cache."""
 
 from collections.abc import Callable

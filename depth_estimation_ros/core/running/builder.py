@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A thread beside the work: what takes long is done there, one job after the other."""
 
 import logging

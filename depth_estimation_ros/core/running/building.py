@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faster networks, built beside the work for the shapes in use."""
 
 import logging

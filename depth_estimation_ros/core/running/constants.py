@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The position encodings of each network size, computed once and kept while there is room."""
 
 from collections import OrderedDict

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CUDA graphs: the launches of a whole computation replayed as one, from one pool of memory."""
 
 import logging

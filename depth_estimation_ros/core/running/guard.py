@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One lock for all that may not happen while a CUDA graph is captured anywhere in the process.
 
 A capture is spoilt by a device synchronisation, an ``empty_cache`` or the destruction of a graph

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a network: with what stays the same between frames, in the fastest form there is."""
 
 import logging

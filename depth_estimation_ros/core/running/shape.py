@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shapes that networks run at."""
 
 from typing import NamedTuple

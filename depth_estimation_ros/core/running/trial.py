@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trial of another network beside the one in use: the same metres, in less time."""
 
 import logging

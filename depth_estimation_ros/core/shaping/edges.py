@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flying pixels: depth that a network draws between two surfaces where there is nothing."""
 
 import torch

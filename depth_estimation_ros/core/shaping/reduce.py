@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A smaller depth image whose every pixel is one that was there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is published of a frame, an output a file; each is made only where it is subscribed to."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an output is: a topic, the message on it, and how an estimate becomes that message."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The calibration of the depth image, whatever its size."""
 
 from sensor_msgs.msg import CameraInfo

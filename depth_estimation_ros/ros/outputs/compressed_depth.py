@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth in 16 bits, compressed without further loss, as image_transport's compressedDepth."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth as it is: metres in 32 bits."""
 
 from sensor_msgs.msg import Image

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth as a point cloud, in the optical frame."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth in colours, for a person's eyes."""
 
 from __future__ import annotations

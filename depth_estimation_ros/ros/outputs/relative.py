@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depth without a scale, under a name of its own so that nobody takes it for metres."""
 
 from sensor_msgs.msg import Image

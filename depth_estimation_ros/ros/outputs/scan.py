@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Obstacles around the camera, as a laser would see them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measure ours beside its rivals: the estimator, the ROS shell, and with --ros the whole node."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One model in one precision, ours and its rivals loaded side by side, measured case by case."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The estimator beside transformers by hand and its pipeline, taking turns in one run."""
 
 from __future__ import annotations

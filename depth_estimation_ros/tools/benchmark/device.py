@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the device did and could do: its time, its peak memory, its floor."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What points, scans and their shaping cost: bytes and milliseconds, as a Markdown table."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images to measure with: seeded, at any size, with detail at every scale as a camera's have."""
 
 import cv2

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A camera that never varies: one image at an exact rate, stamped as it is sent."""
 
 from __future__ import annotations

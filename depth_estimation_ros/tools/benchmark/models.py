@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The models to measure with: the full-size architecture, the demo model, a tiny one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rival node: all in one callback, a queue of ten, transformers by hand in float32."""
 
 from __future__ import annotations

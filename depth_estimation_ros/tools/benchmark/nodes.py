@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node beside a naive one, each a process of its own, on a camera of exact rate."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """core.json and ros.json as one picture: what a frame takes, and how late its depth comes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Processes that the benchmark starts, and ends again whatever happens."""
 
 from __future__ import annotations

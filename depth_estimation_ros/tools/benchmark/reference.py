@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The metres that all contenders must give: transformers in float32, each image by itself."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A rival in a process of its own, under a Python of its own, timed a call at a time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 The rivals: transformers' own pipeline, and transformers by hand as its documentation shows it.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the ROS shell costs a frame: the real camera and worker around an instant network."""
 
 from __future__ import annotations

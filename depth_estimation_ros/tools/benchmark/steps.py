@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each step of the fast path gains, and what each stage of a frame takes."""
 
 from __future__ import annotations

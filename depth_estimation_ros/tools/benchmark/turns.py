@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contenders that take turns, so that whatever else the machine does falls on all alike."""
 
 from __future__ import annotations

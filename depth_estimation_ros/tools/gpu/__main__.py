@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Try everything that only a GPU can show, step by step, each in a process of its own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Metres at every precision and size beside transformers in float32, with TF32 off."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long a frame takes beside the rivals, and which kernels it takes it in."""
 
 from __future__ import annotations

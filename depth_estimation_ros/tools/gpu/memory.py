@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory of the device: what sizes and batches take, what close leaves, and too little."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the steps found, as text for a terminal; needs nothing but Python."""
 
 from __future__ import annotations

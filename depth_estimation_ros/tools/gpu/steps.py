@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The steps by name, each with the longest that it may take."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What crashed a process once: rebuilds under traffic, the collector, a capture that fails."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every backend's network must give."""
 
 from __future__ import annotations

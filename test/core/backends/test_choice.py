@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which backends are chosen where, and what is refused."""
 
 from __future__ import annotations

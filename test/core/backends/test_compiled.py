@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """torch.compile for real: the same metres, built while frames are served."""
 
 from __future__ import annotations

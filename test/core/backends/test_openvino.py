@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenVINO for real: the same metres, also on a processor with AVX2 only."""
 
 from __future__ import annotations

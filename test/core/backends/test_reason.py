@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The line that says why, of texts as the libraries write them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Seeded checkpoints of every family, written once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The backbone by itself, under weights large enough for each of them to be seen."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a frame of the full-size network costs a GPU: launches and bytes, counted without one.
 
 The network runs on the meta device, where tensors have a shape and no memory. An operation counts

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cards of config/cards: each serves a stand-in network of the signature that it speaks of."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One metric head for every image, as if the model had chosen it each time."""
 
 from __future__ import annotations

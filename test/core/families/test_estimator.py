@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The estimator with every family: the family's own depth, in batches, at its precision."""
 
 from __future__ import annotations

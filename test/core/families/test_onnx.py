@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model of one's own: our own exports read back through a card; cards that cannot be used."""
 
 from __future__ import annotations

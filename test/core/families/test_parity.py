@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every family against transformers itself: its processor, its model, its post-processing."""
 
 from __future__ import annotations

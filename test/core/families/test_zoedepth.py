@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The patched network against transformers' own: same metres, one graph, no sync."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pre- and post-processing against transformers' own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernels as machine code: they compile for each GPU in use, and fit its registers.
 
 Triton compiles without a GPU. Its interpreter, under which the other tests run, does not compile.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernels in both forms, each against the same arithmetic in float64."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole network on the fused kernels: transformers' metres still."""
 
 from __future__ import annotations

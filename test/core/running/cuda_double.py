@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """torch.cuda as far as graphs need it, played on the CPU by the rules that a real device enforces.
 
 A captured graph holds the operations that ran meanwhile and replays these, not the Python around

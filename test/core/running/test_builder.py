@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The builder's thread: jobs in their turn, none lost to a fault, an end that aborts nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graphs: one pool, one stream, captured once, never in the way of each other, all given back."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The guard: one at a time, and what must not disturb a capture waits for its end."""
 
 from __future__ import annotations

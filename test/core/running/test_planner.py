@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plans: built once a size, kept within a budget, sound after a failure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The planner on a device played on the CPU: graphs of frames, padding, budget, freeing."""
 
 from __future__ import annotations

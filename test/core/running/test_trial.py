@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Another network is taken when it gives the same metres in less time, and never else."""
 
 from __future__ import annotations

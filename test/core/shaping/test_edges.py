@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flying pixels go, surfaces stay: against rendered truth, resized as a network resizes."""
 
 import numpy as np

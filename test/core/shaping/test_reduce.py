@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A reduced image holds pixels that were there, and knows no less than it should."""
 
 import numpy as np

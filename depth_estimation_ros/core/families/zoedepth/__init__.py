@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 ZoeDepth as inference runs it: the same metres as transformers', fewer passes over memory.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BEiT as inference runs it: one product for query, key and value, layer scales in the weights.
 
 Built from the backbone of transformers 4.57 or 5.23, whose classes differ in names only. It keeps

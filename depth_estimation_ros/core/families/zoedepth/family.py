@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ZoeDepth: metres, by one or two metric heads."""
 
 from __future__ import annotations

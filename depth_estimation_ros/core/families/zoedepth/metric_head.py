@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """
 ZoeDepth's metric head: bin centres drawn by attractors, weighed by a log-binomial.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The neck: four maps of tokens become five grids of features, the finest last."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What depends on the network's size alone, recorded at the first pass and read at later ones."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights of several metric heads, of which each image picks one head's, on the device."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which metric head an image goes to: a small transformer over the bottleneck."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a camera's pixels to the network's input, and from the network's output to depth.
 
 The arithmetic is that of transformers' ``ZoeDepthImageProcessor`` (rescale, reflect-pad, bilinear
