@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -74,6 +75,7 @@ def test_a_domain_that_a_model_has_not_is_refused(
     estimator.close()
 
 
+@pytest.mark.skipif(find_spec('openvino') is None, reason='openvino is not installed')
 def test_openvino_serves_the_pinned_domain(checkpoint_of: Callable[..., Path]) -> None:
     network: Any = load_family(read_checkpoint(str(checkpoint_of())), domain='kitti').network
     pixels = noise(1, 96, 128)
