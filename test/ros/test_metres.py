@@ -131,7 +131,9 @@ def test_smaller_depth_takes_everything_along(start, checkpoint, peer):
     info = infos[-1]
     assert (info.height, info.width) == (12, 16)
     assert info.p[0] == given.p[0] / 4 and info.p[2] == (given.p[2] + 0.5) / 4 - 0.5
-    assert 'WARN' not in node.text()
+    missing = 'no camera_info has come'  # as is so until the first has come
+    assert not [line for line in node.text().splitlines()
+                if 'WARN' in line and missing not in line]
     del infos[:]
     peer.deafen()  # without an estimate the calibration has the same size
     infos = peer.listen('depth/camera_info', CameraInfo)
