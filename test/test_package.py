@@ -74,6 +74,12 @@ def test_the_code_is_clean(root, command):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_no_module_is_longer_than_it_can_be_read(root):
+    lengths = {str(path): len(path.read_text().splitlines())
+               for path in (root / 'depth_estimation_ros').rglob('*.py')}
+    assert not {path: lines for path, lines in lengths.items() if lines > 300}
+
+
 def test_every_source_names_its_licence(root):
     folders = ('depth_estimation_ros', 'launch', 'test', 'training')
     sources = [path for folder in folders for path in (root / folder).rglob('*.py')]

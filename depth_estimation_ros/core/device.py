@@ -54,6 +54,13 @@ def start_device(device: torch.device) -> None:
         (torch.zeros(1, device=device) + 1).item()
 
 
+def device_name(device: torch.device) -> str:
+    """Return a device in words."""
+    if device.type == 'cuda':
+        return f'{device} ({torch.cuda.get_device_name(device)})'
+    return f'{device} ({torch.get_num_threads()} threads)'
+
+
 def _present(device: str, resolved: torch.device) -> torch.device:
     reason = _why_not_cuda()
     if reason or (resolved.index or 0) >= torch.cuda.device_count():

@@ -76,8 +76,8 @@ class Network:
         """
         for quantity in map(self._estimator.quantity_of, images):
             if quantity is not Quantity.METRES:
-                raise DepthError(f'{self._estimator.name} gives {quantity.value}, not metres: '
-                                 'name a metric model by --model')
+                raise DepthError(f'{self._estimator.loaded.name} gives {quantity.value}, not '
+                                 'metres: name a metric model by --model')
         wait = self._estimator.submit(images)
         return lambda: [apply_range(depth, self._near, self._far) for depth in wait()]
 

@@ -17,11 +17,16 @@ Wait = Callable[[], list[Depth]]
 class Model(Protocol):
     """A loaded model."""
 
-    range: tuple[float, float]
+    @property
+    def range(self) -> tuple[float, float]:
+        """The nearest and farthest depth in metres that it was trained for."""
 
     @property
     def overlaps(self) -> bool:
         """Whether submitted work goes on beside the caller's own."""
+
+    def adopt(self) -> bool:
+        """Let serve what was loaded beside the model, if anything; return whether it did."""
 
     def submit(self, images: list[View], *, flip: bool) -> Wait:
         """Begin with a batch; what is returned waits for its depth."""

@@ -68,8 +68,6 @@ class DepthEstimationNode(ManagedNode):
         self._bond = Bond(self)
         self._foreign_camera_named = False
         self._reloading = False
-        self._expected: set[tuple[int, int]] = set()
-        """Height and width of each camera's images."""
         self._refused: EstimatorOptions | None = None
         """What could not be loaded; it is not tried again until something else is wanted."""
         self.lost: DeviceLostError | None = None
@@ -90,7 +88,7 @@ class DepthEstimationNode(ManagedNode):
         for name in self.settings.cameras.names:
             self._cameras.append(Camera(
                 self, name, transport=self.settings.cameras.image_transport,
-                deliver=self._deliver, expect=self._expect,
+                deliver=self._deliver, expect=self._estimator.prepare,
                 quantity=self._estimator.family.quantity, calibrated=name in self._calibrations,
                 prompted=self._estimator.family.needs_prompt))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -153,7 +151,6 @@ class DepthEstimationNode(ManagedNode):
                     undo.callback(estimator.close)
         except Exception as error:
             self.get_logger().error(f'not all could be released: {one_line(error)}')
-        self._expected.clear()
 
     def idle(self, timeout: float | None) -> bool:
         """Stop receiving and drop what waits; return whether the worker's thread has ended."""
@@ -163,12 +160,6 @@ class DepthEstimationNode(ManagedNode):
             for camera in self._cameras:
                 undo.callback(camera.unsubscribe)
             return worker is None or worker.stop(timeout)
-
-    def _expect(self, height: int, width: int) -> None:
-        """Have the network made ready for images of a size before one is served."""
-        self._expected.add((height, width))
-        if self._estimator is not None:
-            self._estimator.prepare(height, width)
 
     def _deliver(self, frame: Frame) -> None:
         if self._worker is not None:
@@ -229,7 +220,7 @@ class DepthEstimationNode(ManagedNode):
             while self._outdated(wanted := await self.beside(self._settled)):
                 self.get_logger().info('loading the network anew, beside the one in use')
                 try:
-                    self._adopt(self._ready(await self.beside(partial(DepthEstimator, wanted))))
+                    await self._reconfigure(wanted)
                 except DeviceLostError as error:
                     self._lose_device(error)
                     break
@@ -242,25 +233,18 @@ class DepthEstimationNode(ManagedNode):
     def _settled(self) -> EstimatorOptions:
         return settled(lambda: self._wanted)
 
-    def _adopt(self, successor: DepthEstimator) -> None:
-        """Put a model that was loaded beside the old one in its place, if it is still wanted."""
-        old = self._estimator
-        if old is None or successor.options != self._wanted or old.options == successor.options:
-            successor.close()
-            return
-        self._estimator = successor
-        self.get_logger().info(f'changed over to {successor.describe()}')
-        if self._worker is not None:
-            self._worker.replace(successor)
-        else:
-            old.close()
+    async def _reconfigure(self, wanted: EstimatorOptions) -> None:
+        """Have the estimator load another model, and let it serve where nothing is served now."""
+        estimator = self._estimator
+        assert estimator is not None
+        if await self.beside(partial(estimator.reconfigure, wanted, accept=self._in_range)):
+            self.get_logger().info(f'changed over to {estimator.describe()}')
+            if self._worker is None:
+                estimator.adopt()
 
-    def _ready(self, estimator: DepthEstimator) -> DepthEstimator:
-        """Have a model build what the cameras need; raises ValueError where none is in range."""
-        self.settings.range.limits(estimator.range[1])
-        for height, width in tuple(self._expected):
-            estimator.prepare(height, width)
-        return estimator
+    def _in_range(self, range: tuple[float, float]) -> None:
+        """Raise ValueError where no depth of a model is within the settings' range."""
+        self.settings.range.limits(range[1])
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Pause or resume; a service callback."""
@@ -276,7 +260,7 @@ class DepthEstimationNode(ManagedNode):
         assert self._estimator is not None and self._converter is not None
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
-        facts = {'model': self._estimator.name, 'device': self._estimator.device_name,
+        facts = {'model': self._estimator.loaded.name, 'device': self._estimator.device_name,
                  'precision': self._estimator.precision, 'domain': self._estimator.options.domain,
                  'gives': self._estimator.family.quantity.value,
                  'backend': self._estimator.backend,

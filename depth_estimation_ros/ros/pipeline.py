@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -88,7 +87,7 @@ class Pipeline:
     """
     Takes frames from the message to the published depth; not for several threads at once.
 
-    :meth:`configure` and :meth:`replace` may be called from any thread.
+    :meth:`configure` may be called from any thread.
     """
 
     def __init__(self, estimator: Model, decode: Decode, *, settings: Settings,
@@ -105,8 +104,6 @@ class Pipeline:
         """The frames that are begun and neither published nor dropped."""
         self._estimator, self._decode = estimator, decode
         self._decoders: dict[Any, CameraDecoder] = {}
-        self._successor: Model | None = None
-        self._changing = Lock()
         self._now, self._warn = now, warn
         self._calibrations = calibrations or {}
         self.configure(settings)
@@ -115,22 +112,6 @@ class Pipeline:
         """Use new settings from the next frame on; a frame in progress keeps the old ones."""
         limits = settings.range.limits(self._estimator.range[1])
         self._shaping = Shaping(settings, limits, prepare(settings.outputs, limits))
-
-    def replace(self, estimator: Model) -> None:
-        """Use another estimator from the next batch on; the old one is closed then."""
-        with self._changing:
-            replaced, self._successor = self._successor, estimator
-        if replaced is not None:
-            replaced.close()
-
-    def adopt(self) -> None:
-        """Put the estimator that is to come, if any, in the place of the one in use."""
-        with self._changing:
-            successor, self._successor = self._successor, None
-        if successor is not None:
-            self._estimator.close()
-            self._estimator = successor
-            self.configure(self._shaping.settings)  # its range may be another
 
     @property
     def max_batch(self) -> int:
@@ -154,7 +135,8 @@ class Pipeline:
     def begin(self, frames: list[Frame]) -> Batch:
         """Decode frames and hand them to the network as one batch."""
         self.in_progress = self.in_progress + frames
-        self.adopt()
+        if self._estimator.adopt():
+            self.configure(self._shaping.settings)  # its range may be another
         shaping, taken = self._shaping, monotonic()
         tasks = [self._task(frame, shaping, taken) for frame in frames]
         return self._submitted([task for task in tasks if task is not None], shaping)

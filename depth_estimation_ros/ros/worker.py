@@ -31,7 +31,7 @@ class Worker:
         :param fail: called when the device is lost, after which no frame is served.
         """
         self._pipeline, self._fail = pipeline, fail
-        self.configure, self.replace = pipeline.configure, pipeline.replace
+        self.configure = pipeline.configure
         self._mailboxes = Mailboxes()
         self._thread = Thread(target=self._run, name='depth_worker', daemon=True)
         self._thread.start()
@@ -68,7 +68,6 @@ class Worker:
                 LOGGER.exception('a batch of %d frames was lost', len(frames))
                 for frame in self._pipeline.in_progress:
                     self._pipeline.drop(frame, FAILED, f'unforeseen: {error!r}')
-        self._pipeline.adopt()
 
     def _take(self, *, wait: bool = True) -> list[Frame]:
         return self._mailboxes.take(self._pipeline.max_batch, wait=wait)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from depth_estimation_ros.core import device_errors
+from depth_estimation_ros.core import device_errors, loaded
 from depth_estimation_ros.core import estimator as module
 from depth_estimation_ros.core.errors import (
     CheckpointError,
@@ -83,8 +83,8 @@ class Instead:
 def instead(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Instead]:
     """A function that puts a function of (planner, pixels) in the planner's place."""
     def put(estimator: DepthEstimator, change: Callable[..., Tensor]) -> Instead:
-        stand_in = Instead(estimator._planner, change)
-        monkeypatch.setattr(estimator, '_planner', stand_in)
+        stand_in = Instead(estimator.loaded.planner, change)
+        monkeypatch.setattr(estimator.loaded, 'planner', stand_in)
         return stand_in
     return put
 
@@ -234,15 +234,15 @@ def test_a_low_precision_stays_near_fp32(
         estimator_of: Factory, own: Factory, precision: str) -> None:
     low, images = own(precision=precision), [smooth_image(64, 48), smooth_image(128, 96)]
     assert low.precision == precision
-    assert low.precision_error is not None and 0 < low.precision_error < 0.01
+    assert low.loaded.precision_error is not None and 0 < low.loaded.precision_error < 0.01
     for depth, reference in zip(
             low.estimate(images), estimator_of().estimate(images), strict=True):
         assert depth.dtype == np.float32 and 0 < deviation([depth], [reference]).mean < 0.01
-    assert f'{precision} ({low.precision_error:.2%} from fp32)' in low.describe()
+    assert f'{precision} ({low.loaded.precision_error:.2%} from fp32)' in low.describe()
 
 
 def test_the_metric_head_stays_in_fp32(own: Factory) -> None:
-    model = own(precision='bf16')._planner.model
+    model = own(precision='bf16').loaded.planner.model
     assert {weight.dtype for weight in model.metric_head.state_dict().values()
             if weight.is_floating_point()} == {torch.float32}
     assert {weight.dtype for weight in model.backbone.parameters()} == {torch.bfloat16}
@@ -254,12 +254,12 @@ def test_a_precision_too_far_from_fp32_is_not_used_and_no_file_is_read_again(
         estimator_of: Factory, own: Factory, monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture, error: Deviation) -> None:
     loads = []
-    load = module.load_family
-    monkeypatch.setattr(module, 'load_family', lambda *args, **kwargs: (
+    load = loaded.load_family
+    monkeypatch.setattr(loaded, 'load_family', lambda *args, **kwargs: (
         loads.append(args), load(*args, **kwargs))[1])
-    monkeypatch.setattr(module.precision, 'deviation', lambda depths, references: error)
+    monkeypatch.setattr(loaded.precision, 'deviation', lambda depths, references: error)
     estimator = own(precision='bf16')
-    assert (estimator.precision, estimator.precision_error) == ('fp32', None)
+    assert (estimator.precision, estimator.loaded.precision_error) == ('fp32', None)
     assert len(loads) == 1
     warning, = warnings_of(caplog)
     assert 'bf16' in warning and 'not used' in warning and str(error) in warning
@@ -281,13 +281,13 @@ def test_a_whole_bad_frame_at_low_precision_falls_back_to_fp32_once(
         monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     estimator, image = own(precision='bf16'), smooth_image(64, 48)
     instead(estimator, lambda planner, pixels: planner(pixels) * torch.nan)
-    load, asked = module.load_family, []
+    load, asked = loaded.load_family, []
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         asked.append(estimator.backend)  # as diagnostics may at any time
         return load(*args, **kwargs)
 
-    monkeypatch.setattr(module, 'load_family', watched)
+    monkeypatch.setattr(loaded, 'load_family', watched)
     caplog.clear()
     for _ in range(2):
         depth = estimator.estimate([image])[0]
@@ -341,7 +341,7 @@ def test_a_fall_back_that_cannot_be_loaded_leaves_the_estimator_serving(
     def vanished(*args: Any, **kwargs: Any) -> Any:
         raise CheckpointError('the folder is gone')
 
-    monkeypatch.setattr(module, 'load_family', vanished)
+    monkeypatch.setattr(loaded, 'load_family', vanished)
     assert np.isnan(estimator.estimate([image])[0]).all()
     assert np.isfinite(estimator.estimate([image])[0]).all()
     assert estimator.precision == 'bf16'
@@ -355,14 +355,14 @@ def test_a_fall_back_without_room_leaves_the_estimator_serving(
         own: Factory, instead: Callable[..., Instead], monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture, step: str) -> None:
     estimator, image = own(precision='bf16'), smooth_image(64, 48)
-    factors, served = iter([torch.nan, 1.0]), estimator._planner
+    factors, served = iter([torch.nan, 1.0]), estimator.loaded.planner
     instead(estimator, lambda planner, pixels: planner(pixels) * next(factors))
 
     def full(*_: Any) -> Any:
         raise DeviceError('no room')
 
     closed: list[Planner] = []
-    monkeypatch.setattr(estimator, step, full)
+    monkeypatch.setattr(loaded.LoadedModel, step, full)
     monkeypatch.setattr(Planner, 'close', lambda planner: closed.append(planner))
     assert np.isnan(estimator.estimate([image])[0]).all()
     assert np.isfinite(estimator.estimate([image])[0]).all()
@@ -408,8 +408,9 @@ def test_cpu_is_taken_without_a_warning(own: Factory, caplog: pytest.LogCaptureF
 
 def test_the_description_names_what_runs_where(estimator_of: Factory) -> None:
     text = estimator_of().describe()
-    for fact in (estimator_of().name, f'{estimator_of().parameters / 1e6:.1f} M parameters', 'cpu',
-                 'fp32', 'network 128x96 for images of 640x480'):
+    model = estimator_of().loaded
+    for fact in (model.name, f'{model.parameters / 1e6:.1f} M parameters', 'cpu', 'fp32',
+                 'network 128x96 for images of 640x480'):
         assert fact in text
 
 
@@ -428,7 +429,7 @@ def test_the_description_tells_the_network_size_that_runs(
 def test_openvino_gives_the_same_depth_once_it_is_built(
         estimator_of: Factory, own: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip('openvino', reason='openvino is not installed')
-    monkeypatch.setattr(module, 'Planner', partial(module.Planner, measure=always(2.0)))
+    monkeypatch.setattr(loaded, 'Planner', partial(loaded.Planner, measure=always(2.0)))
     estimator, images = own(backend='openvino'), [smooth_image(128, 96)]
     before = estimator.estimate(images)
     assert estimator.settle(60.0)
@@ -477,7 +478,7 @@ def test_the_first_image_of_a_prepared_size_finds_all_ready(own: Factory) -> Non
     estimator.prepare(48, 200)
     estimator.prepare(1, 2**31)  # as a broken message may say
     assert estimator.settle(60.0)
-    before = estimator._planner.built
+    before = estimator.loaded.planner.built
     depth = estimator.estimate([image])[0]
-    assert estimator._planner.built == before == 2
+    assert estimator.loaded.planner.built == before == 2
     assert np.array_equal(depth, own().estimate([image])[0])

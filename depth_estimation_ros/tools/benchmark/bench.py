@@ -133,7 +133,7 @@ class Bench:
         device = self.estimator.device
         ours = partial(self.estimator.estimate, images, flip=case.flip)
         singly = {'one_by_one': partial(stopwatch, partial(self._one_by_one, images), device)}
-        network = partial(self.estimator._planner, self._network_input(images, case.flip))
+        network = partial(self.estimator.loaded.planner, self._network_input(images, case.flip))
         return {
             'ours': partial(memory.over, partial(stopwatch, ours, device)),
             'network': partial(stopwatch, network, device),

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,12 @@ class ByHand:
         :param precision: a name in :data:`DTYPES`, of the whole model.
         """
         self.device, self.dtype = device, DTYPES[precision]
-        self.processor = transformers.ZoeDepthImageProcessor.from_pretrained(folder)
-        self.model = transformers.ZoeDepthForDepthEstimation.from_pretrained(
+        settings = json.loads((Path(folder) / 'preprocessor_config.json').read_text())
+        kind = settings['image_processor_type']
+        self.processor = getattr(transformers, kind).from_pretrained(folder)
+        self.model = transformers.AutoModelForDepthEstimation.from_pretrained(
             folder, torch_dtype=self.dtype).to(device).eval()
+        self._restore = restore_padded if kind.startswith('ZoeDepth') else restore
 
     @torch.inference_mode()
     def __call__(self, images: list[Pixels], flip: bool = False) -> list[Depth]:
@@ -50,14 +54,14 @@ class ByHand:
 
         :param images: uint8 RGB, H×W×3, all of one size.
         :param flip: average with the mirrored images' depth.
-        :return: float32 metres, H×W.
+        :return: float32, H×W, metres where the model gives them.
         """
         pixels = self.pixels(images)
         depth = self.model(pixel_values=pixels).predicted_depth
         if flip:
             mirrored = self.model(pixel_values=torch.flip(pixels, dims=[3])).predicted_depth
             depth = (depth + torch.flip(mirrored, dims=[-1])) / 2
-        restored = restore(depth, *images[0].shape[:2])
+        restored = self._restore(depth, *images[0].shape[:2])
         return [image.numpy() for image in restored.float().cpu()]
 
     def pixels(self, images: list[Pixels]) -> torch.Tensor:
@@ -68,7 +72,13 @@ class ByHand:
 
 
 def restore(depth: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Resize depth, N×h×w, to the padded image, and cut the padding off."""
+    """Resize depth, N×h×w, to the image, as transformers' guide does."""
+    return functional.interpolate(depth[:, None], (height, width), mode='bicubic',
+                                  align_corners=False)[:, 0]
+
+
+def restore_padded(depth: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Resize depth, N×h×w, to ZoeDepth's padded image, and cut the padding off."""
     top, left = int(np.sqrt(height / 2) * 3), int(np.sqrt(width / 2) * 3)
     padded = functional.interpolate(depth[:, None], (height + 2 * top, width + 2 * left),
                                     mode='bicubic', align_corners=False)

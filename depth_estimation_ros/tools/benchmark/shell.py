@@ -38,6 +38,10 @@ class InstantEstimator:
     def __init__(self, width: int, height: int) -> None:
         self._depth = np.linspace(0, 12, width * height, dtype=np.float32).reshape(height, width)
 
+    def adopt(self) -> bool:
+        """Nothing is loaded beside it."""
+        return False
+
     def submit(self, images: list[Frame], *, flip: bool) -> Wait:
         """Return what gives a copy for each image."""
         return lambda: [self._depth.copy() for _ in images]

@@ -30,7 +30,7 @@ from ...core.weights import load_model
 from .device import stopwatch
 from .images import textured
 from .models import NoModelError, checkpoint
-from .rivals import ByHand, restore
+from .rivals import ByHand, restore_padded
 from .turns import Contenders, take_turns
 
 Say = Callable[[str], None]
@@ -82,7 +82,7 @@ def _contenders(folder: Path, image: NDArray[np.uint8], device: torch.device,
     depth = torch.rand(network_size, device=device)
     runs |= {'before: transformers': partial(by_hand.pixels, [image]),
              'before: ours': partial(_prepare, image, network_size, transforms, device),
-             'after: transformers': lambda: restore(depth[None], height, width).cpu(),
+             'after: transformers': lambda: restore_padded(depth[None], height, width).cpu(),
              'after: ours': lambda: transforms.to_depth(depth, height, width).cpu()}
     return {name: partial(stopwatch, torch.inference_mode()(run), device)
             for name, run in runs.items()}

@@ -87,7 +87,8 @@ def out_of_memory(folder: Path, device: torch.device, quick: bool) -> dict[str, 
         depths, said = [], str(error)
     finite = all(bool(np.isfinite(depth).all()) for depth in depths)
     after = bool(np.isfinite(estimator.estimate([textured(640, 480)])[0]).all())
-    limits = {f'{width}x{height}': batch for (height, width), batch in estimator._limits.items()}
+    limits = {f'{width}x{height}': batch
+              for (height, width), batch in estimator.loaded.limits.items()}
     estimator.close()
     return {'passed': finite and after and bool(depths or said), 'images': len(depths),
             'said': said, 'limits': limits}

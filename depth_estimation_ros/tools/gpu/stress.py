@@ -24,23 +24,20 @@ WRONG = 0.05
 
 
 class Traffic:
-    """Serves one image over and over in a thread, by the estimator that it was given last."""
+    """Serves one image over and over in a thread, by the options that were wanted last."""
 
     def __init__(self, estimator: DepthEstimator, image: NDArray[np.uint8]) -> None:
         self.frames = self.wrong = 0
         self.error: Exception | None = None
         self._image, self._estimator = image, estimator
-        self._successor: DepthEstimator | None = None
-        self._changing, self._end = Lock(), Event()
-        self._frame = Lock()
+        self._end, self._frame = Event(), Lock()
         self._seen: dict[EstimatorOptions, NDArray[np.float32]] = {}
         self._thread = Thread(target=self._serve)
         self._thread.start()
 
-    def replace(self, estimator: DepthEstimator) -> None:
-        """Serve by another estimator from the next frame on; wait until that is so."""
-        with self._changing:
-            self._successor = estimator
+    def reconfigure(self, options: EstimatorOptions) -> None:
+        """Serve by other options from the next frame on; wait until that is so."""
+        self._estimator.reconfigure(options)
         served = self.frames
         while self.frames < served + 2 and self.error is None:
             self._end.wait(0.001)
@@ -68,16 +65,11 @@ class Traffic:
             self.error = error
 
     def _serve_one(self) -> None:
-        with self._changing:
-            successor, self._successor = self._successor, None
-        if successor is not None:
-            self._estimator.close()
-            self._estimator = successor
         self._compare(self._estimator.estimate([self._image])[0])
 
     def _compare(self, depth: NDArray[np.float32]) -> None:
         self.frames += 1
-        first = self._seen.setdefault(self._estimator.options, depth.copy())
+        first = self._seen.setdefault(self._estimator.loaded.options, depth.copy())
         self.wrong += not float(np.mean(np.abs(depth - first) / first)) < WRONG
 
 
@@ -92,7 +84,7 @@ def rebuilds(folder: Path, device: torch.device, quick: bool) -> dict[str, Any]:
     count, account, held = (8 if quick else 100), Account(device), []
     try:
         for number in range(1, count + 1):
-            traffic.replace(DepthEstimator(changes[number % len(changes)]))
+            traffic.reconfigure(changes[number % len(changes)])
             if number % len(changes) == 0:
                 held.append(traffic.between_frames(account.held))
     finally:
@@ -129,16 +121,16 @@ def failing_capture(folder: Path, device: torch.device, quick: bool) -> dict[str
     if device.type != 'cuda':
         return {'passed': True, 'reason': 'needs a GPU'}
     estimator = _estimator(folder, device)
-    network: Callable[[Tensor], Tensor] = estimator._planner._forward
-    estimator._planner._forward = (  # type: ignore[method-assign]
+    network: Callable[[Tensor], Tensor] = estimator.loaded.planner._forward
+    estimator.loaded.planner._forward = (  # type: ignore[method-assign]
         lambda pixels: network(pixels) + 0 * float(pixels.sum().item()))
     image = textured(800, 600)
     without = [estimator.estimate([image])[0].copy() for _ in range(3)]
-    graphs = len(estimator._planner.graphs or ())
-    del estimator._planner._forward
+    graphs = len(estimator.loaded.planner.graphs or ())
+    del estimator.loaded.planner._forward
     stream = torch.cuda.current_stream(device) == torch.cuda.default_stream(device)
     finite = all(np.isfinite(depth).all() for depth in without) and _serve_several(estimator, 2)
-    captured = len(estimator._planner.graphs or ()) > graphs
+    captured = len(estimator.loaded.planner.graphs or ()) > graphs
     estimator.close()
     return {'passed': bool(finite and captured and stream), 'captured_after': captured,
             'stream_restored': stream}

@@ -84,7 +84,7 @@ def test_a_model_without_metres_is_refused_where_metres_are_asked_for(
 @pytest.mark.parametrize('name', ['depth_anything_metric', 'glpn', 'dpt_dinov2'])
 def test_a_low_precision_is_near_and_keeps_what_must_stay(name: str, make: Make) -> None:
     estimator = make(name, precision='bf16')
-    weights = {weight.dtype for weight in estimator._planner.model.parameters()}
+    weights = {weight.dtype for weight in estimator.loaded.planner.model.parameters()}
     assert estimator.precision == 'bf16' and torch.bfloat16 in weights
     assert (torch.float32 in weights) == bool(estimator.family.float32)
 

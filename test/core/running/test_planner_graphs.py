@@ -136,7 +136,7 @@ def estimator(cuda: Cuda, checkpoint_of: Callable[..., Path],
 
     monkeypatch.setattr(Transforms, 'to_depth', to_depth)
     made = DepthEstimator(EstimatorOptions(str(checkpoint_of()), device='cpu', backend='torch'))
-    made._planner = Planner(made._planner.model, graphs=Graphs(DEVICE))
+    made.loaded.planner = Planner(made.loaded.planner.model, graphs=Graphs(DEVICE))
     return made
 
 
@@ -179,7 +179,7 @@ def test_images_of_several_sizes_still_share_the_networks_graph(
 def tight(estimator: DepthEstimator, monkeypatch: pytest.MonkeyPatch, most: int,
           cuda: Cuda, graphs_too: bool = False) -> list[int]:
     """Let the network run out of memory beyond a batch, or while there are graphs."""
-    network, batches_seen = estimator._planner._forward, []
+    network, batches_seen = estimator.loaded.planner._forward, []
 
     def limited(pixels: Tensor) -> Tensor:
         batches_seen.append(len(pixels))
@@ -187,7 +187,7 @@ def tight(estimator: DepthEstimator, monkeypatch: pytest.MonkeyPatch, most: int,
             raise torch.OutOfMemoryError('CUDA out of memory.')
         return network(pixels)
 
-    monkeypatch.setattr(estimator._planner, '_forward', limited)
+    monkeypatch.setattr(estimator.loaded.planner, '_forward', limited)
     return batches_seen
 
 
@@ -204,7 +204,7 @@ def test_out_of_memory_drops_the_graphs_first(
     tight(estimator, monkeypatch, 8, cuda, graphs_too=True)
     images = [smooth_image(64, 48, seed) for seed in range(2)]
     assert len(estimator.estimate(images)) == 2
-    assert not cuda.alive and not estimator._planner.captures
+    assert not cuda.alive and not estimator.loaded.planner.captures
     assert any('serving without CUDA graphs' in text for text in warnings_of(caplog))
     caplog.clear()
     estimator.estimate(images)
@@ -226,7 +226,8 @@ def test_out_of_memory_then_halves_the_batch_and_remembers(
     del seen[:]
     caplog.clear()
     estimator.estimate(images)
-    assert estimator._planner.captures and max(seen, default=0) <= 2 and not warnings_of(caplog)
+    assert estimator.loaded.planner.captures and max(seen, default=0) <= 2
+    assert not warnings_of(caplog)
 
 
 def test_one_image_too_large_is_an_error_and_the_next_is_served(
@@ -244,7 +245,7 @@ def test_an_error_that_sticks_ends_the_estimator_by_its_name(
         raise RuntimeError('CUDA error: device-side assert triggered\nmore')
 
     monkeypatch.setattr(device_errors, 'is_alive', lambda device: False)
-    monkeypatch.setattr(estimator._planner, '_forward', lost)
+    monkeypatch.setattr(estimator.loaded.planner, '_forward', lost)
     with pytest.raises(DeviceLostError, match=r'lost to this process: CUDA error: device-side'):
         estimator.estimate([smooth_image(64, 48)])
 

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model on its device in one precision, and what runs it there."""
+
+import gc
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import device_constants, precision
+from .backends import choose_backends
+from .batches import Batch, BatchRunner
+from .checkpoint import Checkpoint, read_checkpoint
+from .device import device_name
+from .device_errors import explain, explained, is_out_of_memory, watched
+from .errors import CheckpointError, DeviceError, ImageError
+from .families.base import Family, Quantity
+from .families.registry import load_family
+from .frame import Depth, Frame
+from .options import EstimatorOptions
+from .running.guard import GUARD
+from .running.planner import Planner
+from .running.shape import MAX_GRAPH_BATCH, Size
+
+LOGGER = logging.getLogger(__name__)
+
+ROUNDING = 16
+"""Pixels by which a side differs at most from what was asked for, where it is rounded only."""
+
+
+class LoadedModel:
+    """A loaded checkpoint. Several may be there at once; not for use by several threads."""
+
+    def __init__(self, options: EstimatorOptions, device: torch.device, *,
+                 exact: bool = False) -> None:
+        """
+        Load a checkpoint, move it to its device, choose its precision and warm it.
+
+        :param exact: take fp32, whatever precision the options say.
+        :raises CheckpointError: when it is missing, corrupt, of no family served, or gives no
+            metres where only these are wanted.
+        :raises DeviceError: when the device has no room for it, or not the precision.
+        """
+        self.options, self.device = options, device
+        checkpoint = read_checkpoint(options.model, revision=options.revision,
+                                     local_files_only=options.local_files_only)
+        self.name = checkpoint.name
+        self.family: Family = load_family(checkpoint, options.height, options.width,
+                                          domain=options.domain)
+        if options.only_metres and self.family.quantity is not Quantity.METRES:
+            raise CheckpointError(f"model '{self.name}' gives {self.family.quantity.value}, which "
+                                  'has no scale: take a checkpoint that gives metres '
+                                  '(docs/models.md), such as Intel/zoedepth-nyu-kitti, or '
+                                  'calibrate it (docs/evaluation.md)')
+        self.parameters = sum(weight.numel() for weight in self.family.network.parameters())
+        self.range = self.family.range or (0.0, math.inf)
+        """The nearest and farthest depth in metres that the model was trained for."""
+        self.precision = 'fp32'
+        self.precision_error: float | None = None
+        """The mean relative error of the chosen low precision against fp32, where measured."""
+        self.runner = BatchRunner(device, self.family)
+        self.limits: dict[Size, int] = {}
+        """The largest batch of the network that the memory holds, where one was too large."""
+        with self._starting():
+            self.planner = self._placed()
+            self._choose_precision('fp32' if exact else options.precision)
+            self._accelerate(checkpoint)
+
+    def network_size(self, frame: Frame) -> Size:
+        """
+        Return the (height, width) at which the network sees a frame's image.
+
+        :raises ImageError: when the network cannot take it, or something beside it is missing.
+        """
+        pixels = frame.image
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise ImageError(f'expected an HxWx3 uint8 RGB image, not {pixels.dtype} of shape '
+                             f'{"x".join(map(str, pixels.shape))}')
+        if self.family.needs_prompt and frame.prompt is None:
+            raise ImageError(f"model '{self.name}' needs another sensor's depth as a prompt, and "
+                             'none has come')
+        if (self.options.only_metres or self.options.consistent) and (
+                self.family.quantity_of(frame) is not self.family.quantity):
+            raise ImageError(f"model '{self.name}' gives metres only with the camera's focal "
+                             "length, and no camera_info has come: remap it to the camera's")
+        return self.family.size(*pixels.shape[:2])
+
+    def start(self, frames: Sequence[Frame], indices: list[int], size: Size,
+              flip: bool) -> list[Batch]:
+        """
+        Begin with images of one network size, in batches that the memory holds.
+
+        Where it does not hold one, CUDA graphs are dropped, then the batch is halved, for good.
+
+        :param indices: those of the frames to take.
+        :param flip: average with the mirrored image's depth.
+        :raises DeviceError: when the device's memory does not hold one image.
+        """
+        limit = max(self._limit(size) // (1 + flip), 1)
+        if len(indices) > limit:
+            parts = [indices[start:start + limit] for start in range(0, len(indices), limit)]
+            return [batch for part in parts for batch in self.start(frames, part, size, flip)]
+        try:
+            return [self.runner.run(self.planner, frames, indices, size, flip)]
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = explain(error)
+        self._make_room(len(indices), size, flip, reason)  # now that the error holds no tensor
+        return self.start(frames, indices, size, flip)
+
+    def prepare(self, height: int, width: int) -> None:
+        """
+        Make ready for images of a size before one comes, beside the work; returns at once.
+
+        Any thread may call it.
+
+        :raises ImageError: when the network cannot take such an image.
+        """
+        if self.family.native and not self.family.needs_prompt:
+            self.planner.prepare_size(self.family.size(height, width))
+
+    def describe(self) -> str:
+        """Return a line for the log: model, device, precision, network size of a VGA image."""
+        image = precision.sample_images()[0]
+        rows, columns = self.family.size(*image.shape[:2])
+        error = '' if self.precision_error is None else (
+            f' ({self.precision_error:.2%} from fp32)')
+        asked = self.options.height or rows, self.options.width or columns
+        kept = '' if max(abs(asked[0] - rows), abs(asked[1] - columns)) <= ROUNDING else (
+            f' (not {asked[1]}x{asked[0]}: the image keeps its proportion)')
+        return (f'{self.name}: {self.parameters / 1e6:.1f} M parameters on '
+                f'{device_name(self.device)}, {self.precision}{error}, network '
+                f'{columns}x{rows}{kept} for images of {image.shape[1]}x{image.shape[0]}')
+
+    def close(self) -> None:
+        """Give the device's memory back; the model is of no use afterwards."""
+        self.planner.close()
+        del self.planner
+        device_constants.forget()
+        GUARD.run_soon(partial(_free_unused, self.device))
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        """
+        Keep other threads from capturing meanwhile; say in one line what the device says.
+
+        Where the start fails, what was made is released.
+        """
+        try:
+            with (GUARD.hold() if self.device.type == 'cuda' else nullcontext(),
+                  explained(self.device), watched(self.device)):
+                yield
+        except BaseException:
+            if hasattr(self, 'planner'):
+                self.planner.close()
+            raise
+
+    def _placed(self) -> Planner:
+        try:
+            network: Any = self.family.network
+            network.to(self.device, memory_format=torch.channels_last)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise DeviceError(f'{device_name(self.device)} has no room for {self.name} '
+                              f'({self.parameters / 1e6:.0f} M parameters): {explain(error)}'
+                              ) from error
+        return Planner(network)
+
+    def _choose_precision(self, wanted: str) -> None:
+        """Take the first precision whose depth stays near that of fp32, and warm the model."""
+        candidates = precision.candidates(wanted, self.device) if self.family.native else []
+        frames = self._samples()[:None if candidates else 1]
+        references = self._depths(frames)
+        if not all(np.isfinite(reference).any() for reference in references):
+            raise CheckpointError(f"model '{self.name}' gives no finite depth at fp32: its "
+                                  'weights are damaged')
+        for name in candidates:
+            exact, self.planner = self.planner, Planner(
+                precision.lowered(self.planner.model, precision.PRECISIONS[name],
+                                  self.family.float32))
+            error = precision.deviation(self._depths(frames), references)
+            if error.within(precision.MAX_DEVIATION):
+                exact.close()
+                self.precision, self.precision_error = name, error.mean
+                return
+            LOGGER.warning('precision %s is %s on %s (limits %.0f and %.0f %%): not used', name,
+                           error, device_name(self.device), *(
+                               100 * limit for limit in precision.MAX_DEVIATION))
+            self.planner.close()
+            self.planner = exact
+
+    def _samples(self) -> list[Frame]:
+        """Return frames to warm the model and to compare precisions with."""
+        prompt = np.linspace(1, 4, 48, dtype=np.float32).reshape(6, 8)
+        return [Frame(image, focal_length=float(image.shape[1]),
+                      prompt=prompt if self.family.needs_prompt else None)
+                for image in precision.sample_images()]
+
+    def _depths(self, frames: Sequence[Frame]) -> list[Depth]:
+        """Estimate one frame after the other, without graphs that would soon be of no use."""
+        self.planner.captures = False
+        depths = [self._depth(frame) for frame in frames]
+        self.planner.captures = self.family.native
+        return depths
+
+    def _depth(self, frame: Frame) -> Depth:
+        batch, = self.start([frame], [0], self.family.size(*frame.image.shape[:2]), False)
+        self.runner.end_of_work()()
+        return batch.depths[0].numpy()
+
+    def _accelerate(self, checkpoint: Checkpoint) -> None:
+        """Capture, and start to build faster networks beside the work, the usual size's first."""
+        self.planner.backends = choose_backends(
+            self.options.backend, compiles=self.options.compile, device=self.device,
+            precision=self.precision, folder=checkpoint.folder,
+            domain=self.options.domain) if self.family.native else []
+        frame = self._samples()[0]
+        if self.device.type == 'cuda':
+            for _ in range(2):  # from the second on frames of this size are one graph
+                self._depth(frame)
+        else:
+            self.runner.prepare(self.planner, frame)
+
+    def _limit(self, size: Size) -> int:
+        """Return the largest batch of the network at a size."""
+        largest = 1 << 30 if self.planner.graphs is None else MAX_GRAPH_BATCH
+        return min(self.limits.get(size, largest), largest)
+
+    def _make_room(self, count: int, size: Size, flip: bool, reason: str) -> None:
+        """After an out of memory drop the graphs first, then halve the batch, for good."""
+        where = f'out of memory on {device_name(self.device)} with a batch of {count} at ' \
+                f'network size {size[1]}x{size[0]}'
+        if self.planner.release_graphs():
+            self.planner.captures = False
+            LOGGER.warning('%s: serving without CUDA graphs', where)
+        elif count == 1:
+            raise DeviceError(f'{where}: {reason}')
+        else:
+            self.limits[size] = max(count // 2, 1) * (1 + flip)
+            self.planner.captures = True
+            LOGGER.warning('%s: halving it from now on', where)
+        GUARD.run_soon(partial(_free_unused, self.device))
+
+
+def _free_unused(device: torch.device) -> None:
+    gc.collect()
+    if device.type == 'cuda':
+        torch.cuda.empty_cache()
