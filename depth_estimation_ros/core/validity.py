@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth values that say what they are, by REP 117."""
+"""Depth values that say what they are, by REP 117 and REP 118."""
 
 import numpy as np
 from numpy.typing import NDArray
+
+MOST_MILLIMETRES = 65535
 
 
 def apply_range(depth: NDArray[np.float32], near: float, far: float) -> NDArray[np.float32]:
@@ -20,6 +22,20 @@ def apply_range(depth: NDArray[np.float32], near: float, far: float) -> NDArray[
     if not depth.max() <= far:
         np.copyto(depth, np.inf, where=depth > far)
     return depth
+
+
+def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """
+    Return depth in the other form of REP 118, 16UC1.
+
+    :param depth: float32 metres.
+    :return: uint16 millimetres of the same shape; 0 where there is no distance, as for NaN and
+        Inf, and where it is under half a millimetre or beyond 65.535 m.
+    """
+    with np.errstate(over='ignore'):
+        whole = np.rint(depth * np.float32(1000))
+    with np.errstate(invalid='ignore'):
+        return np.where((whole > 0) & (whole <= MOST_MILLIMETRES), whole, 0).astype(np.uint16)
 
 
 def unknown_share(depth: NDArray[np.float32]) -> float:

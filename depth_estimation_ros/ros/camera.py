@@ -132,7 +132,8 @@ class Camera:
         :param image: what the depth was made of, uint8 RGB, H×W×3.
         """
         source = self._input.shape = image.shape[0], image.shape[1]
-        estimate = Estimate(header, depth, self._input.info, source, image, self.metric)
+        estimate = Estimate(header, depth, self._input.info_of(header.stamp), source, image,
+                            self.metric)
         failed = [failure for failure in (self._failure(output, estimate) for output in outputs)
                   if failure]
         if failed:
@@ -146,9 +147,9 @@ class Camera:
             return f'{output.topic}: {error!r}'
         return ''
 
-    def focal_length(self, width: int, height: int) -> float | None:
+    def focal_length(self, header: Header, width: int, height: int) -> float | None:
         """Return fx in pixels of an image of this size; None where it is not known."""
-        info = self._input.info
+        info = self._input.info_of(header.stamp)
         return None if info is None else focal_length_of(info, width, height)
 
     def prompt(self, stamp: float, slop: float, shape: tuple[int, int]) -> Depth | None:
@@ -162,9 +163,9 @@ class Camera:
         """
         return None if self._prompts is None else self._prompts.nearest(stamp, slop, shape)
 
-    def lens(self, width: int, height: int) -> Lens | None:
+    def lens(self, header: Header, width: int, height: int) -> Lens | None:
         """Return the pinhole camera of an image of this size; None where it is not known."""
-        info = self._input.info
+        info = self._input.info_of(header.stamp)
         return None if info is None else lens_of(info, width, height)
 
     @property
@@ -207,7 +208,7 @@ class Camera:
 
     def _publish_info(self, header: Header) -> None:
         """Publish the calibration of an image that has no estimate."""
-        info, shape = self._input.info, self._input.shape
+        info, shape = self._input.info_of(header.stamp), self._input.shape
         if info is not None and shape == UNKNOWN_SHAPE:
             shape = calibration_of(info).image_size[::-1]
         if all(shape):

@@ -188,7 +188,7 @@ def encode(pixels: NDArray[Any], encoding: str, header: Any) -> Image:
     """
     Put an array into an image message.
 
-    :param pixels: H×W float32 for 32FC1, H×W×3 uint8 for bgr8.
+    :param pixels: H×W float32 for 32FC1, H×W uint16 for 16UC1, H×W×3 uint8 for bgr8.
     :param encoding: a name from sensor_msgs/image_encodings.hpp that fits the array.
     :param header: the std_msgs/Header to carry.
     """

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,9 @@ DISCOVERY_PERIOD = 0.5
 
 UNKNOWN_SHAPE = (0, 0)
 
+KEPT = 32
+"""Calibrations in which that of an image is looked for, as of a lens that zooms."""
+
 
 class Input:
     """Receives a camera's images and keeps the newest camera_info."""
@@ -37,6 +41,8 @@ class Input:
         :param calibrated: called when a camera_info has come.
         """
         self.info: CameraInfo | None = None
+        """The newest calibration."""
+        self._infos: OrderedDict[tuple[int, int], CameraInfo] = OrderedDict()
         self.shape = UNKNOWN_SHAPE
         """(height, width) of the newest image, as far as it is known."""
         self._node, self._receive, self._frame_id = node, receive, ''
@@ -72,7 +78,12 @@ class Input:
             receiver.close()
         self._receivers, self._latched, self._timer = [], None, None
         self.info, self.shape, self._frame_id = None, UNKNOWN_SHAPE, ''
+        self._infos.clear()
         self._stamps = StampWatch()
+
+    def info_of(self, stamp: Any) -> CameraInfo | None:
+        """Return the calibration of an image's stamp; the newest where none has that stamp."""
+        return self._infos.get((stamp.sec, stamp.nanosec), self.info)
 
     def faults(self) -> list[str]:
         """Return what is wrong with the publishers, stamps and calibration, each in a sentence."""
@@ -95,6 +106,9 @@ class Input:
 
     def _receive_info(self, message: CameraInfo) -> None:
         self.info = message
+        self._infos[message.header.stamp.sec, message.header.stamp.nanosec] = message
+        if len(self._infos) > KEPT:
+            self._infos.popitem(last=False)
         self._calibrated()
 
     def _follow_latched(self) -> None:

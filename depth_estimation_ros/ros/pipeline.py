@@ -165,7 +165,8 @@ class Pipeline:
             self._publish(estimated, inverse_depth(estimated.depth, estimated.task.quantity))
             return
         height, width = estimated.depth.shape
-        sample = calibration.sample(estimated.depth, partial(frame.camera.lens, width, height))
+        sample = calibration.sample(estimated.depth, partial(
+            frame.camera.lens, frame.message.header, width, height))
         try:
             depth = calibration(estimated.depth, estimated.task.quantity, view.focal_length)
         except UncalibratedError as error:
@@ -226,7 +227,8 @@ class Pipeline:
         try:
             pixels = decoder(frame.message)
             height, width = pixels.shape[:2]
-            view = View(pixels, frame.camera.focal_length(width, height),
+            view = View(pixels,
+                        frame.camera.focal_length(frame.message.header, width, height),
                         frame.camera.prompt(frame.stamp, slop, (height, width)),
                         frame.camera.name)
             self._estimator.network_size(view)

@@ -3,8 +3,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from depth_estimation_ros.core.validity import apply_range, unknown_share
+from depth_estimation_ros.core.validity import apply_range, millimetres, unknown_share
 
 INF, NAN = np.inf, np.nan
 
@@ -41,3 +43,15 @@ def test_the_share_without_depth_counts_nan_only(unknown: int, share: float) -> 
     depth = np.array([[1.0, np.inf], [-np.inf, 3.0]], np.float32)
     depth.flat[:unknown] = np.nan
     assert unknown_share(depth) == share
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=50))
+def test_millimetres_are_rounded_metres_and_zero_is_no_distance(values: list[float]) -> None:
+    depth = np.array(values, np.float32)
+    given = depth.copy()
+    whole = millimetres(depth)
+    assert whole.dtype == np.uint16 and whole.shape == depth.shape
+    np.testing.assert_array_equal(depth, given)
+    distance = np.isfinite(depth) & (depth > 0.0006) & (depth < 65.535)
+    np.testing.assert_allclose(whole[distance] / 1000, depth[distance], atol=0.00051, rtol=1e-6)
+    assert not whole[~(np.isfinite(depth) & (depth > 0.0004) & (depth < 65.536))].any()

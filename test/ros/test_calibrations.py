@@ -38,10 +38,10 @@ class SeeingCamera(Camera):
 
     focal: float | None = LENS.fx
 
-    def focal_length(self, width: int, height: int) -> float | None:
+    def focal_length(self, header: Any, width: int, height: int) -> float | None:
         return self.focal
 
-    def lens(self, width: int, height: int) -> Lens:
+    def lens(self, header: Any, width: int, height: int) -> Lens:
         return LENS
 
 

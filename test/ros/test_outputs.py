@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ WITHOUT_DEPTH = {'depth/camera_info'}
 MOUNTED = {'scan.camera_height': 1.0}
 """What a scan cannot do without."""
 
+NUMBERS = count()
+
 TOPICS = [output.topic for output in OUTPUTS]
 
 
@@ -48,7 +51,7 @@ class Rig:
     """A camera in a process of its own making: real topics, and what is computed is counted."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.node = LifecycleNode('rig', enable_communication_interface=False)
+        self.node = LifecycleNode(f'rig_{next(NUMBERS)}', enable_communication_interface=False)
         self.delivered: list[Frame] = []
         self.camera = Camera(self.node, 'rig', transport='raw', deliver=self.delivered.append)
         self.node.trigger_configure()
@@ -114,6 +117,23 @@ def test_what_needs_a_calibration_waits_for_one(rig: Rig, peer: Peer) -> None:
     peer.until(lambda: bool(heard))
 
 
+def test_a_calibration_with_the_images_stamp_is_that_images(rig: Rig, peer: Peer) -> None:
+    heard = peer.listen('/rig/depth/camera_info', CameraInfo)
+    peer.until(lambda: any(sender.wanted for sender in rig.camera._senders.values()))
+    sent = [image(2, 4) for _ in range(3)]
+    for number, message in enumerate(sent[:2]):  # as of a lens that zooms
+        info = camera_info(2, 4)
+        info.header, info.p[0] = message.header, 10.0 + number
+        rig.camera._input._receive_info(info)
+    focal = [10.0, 11.0, 11.0]
+    assert [rig.camera.focal_length(message.header, 4, 2) for message in sent] == focal
+    for message in sent:
+        rig.camera.publish(message.header, DEPTH, rig.outputs, PICTURE)
+    peer.until(lambda: len(heard) == 3)
+    assert [info.p[0] for info in heard] == focal
+    assert [info.header for info in heard] == [message.header for message in sent]
+
+
 def test_topics_are_distinct_and_below_depth() -> None:
     assert len(set(TOPICS)) == len(TOPICS)
     assert all(topic.startswith('depth/') for topic in TOPICS)
@@ -123,6 +143,13 @@ def test_topics_are_distinct_and_below_depth() -> None:
 def test_a_message_carries_the_images_header(topic: str) -> None:
     header = encoded(topic, scan__camera_height=1.0).header
     assert header.frame_id == ('optical_level' if topic == 'depth/scan' else 'optical')
+
+
+def test_depth_in_millimetres_has_zeros_where_there_is_no_distance() -> None:
+    message: Image = encoded('depth/image_rect', depth__encoding='16UC1')
+    assert (message.encoding, message.step) == ('16UC1', 8)
+    assert np.frombuffer(message.data, np.uint16).tolist() == [
+        500, 2000, 8000, 19990, 0, 0, 0, 120]
 
 
 def test_depth_is_as_it_is() -> None:

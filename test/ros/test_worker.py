@@ -49,7 +49,7 @@ class Camera:
     def wanted(self) -> frozenset[str]:
         return self.subscribed
 
-    def focal_length(self, width: int, height: int) -> None:
+    def focal_length(self, header: Any, width: int, height: int) -> None:
         """Have no calibration."""
 
     def prompt(self, stamp: float, slop: float, shape: tuple[int, int]) -> None:
