@@ -23,7 +23,8 @@ ARGUMENTS = {
     'cameras': ('', 'Names of several cameras as a YAML list, such as [front, rear]; {camera} in '
                 'image, camera_info and prompt stands for each; empty takes those in params_file, '
                 'on topics of their own names'),
-    'model': ('', "A hub id, a folder, or 'demo'; empty takes the one in params_file"),
+    'model': ('', "A hub id, a folder, a file with a card, or 'demo'; empty takes the one in "
+              'params_file'),
     'device': ('', 'auto, cpu, cuda or cuda:N; empty takes the one in params_file'),
     'precision': ('', 'auto, fp32, bf16 or fp16; empty takes the one in params_file'),
     'image_transport': ('', 'raw or compressed; empty takes the one in params_file'),

@@ -31,7 +31,8 @@ class Model(Group):
     """Which weights, and where they run."""
 
     name: str = parameter(
-        'Intel/zoedepth-nyu-kitti', "A hub id, a folder, or 'demo' (embedded)", name='model',
+        'Intel/zoedepth-nyu-kitti', "A hub id, a folder, a file with a card, or 'demo'",
+        name='model',
         live=False)
     revision: str = parameter(
         'main', "The hub's branch, tag or commit of the model", live=False)
