@@ -24,8 +24,9 @@ class Batch:
     depths: list[Tensor]
     """float32, H×W each, on the host."""
     told: Tensor
-    """What is told of each, N×2 on the host: the share of pixels without a finite depth, and which
-    of the family's domains it prefers, NaN where there is no choice."""
+    """What is told of each, N×3 on the host: the share of pixels without a finite depth; which of
+    the family's domains it prefers, NaN where there is no choice; 1 where its mirror image, that
+    it is averaged with, prefers another, else 0."""
 
 
 class BatchRunner:
@@ -90,7 +91,7 @@ class BatchRunner:
 
     def _after(self, frames: Sequence[Frame], flip: bool,
                values: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return each frame's depth at its image's size, and what is told of each, N×2."""
+        """Return each frame's depth at its image's size, and what is told of each, N×3."""
         values, preferred = self._family.routed(values)
         finite = values.isfinite()
         values = torch.where(finite, values, torch.nan)
@@ -99,8 +100,7 @@ class BatchRunner:
             half = len(values) // 2
             values = (values[:half] + values[half:].flip(-1)) / 2
             lost = torch.maximum(lost[:half], lost[half:])
-        none = torch.full_like(lost, torch.nan)
-        told = torch.stack((lost, none if preferred is None else preferred[:len(lost)]), dim=1)
+        told = torch.stack((lost, *_routing(preferred, lost)), dim=1)
         return [self._family.result(value, frame)
                 for value, frame in zip(values, frames, strict=True)], told
 
@@ -129,3 +129,11 @@ class BatchRunner:
             return tensor
         host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         return host.copy_(tensor, non_blocking=True)
+
+
+def _routing(preferred: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what each image prefers, and whether its mirror image prefers another."""
+    count = len(like)
+    if preferred is None:
+        return torch.full_like(like, torch.nan), torch.zeros_like(like)
+    return preferred[:count], (preferred[:count] != preferred[-count:]).to(like.dtype)

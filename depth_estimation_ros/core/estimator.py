@@ -78,6 +78,7 @@ class DepthEstimator:
         :raises DeviceError: when the device's memory does not hold one image.
         :raises DeviceLostError: when the device answers no call any more.
         """
+        self.adopt()
         return self.submit(images, flip=flip)()
 
     def submit(self, images: Sequence[Image | Frame], *,
@@ -85,10 +86,11 @@ class DepthEstimator:
         """
         Begin what :meth:`estimate` does; on CUDA it goes on while the caller does other things.
 
+        It adopts nothing, so that whoever submits knows by what range it is served.
+
         :return: waits for the depth and returns it; to be called once, before anything else is
             asked of the estimator.
         """
-        self.adopt()
         frames = [_frame(image) for image in images]
         sizes = [self.network_size(frame) for frame in frames]
         order = sorted(range(len(frames)), key=lambda index: sizes[index])
@@ -102,7 +104,8 @@ class DepthEstimator:
         """
         Load a model by other options beside the one that serves, which goes on meanwhile.
 
-        It serves from the next :meth:`submit` on. Where it cannot be loaded, all stays as it is.
+        It serves from the next :meth:`estimate` or :meth:`adopt` on. Where it cannot be loaded,
+        all stays as it is.
 
         :param options: of the same device.
         :param accept: called with the range of the loaded model; what it raises refuses it.
@@ -263,25 +266,26 @@ class DepthEstimator:
             wait()
         lost = max((float(batch.told[:, 0].max()) for batch in batches), default=0.0)
         if lost >= 1 and self._fall_back():
-            return self.estimate(frames, flip=flip)
+            return self.submit(frames, flip=flip)()
         if lost > LOST_SHARE and time.monotonic() - self._lost_warned >= LOST_PERIOD:
             self._lost_warned = time.monotonic()
             LOGGER.warning('the network gave no finite depth for %.0f %% of an image, at %s: they '
                            'are NaN', 100 * lost, self.precision)
-        found = {index: (depth.numpy(), float(preferred)) for batch in batches
-                 for index, depth, preferred in zip(batch.indices, batch.depths, batch.told[:, 1],
-                                                    strict=True)}
+        found = {index: (depth.numpy(), float(preferred), bool(mixed)) for batch in batches
+                 for index, depth, (_, preferred, mixed) in zip(
+                     batch.indices, batch.depths, batch.told, strict=True)}
         return [self._held(frame, *found[index], flip) for index, frame in enumerate(frames)]
 
-    def _held(self, frame: Frame, depth: Depth, preferred: float, flip: bool) -> Depth:
+    def _held(self, frame: Frame, depth: Depth, preferred: float, mixed: bool,
+              flip: bool) -> Depth:
         """Return the depth of the head that serves the frame's camera."""
         if frame.camera is None or math.isnan(preferred):
             return depth
         head = self._hold.choose(frame.camera, int(preferred))
-        if head == preferred:
+        if head == preferred and not mixed:
             return depth
         with watched(self.device):
-            return self.loaded.runner.through(self.loaded.planner, frame, head, flip)
+            return self.loaded.through(frame, head, flip)
 
 
 def _frame(image: Image | Frame) -> Frame:

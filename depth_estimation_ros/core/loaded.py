@@ -114,6 +114,21 @@ class LoadedModel:
         self._make_room(len(indices), size, flip, reason)  # now that the error holds no tensor
         return self.start(frames, indices, size, flip)
 
+    def through(self, frame: Frame, head: int, flip: bool) -> Depth:
+        """
+        Return a frame's depth by one of the family's domains, whatever the image prefers.
+
+        :raises DeviceError: when the device's memory does not hold it.
+        """
+        try:
+            return self.runner.through(self.planner, frame, head, flip)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = explain(error)
+        self._make_room(1, self.network_size(frame), flip, reason)
+        return self.through(frame, head, flip)
+
     def prepare(self, height: int, width: int) -> None:
         """
         Make ready for images of a size before one comes, beside the work; returns at once.
@@ -142,7 +157,8 @@ class LoadedModel:
         """Give the device's memory back; the model is of no use afterwards."""
         self.planner.close()
         del self.planner
-        device_constants.forget()
+        self.family.network = torch.nn.Identity()  # whoever still asks the family holds no weights
+        GUARD.run_soon(device_constants.forget)
         GUARD.run_soon(partial(_free_unused, self.device))
 
     @contextmanager
@@ -188,6 +204,7 @@ class LoadedModel:
             error = precision.deviation(self._depths(frames), references)
             if error.within(precision.MAX_DEVIATION):
                 exact.close()
+                self.family.network = self.planner.model
                 self.precision, self.precision_error = name, error.mean
                 return
             LOGGER.warning('precision %s is %s on %s (limits %.0f and %.0f %%): not used', name,

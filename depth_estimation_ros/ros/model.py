@@ -36,6 +36,3 @@ class Model(Protocol):
 
     def quantity_of(self, image: View) -> Quantity:
         """Return what the numbers of an image's depth are."""
-
-    def close(self) -> None:
-        """Give the device's memory back."""

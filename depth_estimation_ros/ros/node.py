@@ -238,6 +238,8 @@ class DepthEstimationNode(ManagedNode):
         estimator = self._estimator
         assert estimator is not None
         if await self.beside(partial(estimator.reconfigure, wanted, accept=self._in_range)):
+            if self._estimator is not estimator:  # shut down meanwhile
+                return
             self.get_logger().info(f'changed over to {estimator.describe()}')
             if self._worker is None:
                 estimator.adopt()

@@ -89,6 +89,8 @@ class Prompts:
                 f'the depth on {self._name} nearest to the image was taken {apart:.3f} s apart, '
                 f'more than prompt.slop ({slop} s): have one clock stamp both, or raise it')
         depth = self._metres(message)
+        if not (np.isfinite(depth) & (depth > 0)).any():
+            raise PromptError(f'{self._name} holds no known depth: is its sensor covered?')
         height, width = shape
         if abs(depth.shape[1] * height / (depth.shape[0] * width) - 1) > ASPECT:
             raise PromptError(

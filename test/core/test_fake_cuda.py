@@ -149,7 +149,7 @@ def test_a_frame_runs_on_the_device_alone(
             depth, told = frame(model, runner, images, flip)
         assert depth.device == told.device == CUDA
         assert depth.shape == (2, height, width) and depth.dtype == torch.float32
-        assert told.shape == (2, 2)
+        assert told.shape == (2, 3)
 
 
 @pytest.mark.parametrize(('what', 'error'), [

@@ -43,6 +43,7 @@ def test_it_serves_from_the_next_images_on(
     before, wanted = estimator.options, replace(estimator.options, height=192, width=256)
     waiting = estimator.submit([IMAGE])
     assert estimator.reconfigure(wanted)
+    assert estimator.submit([IMAGE]) and estimator.loaded.options == before
     assert estimator.options == wanted and estimator.loaded.options == before
     assert estimator.network_size(IMAGE) == (96, 128) and not closed
     coarse = waiting()[0].copy()

@@ -86,9 +86,11 @@ def test_millimetres_become_metres_and_their_zeros_stay_unknown(prompts: Prompts
 @pytest.mark.parametrize(('message', 'reason'), [
     (depth(RAMP * 1000, stamp=1.0), 'looks like millimetres'),
     (depth(np.zeros((*SHAPE, 3), np.uint8), 'bgr8', stamp=1.0), "encoding 'bgr8'"),
+    (depth(np.full(SHAPE, np.nan, np.float32), stamp=1.0), 'no known depth'),
+    (depth(np.zeros(SHAPE, np.uint16), '16UC1', stamp=1.0), 'no known depth'),
     (depth(np.ones((48, 48), np.float32), stamp=1.0), 'one view'),
     (Image(height=48, width=64, encoding='32FC1', step=256), '0 bytes'),
-], ids=['millimetres', 'colour', 'another view', 'no data'])
+], ids=['millimetres', 'colour', 'covered', 'covered too', 'another view', 'no data'])
 def test_what_is_no_prompt_is_named(prompts: Prompts, message: Image, reason: str) -> None:
     receive(prompts, message)
     with pytest.raises(PromptError, match=reason):

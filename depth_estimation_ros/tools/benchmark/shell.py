@@ -50,9 +50,6 @@ class InstantEstimator:
         """Give metres."""
         return Quantity.METRES
 
-    def close(self) -> None:
-        """Nothing to give back."""
-
     def network_size(self, image: Frame) -> tuple[int, int]:
         """Take any image."""
         return 384, 512

@@ -105,9 +105,12 @@ def choosing(checkpoint_of: Callable[..., Path]) -> Iterator[Choosing]:
     """Return an estimator, and one each of the pinned domains, that chooses as it is told."""
     made: list[DepthEstimator] = []
 
-    def make(domain: str = 'auto', bins: str = 'softplus') -> DepthEstimator:
+    def make(domain: str = 'auto', bins: str = 'softplus',
+             precision: str = 'fp32') -> DepthEstimator:
         made.append(DepthEstimator(EstimatorOptions(
-            model=str(checkpoint_of(2, bins)), device='cpu', backend='torch', domain=domain)))
+            model=str(checkpoint_of(2, bins)), device='cpu', backend='torch', domain=domain,
+            precision=precision)))
+        assert made[-1].precision == precision
         return made[-1]
 
     yield make
@@ -125,11 +128,12 @@ def picture(seed: int = 0) -> Image:
 
 
 @pytest.mark.parametrize('flip', [False, True])
-@pytest.mark.parametrize('bins', ['softplus', 'normed'])
+@pytest.mark.parametrize(('bins', 'precision'), [
+    ('softplus', 'fp32'), ('normed', 'fp32'), ('softplus', 'bf16')])
 def test_a_camera_keeps_its_head_while_the_preference_flips(
-        choosing: Choosing, bins: str, flip: bool) -> None:
-    estimator = choosing(bins=bins)
-    depth = {domain: choosing(domain, bins).estimate([picture()], flip=flip)[0]
+        choosing: Choosing, bins: str, precision: str, flip: bool) -> None:
+    estimator = choosing(bins=bins, precision=precision)
+    depth = {domain: choosing(domain, bins, precision).estimate([picture()], flip=flip)[0]
              for domain in DOMAINS}
     assert not np.allclose(depth['nyu'], depth['kitti'], rtol=1e-3)
 
@@ -159,6 +163,13 @@ def test_of_a_batch_only_the_image_that_flipped_is_served_by_the_held_head(
                                        strict=True):
         np.testing.assert_allclose(first, expected, rtol=1e-4)
         np.testing.assert_allclose(second, expected, rtol=1e-4)
+
+
+def test_a_mirror_image_that_prefers_another_head_is_not_averaged_in(choosing: Choosing) -> None:
+    estimator, nyu = choosing(), choosing('nyu')
+    choose(estimator, 0, 1)
+    found, = estimator.estimate([Frame(picture(), camera='')], flip=True)
+    np.testing.assert_allclose(found, nyu.estimate([picture()], flip=True)[0], rtol=1e-5)
 
 
 def test_a_preference_that_is_not_finite_changes_nothing(choosing: Choosing) -> None:
