@@ -20,6 +20,7 @@ from depth_estimation_ros.tools.benchmark.core import Plan, cases, measure_core
 from depth_estimation_ros.tools.benchmark.device import PeakMemory, operations
 from depth_estimation_ros.tools.benchmark.images import textured
 from depth_estimation_ros.tools.benchmark.plot import plot
+from depth_estimation_ros.tools.benchmark.reference import Reference
 from depth_estimation_ros.tools.benchmark.rival_process import (
     RivalError,
     RivalProcess,
@@ -77,6 +78,14 @@ def test_a_row_holds_every_figure_and_the_same_metres(output: Path) -> None:
         assert row['floor_ms'] is None  # the CPU's peak is not known
         assert row['ratio_by_hand'] == pytest.approx(row['by_hand_ms'] / row['ours_ms'], abs=0.01)
         assert row['transformers'].keys() >= {'ours', 'by_hand'}
+
+
+def test_depth_that_is_flat_or_cut_off_is_far_from_the_reference(checkpoint: Path) -> None:
+    reference, image = Reference(checkpoint, torch.device('cpu')), textured(96, 72)
+    good, = reference.by_hand([image])
+    assert reference.difference([image], [good], flip=False) < 1e-3
+    for wrong in (np.full_like(good, np.median(good)), np.minimum(good, np.percentile(good, 60))):
+        assert reference.difference([image], [wrong], flip=False) > 3e-3
 
 
 def test_the_pipeline_has_a_figure_or_a_reason(output: Path) -> None:

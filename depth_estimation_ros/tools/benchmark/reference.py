@@ -30,7 +30,7 @@ class Reference:
         Return the largest relative difference of a pixel from the reference.
 
         Values below 1 % of the largest count as that, as inverse depth far away; what the
-        guide's bicubic resize overshoots at an edge counts as the nearest value that was given.
+        guide's bicubic resize overshoots at an edge counts as the nearest value of its network.
 
         :param images: of one size; an image's number in the list stands for its content.
         :param depths: metres that a contender gave for them.
@@ -50,12 +50,14 @@ class Reference:
         key = (*image.shape[:2], number, flip)
         if key not in self._depths:
             with exact_float32():
-                self._depths[key] = self.by_hand([image], flip=flip)[0]
+                good = self.by_hand([image], flip=flip)[0]
+                given = self.by_hand.predicted
+                assert given is not None
+                self._depths[key] = np.clip(good, float(given.min()), float(given.max()))
         return self._depths[key]
 
 
 def _worst(depth: NDArray[np.float32], good: NDArray[np.float32]) -> float:
-    good = np.clip(good, depth.min(), depth.max())
     smallest = 0.01 * np.abs(good).max()
     return float(np.max(np.abs(depth - good) / np.maximum(np.abs(good), smallest)))
 

@@ -46,6 +46,8 @@ class ByHand:
         self.model = transformers.AutoModelForDepthEstimation.from_pretrained(
             folder, torch_dtype=self.dtype).to(device).eval()
         self._restore = restore_padded if kind.startswith('ZoeDepth') else restore
+        self.predicted: torch.Tensor | None = None
+        """What the network gave last, before it was resized."""
 
     @torch.inference_mode()
     def __call__(self, images: list[Pixels], flip: bool = False) -> list[Depth]:
@@ -61,6 +63,7 @@ class ByHand:
         if flip:
             mirrored = self.model(pixel_values=torch.flip(pixels, dims=[3])).predicted_depth
             depth = (depth + torch.flip(mirrored, dims=[-1])) / 2
+        self.predicted = depth
         restored = self._restore(depth, *images[0].shape[:2])
         return [image.numpy() for image in restored.float().cpu()]
 
