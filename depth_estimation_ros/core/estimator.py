@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import groupby
 from threading import Lock
@@ -107,19 +107,21 @@ class DepthEstimator:
         It serves from the next :meth:`estimate` or :meth:`adopt` on. Where it cannot be loaded,
         all stays as it is.
 
-        :param options: of the same device.
+        :param options: of the same device; the model may be another.
         :param accept: called with the range of the loaded model; what it raises refuses it.
         :return: False where the estimator was closed meanwhile.
         :raises CheckpointError: as at the start.
-        :raises DeviceError: likewise.
+        :raises DeviceError: likewise, and where another device is meant.
         """
-        self.check(options)
-        loaded = LoadedModel(options, self.device)
-        try:
+        if options.device != self.options.device and resolve_device(options.device) != self.device:
+            raise DeviceError(f"device '{options.device}' is another than the {self.device} that "
+                              'serves: make another estimator for it')
+        check_backend(options.backend, self.device, options.precision)
+        with ExitStack() as undo:
+            loaded = LoadedModel(options, self.device)
+            undo.callback(loaded.close)
             accept(loaded.range)
-        except BaseException:
-            loaded.close()
-            raise
+            undo.pop_all()
         with self._changing:
             displaced, self._successor = (loaded, None) if self._closed else (
                 self._successor, loaded)
@@ -168,18 +170,23 @@ class DepthEstimator:
                 (self._successor or self.loaded).prepare(height, width)
 
     def check(self, options: EstimatorOptions) -> None:
-        """Raise DepthError when other options cannot be served on this device, by this model."""
+        """Raise DepthError when other options of the model cannot be served on this device."""
         check_backend(options.backend, self.device, options.precision)
         check_domain(self.loaded.name, self.family, options.domain)
 
+    @property
+    def newest(self) -> LoadedModel:
+        """What was loaded last: it serves, or will from the next :meth:`adopt` on."""
+        return self._successor or self.loaded
+
     def describe(self) -> str:
         """Return a line for the log: model, device, precision, network size of a VGA image."""
-        return self._newest.describe()
+        return self.newest.describe()
 
     @property
     def options(self) -> EstimatorOptions:
         """The options by which the newest model was loaded."""
-        return self._newest.options
+        return self.newest.options
 
     @property
     def family(self) -> Family:
@@ -235,10 +242,6 @@ class DepthEstimator:
             return
         self.adopt()
         self.loaded.close()
-
-    @property
-    def _newest(self) -> LoadedModel:
-        return self._successor or self.loaded
 
     def _fall_back(self) -> bool:
         """Serve in fp32 from now on; return False, unchanged, where it cannot be had."""

@@ -5,7 +5,7 @@ import gc
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -66,10 +66,12 @@ class LoadedModel:
         self.runner = BatchRunner(device, self.family)
         self.limits: dict[Size, int] = {}
         """The largest batch of the network that the memory holds, where one was too large."""
-        with self._starting():
+        with self._alone(), ExitStack() as undo:
             self.planner = self._placed()
+            undo.callback(self._end)
             self._choose_precision('fp32' if exact else options.precision)
             self._accelerate(checkpoint)
+            undo.pop_all()
 
     def network_size(self, frame: Frame) -> Size:
         """
@@ -161,21 +163,15 @@ class LoadedModel:
         GUARD.run_soon(device_constants.forget)
         GUARD.run_soon(partial(_free_unused, self.device))
 
-    @contextmanager
-    def _starting(self) -> Iterator[None]:
-        """
-        Keep other threads from capturing meanwhile; say in one line what the device says.
+    def _end(self) -> None:
+        self.planner.close()
 
-        Where the start fails, what was made is released.
-        """
-        try:
-            with (GUARD.hold() if self.device.type == 'cuda' else nullcontext(),
-                  explained(self.device), watched(self.device)):
-                yield
-        except BaseException:
-            if hasattr(self, 'planner'):
-                self.planner.close()
-            raise
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other threads from capturing meanwhile; say in one line what the device says."""
+        with (GUARD.hold() if self.device.type == 'cuda' else nullcontext(),
+              explained(self.device), watched(self.device)):
+            yield
 
     def _placed(self) -> Planner:
         try:

@@ -66,12 +66,13 @@ class Camera:
         self.statistics = FrameStatistics()
         self.rate, self.size = RateLimit(), DepthSize()
         self.paused = False
-        self._deliver, self._expect = deliver, expect
+        self._expect = expect
         self._announced = False
         prefix = f'{name}/' if name else ''
         self._input = Input(node, prefix, transport, self._receive,
                             self._announce if transport == 'compressed' else lambda: None)
-        self._prompts = Prompts(node, prefix) if prompted else None
+        self._prompts = Prompts(node, prefix, deliver) if prompted else None
+        self._deliver = deliver if self._prompts is None else self._prompts.hold
         self._senders = {
             kind: Sender(node, kind.message, prefix + kind.topic, OUTPUT) for kind in OUTPUTS}
 

@@ -61,8 +61,8 @@ class Receiver(Endpoint):
         if len(peers) > 1:
             yield f'{len(peers)} publishers send to {self.topic}: is one a bag?'
         for kind in {peer.topic_type for peer in peers} - {self._type}:
-            yield (f'{self.topic} is published as {kind}, but subscribed to as {self._type}: set '
-                   'image_transport, or remap to another topic')
+            yield (f'{self.topic} is published as {kind}, but subscribed to as {self._type}: '
+                   'remap to another topic, or set image_transport for compressed images')
         if (self._node.get_name(), self._node.get_namespace()) in [
                 (peer.node_name, peer.node_namespace) for peer in peers]:
             yield f'{self.topic} is published by this node itself: remap it, or rename the camera'

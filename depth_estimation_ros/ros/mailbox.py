@@ -28,7 +28,7 @@ class Mailboxes:
     def __init__(self) -> None:
         self._changed = Condition()
         self._frames: dict[Any, Frame] = {}
-        self._closed = False
+        self._closed = self._woken = False
 
     def put(self, frame: Frame) -> Frame | None:
         """Leave a frame and return the one that it pushed out."""
@@ -38,7 +38,7 @@ class Mailboxes:
             self._changed.notify()
         return displaced
 
-    def take(self, limit: int, *, wait: bool = True) -> list[Frame]:
+    def take(self, limit: int, *, wait: bool = True) -> list[Frame] | None:
         """
         Wait for frames and take at most ``limit``, of the cameras that wait longest.
 
@@ -46,16 +46,24 @@ class Mailboxes:
         neither a fast camera nor one with a clock of its own can starve another.
 
         :param wait: whether to wait where there is none.
-        :return: an empty list once the mailboxes are closed.
+        :return: None once the mailboxes are closed; an empty list where there is none to wait for.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._frames or self._closed or not wait)
+            self._changed.wait_for(
+                lambda: self._frames or self._closed or self._woken or not wait)
             if self._closed:
-                return []
+                return None
+            self._woken = self._woken and not wait
             longest = list(self._frames.values())[:limit]
             for frame in longest:
                 del self._frames[frame.camera]
             return longest
+
+    def wake(self) -> None:
+        """End the taker's wait once, with or without a frame."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
 
     def close(self) -> list[Frame]:
         """End the taker's wait and return the frames that nobody took."""

@@ -28,7 +28,7 @@ from .lifecycle import ManagedNode
 from .logs import CoreLog, Throttle, one_line
 from .mailbox import Frame
 from .pipeline import Pipeline
-from .settings import Settings
+from .settings import Range, Settings
 from .settling import settled
 from .worker import Worker
 
@@ -39,6 +39,10 @@ GRACE = 1.0
 """Seconds that a shutdown waits for the batch in the network before the process ends."""
 
 DIAGNOSTICS_PERIOD = 1.0
+
+
+class SupersededError(Exception):
+    """Other parameters are wanted than those by which a model was loaded."""
 
 
 class DepthEstimationNode(ManagedNode):
@@ -68,7 +72,7 @@ class DepthEstimationNode(ManagedNode):
         self._bond = Bond(self)
         self._foreign_camera_named = False
         self._reloading = False
-        self._refused: EstimatorOptions | None = None
+        self._refused: tuple[EstimatorOptions, Range] | None = None
         """What could not be loaded; it is not tried again until something else is wanted."""
         self.lost: DeviceLostError | None = None
         """Why only a new process can serve any more; the process then ends with code 1."""
@@ -120,6 +124,8 @@ class DepthEstimationNode(ManagedNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop receiving, let the batch in progress finish."""
         self.idle(None)
+        assert self._estimator is not None
+        self._estimator.adopt()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -190,7 +196,8 @@ class DepthEstimationNode(ManagedNode):
     def _verify(self, settings: Settings) -> None:
         """Raise ValueError or DepthError where the loaded model cannot serve the settings."""
         if self._estimator is not None:
-            settings.range.limits(self._estimator.range[1])
+            for model in (self._estimator.loaded, self._estimator.newest):
+                settings.range.limits(model.range[1])
             self._estimator.check(settings.estimator_options(self._estimator.options.model))
 
     def _take_parameters(self, _: list[Parameter]) -> None:
@@ -211,8 +218,8 @@ class DepthEstimationNode(ManagedNode):
         return self.settings.estimator_options(model_folder(self.settings.model.name))
 
     def _outdated(self, wanted: EstimatorOptions) -> bool:
-        return self._estimator is not None and wanted not in (
-            self._estimator.options, self._refused)
+        return (self._estimator is not None and wanted != self._estimator.options
+                and (wanted, self.settings.range) != self._refused)
 
     async def _reload(self) -> None:
         """Load the model that is wanted beside the one in use, until that is the one in use."""
@@ -221,11 +228,13 @@ class DepthEstimationNode(ManagedNode):
                 self.get_logger().info('loading the network anew, beside the one in use')
                 try:
                     await self._reconfigure(wanted)
+                except SupersededError:
+                    self.get_logger().info('other parameters are wanted meanwhile')
                 except DeviceLostError as error:
                     self._lose_device(error)
                     break
                 except Exception as error:
-                    self._refused = wanted
+                    self._refused = wanted, self.settings.range
                     self.get_logger().error(f'the network stays as it is: {one_line(error)}')
         finally:
             self._reloading = False
@@ -237,15 +246,20 @@ class DepthEstimationNode(ManagedNode):
         """Have the estimator load another model, and let it serve where nothing is served now."""
         estimator = self._estimator
         assert estimator is not None
-        if await self.beside(partial(estimator.reconfigure, wanted, accept=self._in_range)):
+        if await self.beside(partial(estimator.reconfigure, wanted,
+                                     accept=partial(self._accept, wanted))):
             if self._estimator is not estimator:  # shut down meanwhile
                 return
             self.get_logger().info(f'changed over to {estimator.describe()}')
             if self._worker is None:
                 estimator.adopt()
+            else:
+                self._worker.adopt()
 
-    def _in_range(self, range: tuple[float, float]) -> None:
-        """Raise ValueError where no depth of a model is within the settings' range."""
+    def _accept(self, wanted: EstimatorOptions, range: tuple[float, float]) -> None:
+        """Refuse a model that is not wanted any more, or with no depth in the settings' range."""
+        if wanted != self._wanted:
+            raise SupersededError
         self.settings.range.limits(range[1])
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

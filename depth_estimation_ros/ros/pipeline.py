@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -106,19 +107,20 @@ class Pipeline:
         self._decoders: dict[Any, CameraDecoder] = {}
         self._now, self._warn = now, warn
         self._calibrations = calibrations or {}
+        self._changing = Lock()
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
         """Use new settings from the next frame on; a frame in progress keeps the old ones."""
-        limits = settings.range.limits(self._estimator.range[1])
-        self._shaping = Shaping(settings, limits, prepare(settings.outputs, limits))
+        with self._changing:
+            self._shaping = self._shaped_by(settings)
 
     @property
     def max_batch(self) -> int:
         """The most frames to begin with at once."""
         return self._shaping.settings.serving.max_batch
 
-    def serve(self, frames: list[Frame], waiting: Callable[[], list[Frame]]) -> None:
+    def serve(self, frames: list[Frame], waiting: Callable[[], list[Frame] | None]) -> None:
         """
         Serve frames, on a GPU also those that come while they are published.
 
@@ -136,7 +138,8 @@ class Pipeline:
         """Decode frames and hand them to the network as one batch."""
         self.in_progress = self.in_progress + frames
         if self._estimator.adopt():
-            self.configure(self._shaping.settings)  # its range may be another
+            with self._changing:  # its range may be another
+                self._shaping = self._shaped_by(self._shaping.settings)
         shaping, taken = self._shaping, monotonic()
         tasks = [self._task(frame, shaping, taken) for frame in frames]
         return self._submitted([task for task in tasks if task is not None], shaping)
@@ -199,6 +202,10 @@ class Pipeline:
         self._end(frame)
         frame.camera.statistics.drop(reason, explanation)
         self._warn(f'{frame.camera.name} {reason}'.strip(), explanation)
+
+    def _shaped_by(self, settings: Settings) -> Shaping:
+        limits = settings.range.limits(self._estimator.range[1])
+        return Shaping(settings, limits, prepare(settings.outputs, limits))
 
     def _task(self, frame: Frame, shaping: Shaping, taken: float) -> Task | None:
         """Decide what is wanted of a frame and decode it; None where it is dropped."""

@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Callable
 from threading import Lock
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
+from rclpy.timer import Timer
 from sensor_msgs.msg import Image
 
 from . import codec
 from .endpoint import Receiver
+from .frame_statistics import DEACTIVATED
+from .mailbox import Frame
 from .qos import IMAGE_INPUT
 from .stamps import seconds
 
@@ -25,6 +32,12 @@ KEPT = 16
 ASPECT = 0.02
 """The relative difference of two proportions up to which they are taken for one view's."""
 
+WAIT = 0.05
+"""Seconds that an image waits for depth that was taken with it or after it, at most."""
+
+SILENT = 2.0
+"""Seconds without depth after which its sensor is called silent."""
+
 BEYOND = 300.0
 """Metres that no such sensor measures; a median above it is one of millimetres."""
 
@@ -34,28 +47,41 @@ class PromptError(ValueError):
 
 
 class Prompts:
-    """Keeps the newest messages of a camera's ``prompt/depth``; read by other threads."""
+    """Keeps the newest messages of a camera's ``prompt/depth``, and the image they are for."""
 
-    def __init__(self, node: LifecycleNode, prefix: str) -> None:
+    def __init__(self, node: LifecycleNode, prefix: str,
+                 deliver: Callable[[Frame], None]) -> None:
         """
         Find the topic; it is subscribed to by :meth:`open`.
 
         :param prefix: of the topic, '' or ending in a slash.
+        :param deliver: called with each image of :meth:`hold`.
         """
+        self._deliver = deliver
+        self._held: Frame | None = None
+        self._heard = -math.inf
         self._node, self._topic = node, f'{prefix}prompt/depth'
         self._messages: deque[Image] = deque(maxlen=KEPT)
         self._changing = Lock()
         self._receiver: Receiver | None = None
+        self._timer: Timer | None = None
 
     def open(self) -> None:
         """Start to receive."""
         self._receiver = Receiver(self._node, Image, self._topic, IMAGE_INPUT, self._receive)
+        self._timer = self._node.create_timer(
+            WAIT, self._release, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer.cancel()
 
     def close(self) -> None:
-        """Stop receiving and forget what came."""
+        """Stop receiving and forget what came; an image that waits is dropped."""
         if self._receiver is not None:
             self._receiver.close()
-            self._receiver = None
+            self._node.destroy_timer(self._timer)
+            self._receiver = self._timer = None
+        held, self._held = self._held, None
+        if held is not None:
+            held.camera.statistics.drop(DEACTIVATED)
         with self._changing:
             self._messages.clear()
 
@@ -63,10 +89,20 @@ class Prompts:
         """Return what is wrong with the topic at this moment, each in a sentence."""
         if self._receiver is None:
             return []
-        faults = list(self._receiver.faults())
-        if not self._messages:
-            faults.append(self._missing)
-        return faults
+        return [*self._receiver.faults(), *filter(None, [self._silence])]
+
+    def hold(self, frame: Frame) -> None:
+        """
+        Deliver an image once depth that was taken with it, or after it, has come.
+
+        It waits for :data:`WAIT` at most, until the next image, and not for a silent sensor.
+        """
+        self._release()
+        if self._silence or self._newest >= frame.stamp or self._timer is None:
+            self._deliver(frame)
+        else:
+            self._held = frame
+            self._timer.reset()
 
     def nearest(self, stamp: float, slop: float, shape: tuple[int, int]) -> NDArray[np.float32]:
         """
@@ -81,13 +117,13 @@ class Prompts:
         with self._changing:
             messages = tuple(self._messages)
         if not messages:
-            raise PromptError(self._missing)
+            raise PromptError(self._silence)
         message = min(reversed(messages), key=lambda each: abs(seconds(each.header.stamp) - stamp))
         apart = abs(seconds(message.header.stamp) - stamp)
         if apart > slop:
-            raise PromptError(
+            raise PromptError(self._silence or (
                 f'the depth on {self._name} nearest to the image was taken {apart:.3f} s apart, '
-                f'more than prompt.slop ({slop} s): have one clock stamp both, or raise it')
+                f'more than prompt.slop ({slop} s): have one clock stamp both, or raise it'))
         depth = self._metres(message)
         if not (np.isfinite(depth) & (depth > 0)).any():
             raise PromptError(f'{self._name} holds no known depth: is its sensor covered?')
@@ -102,15 +138,36 @@ class Prompts:
     def _receive(self, message: Image) -> None:
         with self._changing:
             self._messages.append(message)
+        self._heard = monotonic()
+        if self._held is not None and self._newest >= self._held.stamp:
+            self._release()
+
+    def _release(self) -> None:
+        """Deliver the image that waits, if one does."""
+        if self._timer is not None:
+            self._timer.cancel()
+        held, self._held = self._held, None
+        if held is not None:
+            self._deliver(held)
+
+    @property
+    def _newest(self) -> float:
+        """The stamp of the depth that came last, in seconds; 0 before the first."""
+        return seconds(self._messages[-1].header.stamp) if self._messages else 0.0
+
+    @property
+    def _silence(self) -> str:
+        """Say that no depth comes, or ''."""
+        if not self._messages:
+            return (f'no depth has come on {self._name}, which the model needs beside each image: '
+                    "remap prompt/depth to the depth sensor's topic")
+        silence = monotonic() - self._heard
+        return '' if silence < SILENT else (
+            f'no depth has come on {self._name} for {silence:.0f} s: is its sensor running?')
 
     @property
     def _name(self) -> str:
         return str(self._node.resolve_topic_name(self._topic))
-
-    @property
-    def _missing(self) -> str:
-        return (f"no depth has come on {self._name}, which the model needs beside each image: "
-                "remap prompt/depth to the depth sensor's topic")
 
     def _metres(self, message: Image) -> NDArray[np.float32]:
         encoding = ENCODINGS.get(message.encoding.lower())

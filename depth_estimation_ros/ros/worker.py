@@ -42,6 +42,10 @@ class Worker:
         if replaced is not None:
             replaced.camera.statistics.drop(REPLACED)
 
+    def adopt(self) -> None:
+        """Have a model that was loaded beside the one in use take over, also without a frame."""
+        self._mailboxes.wake()
+
     def stop(self, timeout: float | None = None) -> bool:
         """
         Drop what waits, let the batch in progress finish, end the thread.
@@ -56,7 +60,7 @@ class Worker:
 
     def _run(self) -> None:
         waiting = partial(self._take, wait=False)
-        while frames := self._take():
+        while (frames := self._take()) is not None:
             try:
                 self._pipeline.serve(frames, waiting)
             except DeviceLostError as error:
@@ -69,5 +73,5 @@ class Worker:
                 for frame in self._pipeline.in_progress:
                     self._pipeline.drop(frame, FAILED, f'unforeseen: {error!r}')
 
-    def _take(self, *, wait: bool = True) -> list[Frame]:
+    def _take(self, *, wait: bool = True) -> list[Frame] | None:
         return self._mailboxes.take(self._pipeline.max_batch, wait=wait)

@@ -70,7 +70,7 @@ def test_one_that_was_never_served_is_closed(
     assert closed == [first] and estimator.options == second
 
 
-@pytest.mark.parametrize('fault', ['not there', 'not accepted', 'not served'])
+@pytest.mark.parametrize('fault', ['not there', 'not accepted', 'not served', 'elsewhere'])
 def test_what_cannot_be_had_changes_nothing(
         estimator: DepthEstimator, closed: list[EstimatorOptions], tmp_path: Path,
         fault: str) -> None:
@@ -84,8 +84,9 @@ def test_what_cannot_be_had_changes_nothing(
             estimator.reconfigure(replace(options, height=192), accept=refuse)
         assert len(closed) == 1
     else:
-        changed = replace(options, model=str(tmp_path)) if fault == 'not there' else replace(
-            options, domain='moon')
+        changed = replace(options, **{
+            'not there': {'model': str(tmp_path)}, 'not served': {'domain': 'moon'},
+            'elsewhere': {'device': 'cuda:7'}}[fault])
         with pytest.raises(DepthError):
             estimator.reconfigure(changed)
         assert not closed
@@ -108,6 +109,15 @@ def test_closed_while_it_loads_it_leaves_nothing(
     assert closed == [options, wanted]
     estimator.close()
     assert len(closed) == 2
+
+
+def test_the_model_may_be_another(
+        estimator: DepthEstimator, checkpoint_of: Callable[..., Path]) -> None:
+    estimator.reconfigure(replace(estimator.options, model=str(checkpoint_of(1))))
+    assert estimator.adopt()
+    with_two = replace(estimator.options, model=str(checkpoint_of(2)), domain='kitti')
+    assert estimator.reconfigure(with_two) and estimator.adopt()
+    assert estimator.options == with_two and estimator.family.domains
 
 
 def test_closing_closes_both(

@@ -20,7 +20,7 @@ from .test_process_bag import raw
 def kill(source: Path, folder: Path, model: Path, rounds: int, seed: int) -> tuple[int, int]:
     folder.mkdir()
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name('kills.py')), str(source), str(folder),
+        [sys.executable, '-m', 'test.offline.kills', str(source), str(folder),
          str(model), str(rounds), str(seed)], capture_output=True, text=True, timeout=550,
         check=False)
     assert done.returncode == 0, done.stderr

@@ -102,7 +102,7 @@ def test_a_closed_mailbox_lets_the_taker_go(waits: bool) -> None:
     boxes = Mailboxes()
     taken = in_thread(lambda: boxes.take(8)) if waits else lambda: boxes.take(8)
     assert boxes.close() == []
-    assert taken() == []
+    assert taken() is None
 
 
 def test_closing_returns_what_nobody_took() -> None:
@@ -111,4 +111,15 @@ def test_closing_returns_what_nobody_took() -> None:
     for each in frames:
         boxes.put(each)
     assert sorted(boxes.close(), key=lambda left: left.stamp) == frames
-    assert boxes.take(8) == [] and boxes.close() == []
+    assert boxes.take(8) is None and boxes.close() == []
+
+
+def test_waking_ends_one_wait_without_a_frame() -> None:
+    boxes, first = Mailboxes(), frame('front', 1.0)
+    taken = in_thread(lambda: boxes.take(8))
+    boxes.wake()
+    assert taken() == []
+    boxes.put(first)
+    assert boxes.take(8) == [first]
+    boxes.wake()
+    assert boxes.take(8, wait=False) == [] and boxes.take(8) == []  # only a wait is ended

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -17,7 +19,10 @@ from std_msgs.msg import Header
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.frame import Frame
 from depth_estimation_ros.ros import codec
-from depth_estimation_ros.ros.prompts import KEPT, PromptError, Prompts
+from depth_estimation_ros.ros import prompts as module
+from depth_estimation_ros.ros.frame_statistics import FrameStatistics
+from depth_estimation_ros.ros.mailbox import Frame as Taken
+from depth_estimation_ros.ros.prompts import KEPT, SILENT, PromptError, Prompts
 from depth_estimation_ros.tools.seeded import ARCHITECTURES, write_checkpoint
 
 from .conftest import image, metres, stamped
@@ -36,9 +41,15 @@ def depth(pixels: np.ndarray, encoding: str = '32FC1', stamp: float | None = Non
 
 
 @pytest.fixture
-def prompts() -> Iterator[Prompts]:
+def delivered() -> list[Taken]:
+    """The images that were handed on."""
+    return []
+
+
+@pytest.fixture
+def prompts(delivered: list[Taken]) -> Iterator[Prompts]:
     node = LifecycleNode('prompted', enable_communication_interface=False)
-    made = Prompts(node, 'front/')
+    made = Prompts(node, 'front/', delivered.append)
     made.open()
     yield made
     made.close()
@@ -106,6 +117,80 @@ def test_without_any_the_topic_is_named(prompts: Prompts) -> None:
     prompts.close()
     with pytest.raises(PromptError, match='no depth has come'):
         prompts.nearest(1.0, 0.1, SHAPE)
+
+
+class Camera:
+    """What frames count on."""
+
+    def __init__(self) -> None:
+        self.statistics = FrameStatistics()
+
+
+def taken(stamp: float) -> Taken:
+    return Taken(Camera(), None, stamp, 0.0)
+
+
+def test_an_image_waits_for_depth_taken_with_it_or_after(
+        prompts: Prompts, delivered: list[Taken]) -> None:
+    receive(prompts, depth(RAMP, stamp=10.0))
+    early, late = taken(10.0), taken(10.03)
+    prompts.hold(early)
+    assert delivered == [early]
+    prompts.hold(late)
+    receive(prompts, depth(RAMP, stamp=10.02))
+    assert delivered == [early]
+    receive(prompts, depth(RAMP, stamp=10.03))
+    assert delivered == [early, late]
+    receive(prompts, depth(RAMP, stamp=10.06))
+    assert delivered == [early, late]
+
+
+def test_it_waits_no_longer_than_until_the_next_image(
+        prompts: Prompts, delivered: list[Taken]) -> None:
+    receive(prompts, depth(RAMP, stamp=10.0))
+    first, second = taken(10.1), taken(10.2)
+    prompts.hold(first)
+    prompts.hold(second)
+    assert delivered == [first]
+
+
+def test_it_waits_for_a_moment_only(prompts: Prompts, delivered: list[Taken]) -> None:
+    receive(prompts, depth(RAMP, stamp=10.0))
+    prompts.hold(taken(10.1))
+    executor = SingleThreadedExecutor()
+    executor.add_node(prompts._node)
+    began = time.monotonic()
+    while not delivered:
+        executor.spin_once(timeout_sec=0.01)
+        assert time.monotonic() - began < 20.0
+    executor.spin_once(timeout_sec=0.2)
+    assert len(delivered) == 1
+    executor.shutdown()
+
+
+def test_it_does_not_wait_for_a_sensor_that_sends_nothing(
+        prompts: Prompts, delivered: list[Taken], monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = taken(10.0), taken(20.0)
+    prompts.hold(first)
+    receive(prompts, depth(RAMP, stamp=10.0))
+    later = time.monotonic() + SILENT + 0.1
+    monkeypatch.setattr(module, 'monotonic', lambda: later)
+    prompts.hold(second)
+    assert delivered == [first, second]
+    assert any('for 2 s: is its sensor running' in fault for fault in prompts.faults())
+    with pytest.raises(PromptError, match='is its sensor running'):
+        prompts.nearest(20.0, 0.1, SHAPE)
+
+
+def test_an_image_that_waits_when_it_ends_is_counted(
+        prompts: Prompts, delivered: list[Taken]) -> None:
+    receive(prompts, depth(RAMP, stamp=10.0))
+    frame = taken(10.1)
+    frame.camera.statistics.receive()
+    prompts.hold(frame)
+    prompts.close()
+    summary = frame.camera.statistics.summary()
+    assert not delivered and summary.dropped == {'deactivated': 1} and not summary.pending
 
 
 @pytest.fixture(scope='module')

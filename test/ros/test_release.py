@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from std_msgs.msg import String
 
-from depth_estimation_ros.ros.node import DepthEstimationNode
+from depth_estimation_ros.ros.node import DepthEstimationNode, SupersededError
 
 
 class Recorded:
@@ -53,6 +54,14 @@ def test_the_model_is_freed_once_the_worker_has_ended(node: DepthEstimationNode)
     node._cameras, node._estimator, node._worker = [camera], estimator, worker
     node.release()
     assert worker.called == ['stop'] and estimator.called == ['close']
+
+
+def test_a_model_that_is_not_wanted_any_more_is_refused(node: DepthEstimationNode) -> None:
+    node._accept(node._wanted, (0.001, 80.0))
+    with pytest.raises(SupersededError):
+        node._accept(replace(node._wanted, height=64), (0.001, 80.0))
+    with pytest.raises(ValueError, match='beyond the model'):
+        node._accept(node._wanted, (0.001, 0.05))
 
 
 def test_releasing_twice_or_nothing_is_no_error(node: DepthEstimationNode, capfd) -> None:

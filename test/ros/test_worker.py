@@ -361,6 +361,15 @@ def test_the_preview_has_the_colours_of_the_settings(bench: Callable[..., Bench]
     assert np.array_equal(np.frombuffer(shown, np.uint8), colours)
 
 
+def test_a_loaded_model_takes_over_though_no_frame_comes(bench: Callable[..., Bench]) -> None:
+    made, camera = bench(), Camera()
+    made.network.loaded = (0.001, 4.0)
+    made.worker.adopt()
+    until(lambda: made.network.events == ['adopt'])
+    made.send(camera)
+    assert camera.settled() == {} and np.isposinf(camera.published[0][1]).any()
+
+
 def test_the_range_is_that_of_the_model_in_use(bench: Callable[..., Bench]) -> None:
     made, before, after = bench(), Camera(), Camera()
     made.send(before)

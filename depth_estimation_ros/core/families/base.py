@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -48,11 +47,9 @@ class OneWay:
         """Return the network's values as they are: no image has a choice."""
         return values, None
 
-    @contextmanager
-    def through(self, head: int) -> Iterator[None]:
+    def through(self, head: int) -> AbstractContextManager[None]:
         """Refuse likewise."""
         raise ValueError(f'no head {head}')
-        yield
 
 
 class Family(Protocol):
