@@ -108,7 +108,7 @@ class Camera:
         faults += [f'{sender.topic} is subscribed to, but {self._why_silent}'
                    for kind, sender in self._senders.items()
                    if sender.wanted and not self._serves(kind)]
-        if self._input.info is None:
+        if self._input.info is None and self._input.arrived:
             faults += [f'{sender.topic} is subscribed to, but no camera_info has come: remap it '
                        "to the camera's" for kind, sender in self._senders.items()
                        if kind.needs_info and sender.wanted]

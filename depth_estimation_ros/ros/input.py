@@ -61,6 +61,11 @@ class Input:
         """The full name of the topic that images are received on."""
         return str(self._node.resolve_topic_name(self._image))
 
+    @property
+    def arrived(self) -> bool:
+        """Whether an image has come."""
+        return self._stamps.last is not None
+
     def open(self) -> None:
         """Start to receive."""
         self._receivers = [
@@ -89,7 +94,7 @@ class Input:
         """Return what is wrong with the publishers, stamps and calibration, each in a sentence."""
         faults = [fault for receiver in self._receivers for fault in receiver.faults()]
         faults += filter(None, [self._stamps.fault])
-        if self._stamps.last is not None and not self._frame_id:
+        if self.arrived and not self._frame_id:
             faults.append('the images have no frame_id, so tf cannot place their depth: set the '
                           "frame of the camera driver to the optical frame's name")
         if self.info is not None:
