@@ -25,7 +25,7 @@ from .frame import Depth, Frame
 from .options import EstimatorOptions
 from .running.guard import GUARD
 from .running.planner import Planner
-from .running.shape import MAX_GRAPH_BATCH, Size
+from .running.shape import Size, largest_batch
 
 LOGGER = logging.getLogger(__name__)
 
@@ -243,7 +243,7 @@ class LoadedModel:
 
     def _limit(self, size: Size) -> int:
         """Return the largest batch of the network at a size."""
-        largest = 1 << 30 if self.planner.graphs is None else MAX_GRAPH_BATCH
+        largest = 1 << 30 if self.planner.graphs is None else largest_batch(size)
         return min(self.limits.get(size, largest), largest)
 
     def _make_room(self, count: int, size: Size, flip: bool, reason: str) -> None:

@@ -71,10 +71,13 @@ def lowered(model: nn.Module, dtype: torch.dtype, float32: Sequence[str]) -> Any
     """
     Return a copy with its weights in a low precision; what stays in float32 is shared.
 
-    :param float32: the model's children that stay: there low precision would cost metres.
+    :param float32: the model's children and tensors that stay, where low precision would
+        cost metres.
     """
-    shared = {id(tensor): tensor for name in float32
-              for tensor in _tensors(model.get_submodule(name))}
+    prefixes = tuple(f'{name}.' for name in float32)
+    shared = {id(tensor): tensor
+              for name, tensor in (*model.named_parameters(), *model.named_buffers())
+              if f'{name}.'.startswith(prefixes)}
     shared.update({id(code): code for code in position_encodings(model) if code is not None})
     converted = {id(tensor): _converted(tensor, dtype) for tensor in _tensors(model)
                  if id(tensor) not in shared}

@@ -243,8 +243,8 @@ def test_a_low_precision_stays_near_fp32(
 
 def test_the_metric_head_stays_in_fp32(own: Factory) -> None:
     model = own(precision='bf16').loaded.planner.model
-    assert {weight.dtype for weight in model.metric_head.state_dict().values()
-            if weight.is_floating_point()} == {torch.float32}
+    assert {weight.dtype for name, weight in model.metric_head.state_dict().items()
+            if weight.is_floating_point() and not name.startswith('router.')} == {torch.float32}
     assert {weight.dtype for weight in model.backbone.parameters()} == {torch.bfloat16}
 
 

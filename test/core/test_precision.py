@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers.models.zoedepth.modeling_zoedepth import ZoeDepthPatchTransformerEncoder
 
 from depth_estimation_ros.core.errors import DeviceError
 from depth_estimation_ros.core.families.recorded import position_encodings
+from depth_estimation_ros.core.families.zoedepth.family import exact_parts
 from depth_estimation_ros.core.precision import (
     Deviation,
     candidates,
@@ -57,6 +59,20 @@ def test_a_lowered_copy_leaves_the_model_and_shares_what_stays_in_float32() -> N
     assert dtype_of(low.backbone) == torch.bfloat16 and dtype_of(model.backbone) == torch.float32
     kept = {id(tensor) for tensor in model.metric_head.parameters()}
     assert kept and kept <= {id(tensor) for tensor in low.parameters()}
+
+
+def test_the_router_goes_along_and_its_positions_are_reckoned_in_float32() -> None:
+    model, pixels = patched_model(), noise(1, 64, 96).half()
+    low = lowered(model, torch.float16, exact_parts(model))
+    with torch.inference_mode():
+        low(pixels)
+    positions = low.metric_head.router.transformer.recorded
+    assert dtype_of(low.metric_head.router) == positions.dtype == torch.float16
+    assert low.metric_head.near.dtype == low.metric_head.bank.weights.dtype == torch.float32
+    exact = ZoeDepthPatchTransformerEncoder.positional_encoding_1d(
+        low.metric_head.router.transformer, 1, positions.shape[1], positions.shape[2],
+        device='cpu', dtype=torch.float32)
+    torch.testing.assert_close(positions.float(), exact, rtol=0, atol=5e-4)
 
 
 def test_what_is_tried() -> None:

@@ -63,7 +63,7 @@ class Family(Protocol):
     """The exact fast form: takes a batch of inputs, float N×channels×height×width; gives a tensor
     whose first dimension is the batch, or transformers' output with a ``predicted_depth``."""
     float32: tuple[str, ...]
-    """The network's children that stay in float32 when the rest goes to a lower precision."""
+    """The network's children and tensors that stay in float32 when the rest goes lower."""
     native: bool
     """Whether the network is made of torch's operations, so that it can be captured, exported and
     lowered."""

@@ -22,7 +22,8 @@ try:
 except ImportError:  # no Triton on this machine
     fused = None  # type: ignore[assignment]
 
-__all__ = ['Size', 'add_upsampled', 'attract', 'bicubic', 'expected_depth', 'upsample']
+__all__ = ['Size', 'add_norm', 'add_upsampled', 'attract', 'bicubic', 'convolve', 'expected_depth',
+           'upsample']
 
 
 def form(tensor: Tensor) -> Any:
@@ -47,6 +48,31 @@ def add_upsampled(rows: Tensor, coarse: Tensor, before: Size, size: Size) -> Ten
     """
     added: Tensor = form(rows).add_upsampled(rows, coarse, before, size)
     return added
+
+
+def add_norm(tokens: Tensor, update: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    """
+    Add two tensors of the same shape, and normalise the sum.
+
+    :param tokens: N×tokens×channels.
+    :param norm: with weights, over the channels.
+    :return: the sum, and the sum normalised.
+    """
+    both: tuple[Tensor, Tensor] = form(tokens).add_norm(tokens, update, norm)
+    return both
+
+
+def convolve(convolution: Any, grid: Tensor, residual: Tensor | None = None, *,
+             relu: bool = False) -> Tensor:
+    """
+    Convolve a grid, N×channels×height×width, and finish the result.
+
+    :param convolution: torch's ``Conv2d``.
+    :param residual: what is added, of the result's shape.
+    :param relu: whether what is negative then becomes zero.
+    """
+    convolved: Tensor = form(grid).convolve(convolution, grid, residual, relu=relu)
+    return convolved
 
 
 def attract(points: Tensor, centres: Tensor, before: Size, size: Size, *, normed: bool,

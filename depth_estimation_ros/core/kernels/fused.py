@@ -11,12 +11,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from . import fused_resize
+from . import fused_passes, fused_resize
 from .constants import ALPHA, EPSILON, OFFSET, Size
 from .fused_resize import LAUNCH, corners, read, read_between, rows_a_tile, scales
 
 add_upsampled, bicubic, upsample = (
     fused_resize.add_upsampled, fused_resize.bicubic, fused_resize.upsample)
+add_norm, convolve = fused_passes.add_norm, fused_passes.convolve
 
 
 @triton.jit

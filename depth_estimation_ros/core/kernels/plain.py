@@ -2,9 +2,10 @@
 """The kernels as torch operations; on the CPU in pieces that stay in its cache."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from .constants import ALPHA, EPSILON, OFFSET, Size
@@ -31,6 +32,20 @@ def resized(rows: Tensor, before: Size, size: Size) -> Tensor:
     """Resize rows of pixels, N×rows×channels, from one height and width to another."""
     grid = upsample(rows.unflatten(1, before).permute(0, 3, 1, 2), size)
     return grid.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def add_norm(tokens: Tensor, update: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    """See :func:`..add_norm`."""
+    total = tokens + update
+    return total, norm(total)
+
+
+def convolve(convolution: Any, grid: Tensor, residual: Tensor | None = None, *,
+             relu: bool = False) -> Tensor:
+    """See :func:`..convolve`."""
+    output: Tensor = convolution(grid)
+    output = output if residual is None else output + residual
+    return output.relu() if relu else output
 
 
 def attract(points: Tensor, centres: Tensor, before: Size, size: Size, *, normed: bool,

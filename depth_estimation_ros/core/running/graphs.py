@@ -176,6 +176,7 @@ class Graphs:
         pool = torch.cuda.graph_pool_handle() if self._pool is None else self._pool
         graph = torch.cuda.CUDAGraph()
         own = inputs.clone()
+        torch.cuda.empty_cache()  # what another stream keeps, this one cannot take
         stream.wait_stream(current)
         try:
             with torch.cuda.stream(stream), device_constants.in_use() as constants:

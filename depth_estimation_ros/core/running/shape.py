@@ -10,6 +10,10 @@ MAX_GRAPH_BATCH = 8
 """The largest batch of the network that is captured; larger ones run in parts."""
 
 
+MAX_GRAPH_PIXELS = 8 * 384 * 512
+"""The most pixels of such a batch: more of them take memory and are hardly faster."""
+
+
 class Shape(NamedTuple):
     """The shape of a network's input."""
 
@@ -52,6 +56,12 @@ class FrameShape(NamedTuple):
     def __str__(self) -> str:
         """Name the images and the network for the log."""
         return f'images of {self.image[1]}x{self.image[0]}, network {self.network}'
+
+
+def largest_batch(size: Size) -> int:
+    """Return the largest batch of 1, 2, 4 or 8 images of a size that runs as one."""
+    fitting = max(MAX_GRAPH_PIXELS // (size[0] * size[1]), 1)
+    return int(min(1 << (fitting.bit_length() - 1), MAX_GRAPH_BATCH))
 
 
 def padded(batch: int) -> int:

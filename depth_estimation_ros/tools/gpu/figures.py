@@ -19,7 +19,7 @@ from ..benchmark.images import textured
 from ..benchmark.reference import Reference
 
 CASES = (Case('640x480', 1), Case('640x480', 8), Case('1242x375', 1))
-SECONDS = 15.0
+SECONDS = 6.0
 """For each case and precision."""
 
 SHOWN = ('precision', 'size', 'batch', 'ours_ms', 'network_ms', 'floor_ms', 'by_hand_ms',

@@ -27,7 +27,7 @@ class Step:
 STEPS = {
     'correctness': Step(correctness, 90), 'close': Step(close, 60),
     'memory': Step(memory, 60), 'rebuilds': Step(rebuilds, 150),
-    'collection': Step(collection, 60), 'failing_capture': Step(failing_capture, 45),
+    'collection': Step(collection, 90), 'failing_capture': Step(failing_capture, 45),
     'out_of_memory': Step(out_of_memory, 45), 'figures': Step(figures, 120),
     'kernels': Step(kernels, 45),
 }

@@ -101,14 +101,16 @@ def collection(folder: Path, device: torch.device, quick: bool) -> dict[str, Any
 
     def collect() -> None:
         nonlocal runs
-        while not end.wait(0.02):
+        while True:
             gc.collect()
             runs += 1
+            if end.wait(0.1):
+                return
 
     thread = Thread(target=collect)
     thread.start()
     try:
-        finite = _serve_several(estimator, 1 if quick else 12)
+        finite = _serve_several(estimator, 1 if quick else 8)
     finally:
         end.set()
         thread.join()

@@ -19,9 +19,10 @@ pytestmark = pytest.mark.skipif(
     find_spec('triton') is None or os.environ.get('TRITON_INTERPRET') == '1',
     reason="needs Triton's compiler: make test-triton")
 
-FLOATS = ('scale_y', 'scale_x', 'strength', 'low', 'high')
+FLOATS = ('scale_y', 'scale_x', 'strength', 'low', 'high', 'epsilon')
 TENSORS = ('grid', 'coarse', 'rows', 'output', 'points', 'centres', 'features', 'condition',
-           'weight', 'bias', 'binomial')
+           'weight', 'bias', 'binomial', 'tokens', 'update', 'total', 'normed', 'values',
+           'residual')
 UNITS = ('_column', '_output')
 """The ends of the names of strides that are 1, which Triton compiles in."""
 
@@ -37,6 +38,10 @@ KERNELS = {
     'expected_depth': ('_expected_depth_kernel', (), {
         'EPSILON': 1e-4, 'CHANNELS': 40, 'BINS': 64, 'TILE': 16, 'TILE_CHANNELS': 64,
         'TILE_BINS': 64}),
+    'add_norm': ('_add_norm_kernel', ('tokens', 'update', 'weight', 'bias', 'total', 'normed'), {
+        'TILE': 1024}),
+    'finish': ('_finish_kernel', ('values', 'bias', 'residual'), {
+        'BIASED': True, 'ADD': True, 'RELU': True, 'CHANNELS': 256, 'TILE': 1024}),
 }
 """Of each kernel: its name, which tensors are half precision, and the constants with which the
 full-size network calls it."""
@@ -59,9 +64,10 @@ def compiled(name: str, half: tuple[str, ...], constants: dict[str, Any],
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from depth_estimation_ros.core.kernels import fused, fused_resize
+    from depth_estimation_ros.core.kernels import fused, fused_passes, fused_resize
 
-    kernel = getattr(fused, name, None) or getattr(fused_resize, name)
+    kernel = next(getattr(module, name) for module in (fused, fused_passes, fused_resize)
+                  if hasattr(module, name))
     signature, values, aligned = {}, dict(constants), {}
     for place, parameter in enumerate(kernel.params):
         of = parameter.name

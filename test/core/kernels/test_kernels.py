@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from depth_estimation_ros.core import kernels
@@ -239,3 +240,51 @@ def test_a_pixel_that_is_not_a_number_stays_where_it_is(form: ModuleType) -> Non
 
 def test_the_cpu_and_whatever_is_traced_take_the_plain_form() -> None:
     assert kernels.form(torch.zeros(1)) is plain
+
+
+@pytest.mark.parametrize('channels', [1, 24, 100])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16])
+def test_a_sum_is_normalised(form: ModuleType, channels: int, dtype: torch.dtype) -> None:
+    tokens, update = (values(2, 7, channels, seed=seed, spread=3).to(dtype) for seed in (0, 1))
+    norm = nn.LayerNorm(channels, eps=1e-3, device=DEVICE)
+    norm.weight.copy_(values(channels, seed=2))
+    norm.bias.copy_(values(channels, seed=3))
+    total, normed = form.add_norm(tokens, update, norm.to(dtype))
+    torch.testing.assert_close(total, tokens + update, rtol=0, atol=0)
+    exact = functional.layer_norm(total.double(), (channels,), norm.weight.double(),
+                                  norm.bias.double(), norm.eps)
+    assert normed.dtype == dtype
+    assert_near(normed, exact, 1e-5 if dtype == torch.float32 else 2e-3)
+
+
+CONVOLUTIONS = [{'kernel_size': 1}, {'kernel_size': 3, 'padding': 1},
+                {'kernel_size': 1, 'bias': False}, {'kernel_size': 3, 'padding': 1, 'bias': False},
+                {'kernel_size': 3, 'stride': 2, 'padding': 1}, {'kernel_size': 1, 'stride': 2}]
+
+
+@pytest.mark.parametrize('how', CONVOLUTIONS)
+@pytest.mark.parametrize('relu', [True, False])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('with_residual', [True, False])
+def test_a_convolution_is_finished(form: ModuleType, how: dict[str, Any], relu: bool,
+                                   layout: torch.memory_format, with_residual: bool) -> None:
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(6, 5, **how).to(DEVICE, memory_format=torch.channels_last)
+    grid = values(2, 6, 9, 7, seed=1).contiguous(memory_format=layout)
+    before, weights = grid.clone(), convolution.weight.double()
+    bias = None if convolution.bias is None else convolution.bias.double()
+    exact = functional.conv2d(grid.double(), weights, bias, convolution.stride,
+                              convolution.padding)
+    residual = values(*exact.shape, seed=2).contiguous(memory_format=layout)
+    kept = residual.clone()
+    ours = form.convolve(convolution, grid, residual if with_residual else None, relu=relu)
+    exact = exact + residual if with_residual else exact
+    assert_near(ours, exact.relu() if relu else exact)
+    assert torch.equal(grid, before) and torch.equal(residual, kept)
+
+
+def test_what_is_no_number_stays_none(form: ModuleType) -> None:
+    convolution = nn.Conv2d(3, 4, 1).to(DEVICE, memory_format=torch.channels_last)
+    grid = values(1, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    grid[0, 0, 0, 0] = torch.nan
+    assert form.convolve(convolution, grid, relu=True).isnan().any(dim=1).sum() == 1

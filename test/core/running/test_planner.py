@@ -13,7 +13,7 @@ from torch import Tensor
 from depth_estimation_ros.core.backends import Backend
 from depth_estimation_ros.core.families.recorded import position_encodings
 from depth_estimation_ros.core.running.planner import Planner
-from depth_estimation_ros.core.running.shape import Shape
+from depth_estimation_ros.core.running.shape import Shape, largest_batch
 
 from ..conftest import always, noise, patched_model, scaled
 
@@ -199,3 +199,8 @@ def test_a_size_made_ready_is_the_first_to_make_room() -> None:
     planner.prepare_size(WIDE)
     assert planner.settle(PATIENCE) and planner.sizes == [WIDE, SMALL]
     assert torch.equal(planner(noise(1, *SMALL)), before) and planner.sizes == [SMALL]
+
+
+def test_large_images_run_in_smaller_batches() -> None:
+    sizes = [(96, 128), (384, 512), (384, 544), (384, 1152), (768, 1024), (2048, 2048)]
+    assert [largest_batch(size) for size in sizes] == [8, 8, 4, 2, 2, 1]

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.modeling_outputs import BackboneOutput
 
+from ...kernels import add_norm
+
 
 class Backbone(nn.Module):
     """BEiT's embeddings and layers, with the interface that ZoeDepth calls its backbone by."""
@@ -49,8 +51,14 @@ class Backbone(nn.Module):
         window = (pixels.shape[2] // self.patch_size, pixels.shape[3] // self.patch_size)
         shared = None if self.shared_bias is None else self.shared_bias(window)
         maps = [tokens]
-        for layer in self.layers[:self.depths[-1]]:
-            tokens = layer(tokens, window, shared)
+        layers: list[Any] = list(self.layers[:self.depths[-1]])
+        normed = layers[0].before(tokens) if layers else tokens
+        for layer, following in zip(layers, [*layers[1:], None], strict=True):
+            tokens, update = layer(tokens, normed, window, shared)
+            if following is None:
+                tokens = tokens + update
+            else:
+                tokens, normed = add_norm(tokens, update, following.before)
             maps.append(tokens)
         return tuple(maps[depth] for depth in self.depths)
 
@@ -81,22 +89,22 @@ class Layer(nn.Module):
             if torch.is_tensor(scale):
                 scale_outputs(linear, scale)
 
-    def forward(self, tokens: Tensor, window: tuple[int, int], shared: Tensor | None) -> Tensor:
+    def forward(self, tokens: Tensor, normed: Tensor, window: tuple[int, int],
+                shared: Tensor | None) -> tuple[Tensor, Tensor]:
         """
-        Return the layer's output, as large as its input.
+        Return two tensors whose sum is the layer's output; each is as large as its input.
+
+        Who adds them normalises the sum for the next layer in the same pass.
 
         :param tokens: N×(1 + patches)×channels.
+        :param normed: the same, normalised by :attr:`before`.
         :param window: the height and width of the image in patches.
         :param shared: the position bias of all layers, where they share one.
         """
         bias = shared if self.bias is None else self.bias(window)
-        tokens = tokens + self.output(self._attend(self.before(tokens), bias))
-        hidden = self.activation(self.wide(self.after(tokens)))
-        output: Tensor = tokens + self.narrow(hidden)
-        return output
-
-    def _attend(self, tokens: Tensor, bias: Tensor | None) -> Tensor:
-        return attend(self.projection(tokens), self.heads, bias)
+        read = self.output(attend(self.projection(normed), self.heads, bias))
+        tokens, normed = add_norm(tokens, read, self.after)
+        return tokens, self.narrow(self.activation(self.wide(normed)))
 
 
 def attend(projected: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:

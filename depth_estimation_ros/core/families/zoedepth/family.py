@@ -23,7 +23,6 @@ class ZoeDepth:
     """One checkpoint."""
 
     quantity = Quantity.METRES
-    float32: tuple[str, ...] = ('metric_head',)
     native = True
     per_frame = False
     needs_prompt = False
@@ -32,6 +31,7 @@ class ZoeDepth:
                  ranges: list[tuple[float, float]]) -> None:
         """Take a network, and the range in metres of each of its heads."""
         self.network: nn.Module = network
+        self.float32 = exact_parts(network)
         self._ranges = ranges
         self.range: tuple[float, float] | None = (
             min(near for near, _ in ranges), max(far for _, far in ranges))
@@ -94,6 +94,11 @@ def zoedepth(checkpoint: Checkpoint, height: int, width: int) -> Family:
     model = load_model(ZoeDepthForDepthEstimation, checkpoint)
     ranges = _ranges(model.config)
     return ZoeDepth(patch(model), preprocessing.sized(height, width), ranges)
+
+
+def exact_parts(network: Any) -> tuple[str, ...]:
+    """Return the names of a patched network's parts that stay in float32 at low precision."""
+    return tuple(f'metric_head.{name}' for name in network.metric_head.exact)
 
 
 def read_preprocessing(checkpoint: Checkpoint) -> Preprocessing:

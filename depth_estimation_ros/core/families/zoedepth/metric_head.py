@@ -16,7 +16,7 @@ from transformers.models.zoedepth.modeling_zoedepth import (
     log_binom,
 )
 
-from ...kernels import Size, add_upsampled, attract, expected_depth
+from ...kernels import Size, add_upsampled, attract, convolve, expected_depth
 from .routed import Bank, Routed
 from .router import Router
 
@@ -25,8 +25,8 @@ class MetricHead(nn.Module):
     """
     One or two metric heads, in place of transformers' single and multiple heads.
 
-    Each image is routed by its own domain logits, on the device, without a sync. All is float32,
-    whatever the backbone's precision: here is where low precision would cost metres.
+    Each image is routed by its own domain logits, on the device, without a sync. All but the
+    router is float32, whatever the backbone's precision: here low precision would cost metres.
     """
 
     near: Tensor
@@ -71,7 +71,7 @@ class MetricHead(nn.Module):
         With :attr:`tells_routing` depth has h + 1 rows, the last full of the number of the head
         that the image prefers, counted from 1; NaN where its logits are not finite.
         """
-        bottleneck = self.conv2(bottleneck.float())
+        bottleneck = convolve(self.conv2, bottleneck.float())
         logits = None if self.router is None else self.router(bottleneck)
         preferred = None if logits is None else logits.argmax(dim=-1)
         domain = preferred if preferred is None or self.forced is None else torch.full_like(
@@ -79,11 +79,11 @@ class MetricHead(nn.Module):
         bank = self.bank(domain, len(bottleneck))
         size = _size(bottleneck)
         centres = self.seeds(_rows(bottleneck), bank)
-        embedding = _rows(self.seed_projector(bottleneck))
+        embedding = _rows(_projected(self.seed_projector, bottleneck))
         for projector, attractors, block in zip(
                 self.projectors, self.attractors, feature_blocks, strict=True):
             before, size = size, _size(block)
-            projected = _rows(projector(block.float()))
+            projected = _rows(_projected(projector, block.float()))
             mixed = add_upsampled(projected, embedding, before, size)
             centres = attractors(mixed, centres, before, size, bank)
             embedding = projected
@@ -96,6 +96,12 @@ class MetricHead(nn.Module):
             told = preferred + 1 + 0 * logits.sum(-1)
             depth = torch.cat((depth, told[:, None, None].expand(-1, 1, size[1])), dim=1)
         return depth[:, None], logits
+
+    @property
+    def exact(self) -> list[str]:
+        """The names of its children and buffers that stay in float32."""
+        own = (*self.named_children(), *self.named_buffers(recurse=False))
+        return [name for name, _ in own if name != 'router']
 
     def pin(self, head: int) -> None:
         """Send every image to one of several heads; the others' weights and the router go."""
@@ -195,6 +201,11 @@ class LogBinomial(nn.Module):
             self.feature(features, bank), self.condition(embedding, bank),
             *self.second.chosen(bank), centres, before, size, binomial=self.binomial,
             temperatures=self.temperatures)
+
+
+def _projected(projector: Any, grid: Tensor) -> Tensor:
+    """Run transformers' ``ZoeDepthProjector``."""
+    return convolve(projector.conv2, convolve(projector.conv1, grid, relu=True))
 
 
 def _rows(grid: Tensor) -> Tensor:

@@ -7,11 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.zoedepth.modeling_zoedepth import (
     ZoeDepthFeatureFusionLayer,
+    ZoeDepthPreActResidualLayer,
     ZoeDepthReassembleStage,
     ZoeDepthRelativeDepthEstimationHead,
 )
 
-from ...kernels import upsample
+from ...kernels import convolve, upsample
 
 
 class Reassemble(ZoeDepthReassembleStage):
@@ -39,6 +40,18 @@ class Reassemble(ZoeDepthReassembleStage):
         return read
 
 
+class Residual(ZoeDepthPreActResidualLayer):
+    """Two convolutions whose result is added to what they read."""
+
+    def forward(self, hidden_state: Tensor) -> Tensor:
+        """Return a grid as large as its input."""
+        if self.use_batch_norm:
+            grid: Tensor = super().forward(hidden_state)
+            return grid
+        inner = convolve(self.convolution1, hidden_state.relu(), relu=True)
+        return convolve(self.convolution2, inner, hidden_state)
+
+
 class Fusion(ZoeDepthFeatureFusionLayer):
     """
     One stage of the neck that joins a coarser grid and a finer one.
@@ -54,7 +67,7 @@ class Fusion(ZoeDepthFeatureFusionLayer):
                 residual = functional.interpolate(
                     residual, hidden_state.shape[2:], mode='bilinear', align_corners=False)
             hidden_state = hidden_state + self.residual_layer1(residual)
-        projected = self.projection(self.residual_layer2(hidden_state))
+        projected = convolve(self.projection, self.residual_layer2(hidden_state))
         if self.align_corners:
             return upsample(projected, (2 * projected.shape[2], 2 * projected.shape[3]))
         return functional.interpolate(projected, scale_factor=2, mode='bilinear')
@@ -67,15 +80,17 @@ class RelativeHead(ZoeDepthRelativeDepthEstimationHead):
         """Return relative depth, N×height×width, and features, N×channels×height×width."""
         grid = hidden_states[self.head_in_index]
         if self.projection is not None:
-            grid = self.projection(grid).relu()
-        grid = self.conv1(grid)
-        features = self.conv2(upsample(grid, (2 * grid.shape[2], 2 * grid.shape[3]))).relu()
-        return self.conv3(features).relu().squeeze(dim=1), features
+            grid = convolve(self.projection, grid, relu=True)
+        grid = convolve(self.conv1, grid)
+        fine = upsample(grid, (2 * grid.shape[2], 2 * grid.shape[3]))
+        features = convolve(self.conv2, fine, relu=True)
+        return convolve(self.conv3, features, relu=True).squeeze(dim=1), features
 
 
 REPLACED: dict[type[nn.Module], type[Any]] = {
     ZoeDepthReassembleStage: Reassemble,
     ZoeDepthFeatureFusionLayer: Fusion,
+    ZoeDepthPreActResidualLayer: Residual,
     ZoeDepthRelativeDepthEstimationHead: RelativeHead,
 }
 """What each of transformers' classes becomes."""

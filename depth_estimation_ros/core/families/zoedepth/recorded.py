@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.beit.modeling_beit import BeitEmbeddings, BeitRelativePositionBias
@@ -46,8 +47,9 @@ class PatchTransformer(ZoeDepthPatchTransformerEncoder):
 
     def positional_encoding_1d(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the positions, 1×tokens×channels, the same for every image."""
-        if self.recorded is None:
-            self.recorded = super().positional_encoding_1d(*args, **kwargs)[:1].clone()
+        if self.recorded is None:  # reckoned in float32: half precision has no sine of 700
+            exact = super().positional_encoding_1d(*args, **{**kwargs, 'dtype': torch.float32})
+            self.recorded = exact[:1].to(kwargs['dtype'], copy=True)
         return self.recorded
 
 

@@ -39,6 +39,7 @@ class Router(nn.Module):
         self.transformer, self.classifier = transformer, classifier
 
     def forward(self, bottleneck: Tensor) -> Tensor:
-        """Return logits, N×heads, of the bottleneck, N×channels×height×width."""
+        """Return logits, float32 N×heads, of the bottleneck, N×channels×height×width."""
+        bottleneck = bottleneck.to(self.classifier.linear1.weight.dtype)
         logits: Tensor = self.classifier(self.transformer(bottleneck)[:, 0])
-        return logits
+        return logits.float()
