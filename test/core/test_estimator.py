@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -246,6 +248,24 @@ def test_the_metric_head_stays_in_fp32(own: Factory) -> None:
     assert {weight.dtype for name, weight in model.metric_head.state_dict().items()
             if weight.is_floating_point() and not name.startswith('router.')} == {torch.float32}
     assert {weight.dtype for weight in model.backbone.parameters()} == {torch.bfloat16}
+
+
+def test_a_lowered_model_leaves_no_weights_in_float32_behind(
+        own: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, lower = [], loaded.precision.lowered
+
+    def watched(model: Any, *args: Any) -> Any:
+        weights.extend(weakref.ref(weight) for weight in model.backbone.parameters())
+        return lower(model, *args)
+
+    monkeypatch.setattr(loaded.precision, 'lowered', watched)
+    gc.disable()  # which comes rarely where few objects are made
+    try:
+        own(precision='bf16')
+        left = [weight for weight in weights if weight() is not None]
+    finally:
+        gc.enable()
+    assert weights and not left
 
 
 @pytest.mark.parametrize('error', [

@@ -36,7 +36,7 @@ from depth_estimation_ros.core.backends import forward
 from depth_estimation_ros.core.batches import BatchRunner
 from depth_estimation_ros.core.families.recorded import position_encodings, set_position_encodings
 from depth_estimation_ros.core.families.zoedepth import patch
-from depth_estimation_ros.core.families.zoedepth.family import ZoeDepth, exact_parts
+from depth_estimation_ros.core.families.zoedepth.family import ZoeDepth, float32_parts
 from depth_estimation_ros.core.families.zoedepth.transforms import Preprocessing
 from depth_estimation_ros.core.frame import Frame
 from depth_estimation_ros.core.precision import lowered
@@ -107,7 +107,7 @@ def fake_model(config: Any, precision: torch.dtype) -> Any:
     model = patch(ZoeDepthForDepthEstimation(config).eval().requires_grad_(False))
     model = on_cuda(model)
     return model if precision == torch.float32 else lowered(
-        model, precision, exact_parts(model))
+        model, precision, float32_parts(model))
 
 
 def frame(model: Any, runner: BatchRunner, images: Tensor, flip: bool) -> tuple[Tensor, Tensor]:

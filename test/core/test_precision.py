@@ -12,7 +12,7 @@ from transformers.models.zoedepth.modeling_zoedepth import ZoeDepthPatchTransfor
 
 from depth_estimation_ros.core.errors import DeviceError
 from depth_estimation_ros.core.families.recorded import position_encodings
-from depth_estimation_ros.core.families.zoedepth.family import exact_parts
+from depth_estimation_ros.core.families.zoedepth.family import float32_parts
 from depth_estimation_ros.core.precision import (
     Deviation,
     candidates,
@@ -63,7 +63,7 @@ def test_a_lowered_copy_leaves_the_model_and_shares_what_stays_in_float32() -> N
 
 def test_the_router_goes_along_and_its_positions_are_reckoned_in_float32() -> None:
     model, pixels = patched_model(), noise(1, 64, 96).half()
-    low = lowered(model, torch.float16, exact_parts(model))
+    low = lowered(model, torch.float16, float32_parts(model))
     with torch.inference_mode():
         low(pixels)
     positions = low.metric_head.router.transformer.recorded

@@ -75,7 +75,7 @@ def _finish(output: Tensor, bias: Tensor | None, residual: Tensor | None, relu: 
         return output
     if not _lies_in_rows(output) or (residual is not None and not _lies_in_rows(residual)):
         output = output if bias is None else output + bias[:, None, None]
-        return plain.convolve(nn.Identity(), output, residual, relu=relu)
+        return plain.finish(output, residual, relu)
     elements = output.numel()
     _finish_kernel[(triton.cdiv(elements, ELEMENTS),)](
         output, output if bias is None else bias, output if residual is None else residual,

@@ -43,7 +43,11 @@ def add_norm(tokens: Tensor, update: Tensor, norm: nn.LayerNorm) -> tuple[Tensor
 def convolve(convolution: Any, grid: Tensor, residual: Tensor | None = None, *,
              relu: bool = False) -> Tensor:
     """See :func:`..convolve`."""
-    output: Tensor = convolution(grid)
+    return finish(convolution(grid), residual, relu)
+
+
+def finish(output: Tensor, residual: Tensor | None, relu: bool) -> Tensor:
+    """Add a residual where there is one, and cut off what is negative where that is wanted."""
     output = output if residual is None else output + residual
     return output.relu() if relu else output
 

@@ -48,7 +48,7 @@ class BuiltNetworks:
         """
         Start with none.
 
-        :param room: tells how many bytes a new network may hold.
+        :param room: tells how many bytes all of them may hold.
         :param in_parts: whether a batch is put together of networks for 1, 2, 4 … images.
         :param measure: what tells how many times faster another network is.
         """
@@ -143,7 +143,7 @@ class BuiltNetworks:
     def _try(self, backend: Backend, shape: Shape, model: nn.Module, pixels: Tensor,
              stop: Event) -> None:
         held = model_bytes(model) if backend.copies else 0
-        if held and held > self._room():
+        if held and held > self._room() - self.bytes:
             LOGGER.info('%s is not tried for %s: its %.0f MiB do not fit the budget',
                         backend.name, shape, held / 2**20)
             return

@@ -66,8 +66,9 @@ class Planner:
         self.graphs = graphs
         self._budget = (BUDGET_MB.get(device.type, 0) if budget_mb is None else budget_mb) * 2**20
         self._constants = Constants(model)
-        self._built = BuiltNetworks(self._constants, backends, lambda: self._budget - self.bytes,
-                                    in_parts=graphs is None, measure=measure)
+        self._built = BuiltNetworks(
+            self._constants, backends, partial(_room, self._budget, self._constants, graphs),
+            in_parts=graphs is None, measure=measure)
         self._served: Shape | None = None
         self._seen: dict[FrameShape, None] = {}
 
@@ -234,3 +235,8 @@ class Planner:
             self._seen = {shape: None for shape in self._seen if shape.size != size}
             LOGGER.info('released the plan of network size %dx%d', size[1], size[0])
         return self.bytes > self._budget and self.graphs is not None and self.graphs.compact()
+
+
+def _room(budget: float, constants: Constants, graphs: Graphs | None) -> float:
+    """Return the bytes that built networks may take together; holds no planner, so no cycle."""
+    return budget - constants.bytes - (0 if graphs is None else graphs.bytes)

@@ -72,7 +72,7 @@ def memory(folder: Path, device: torch.device, quick: bool) -> dict[str, Any]:
 
 
 def _row(size: str, batch: int, estimator: DepthEstimator, device: torch.device) -> dict[str, Any]:
-    """Return what is held now, and the most that was reserved since the last row."""
+    """Return what is held now, and the most since the last row, in units of 10^9 bytes."""
     planner = estimator.loaded.planner
     return {'size': size, 'batch': batch,
             'allocated_gb': round(torch.cuda.memory_allocated(device) / 1e9, 2),

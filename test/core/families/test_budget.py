@@ -22,10 +22,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import ZoeDepthForDepthEstimation
 
-from depth_estimation_ros.core import kernels
+from depth_estimation_ros.core import kernels, precision
 from depth_estimation_ros.core.families.recorded import set_position_encodings
 from depth_estimation_ros.core.families.zoedepth import patch
-from depth_estimation_ros.core.families.zoedepth.metric_head import MetricHead
+from depth_estimation_ros.core.families.zoedepth.family import float32_parts
 from depth_estimation_ros.tools.architectures import full_size_config
 
 HEIGHT, WIDTH = 384, 512
@@ -118,15 +118,9 @@ def full_size_model() -> nn.Module:
     return model
 
 
-def lowered(model: Any) -> nn.Module:
-    for name, child in model.named_children():
-        if name != 'metric_head':
-            child.to(torch.float16)
-    router = model.metric_head.router if isinstance(model.metric_head, MetricHead) else None
-    if router is not None:
-        router.to(torch.float16)
-    model.to('meta', memory_format=torch.channels_last)
-    return model
+def lowered(model: nn.Module) -> nn.Module:
+    low: nn.Module = precision.lowered(model, torch.float16, float32_parts(model))
+    return low.to('meta', memory_format=torch.channels_last)
 
 
 def cost_of(model: nn.Module, batch: int, monkeypatch: pytest.MonkeyPatch,

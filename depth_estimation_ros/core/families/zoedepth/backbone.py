@@ -52,7 +52,7 @@ class Backbone(nn.Module):
         shared = None if self.shared_bias is None else self.shared_bias(window)
         maps = [tokens]
         layers: list[Any] = list(self.layers[:self.depths[-1]])
-        normed = layers[0].before(tokens) if layers else tokens
+        normed = layers[0].before(tokens)
         for layer, following in zip(layers, [*layers[1:], None], strict=True):
             tokens, update = layer(tokens, normed, window, shared)
             if following is None:

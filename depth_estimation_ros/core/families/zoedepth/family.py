@@ -31,7 +31,7 @@ class ZoeDepth:
                  ranges: list[tuple[float, float]]) -> None:
         """Take a network, and the range in metres of each of its heads."""
         self.network: nn.Module = network
-        self.float32 = exact_parts(network)
+        self.float32 = float32_parts(network)
         self._ranges = ranges
         self.range: tuple[float, float] | None = (
             min(near for near, _ in ranges), max(far for _, far in ranges))
@@ -96,9 +96,11 @@ def zoedepth(checkpoint: Checkpoint, height: int, width: int) -> Family:
     return ZoeDepth(patch(model), preprocessing.sized(height, width), ranges)
 
 
-def exact_parts(network: Any) -> tuple[str, ...]:
+def float32_parts(network: Any) -> tuple[str, ...]:
     """Return the names of a patched network's parts that stay in float32 at low precision."""
-    return tuple(f'metric_head.{name}' for name in network.metric_head.exact)
+    head: nn.Module = network.metric_head
+    parts = (*head.named_children(), *head.named_buffers(recurse=False))
+    return tuple(f'metric_head.{name}' for name, _ in parts if name != 'router')
 
 
 def read_preprocessing(checkpoint: Checkpoint) -> Preprocessing:

@@ -97,12 +97,6 @@ class MetricHead(nn.Module):
             depth = torch.cat((depth, told[:, None, None].expand(-1, 1, size[1])), dim=1)
         return depth[:, None], logits
 
-    @property
-    def exact(self) -> list[str]:
-        """The names of its children and buffers that stay in float32."""
-        own = (*self.named_children(), *self.named_buffers(recurse=False))
-        return [name for name, _ in own if name != 'router']
-
     def pin(self, head: int) -> None:
         """Send every image to one of several heads; the others' weights and the router go."""
         self.router = None
