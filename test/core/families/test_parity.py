@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -42,14 +44,23 @@ def picture(width: int, height: int) -> Image:
 
 def processor(settings: dict[str, Any]) -> Any:
     """Return transformers' image processor, the one without torchvision."""
-    name = settings['image_processor_type']
+    settings = dict(settings)
+    name = settings.pop('image_processor_type')
+    if name == 'DepthProImageProcessor':
+        return _depth_pro_processor(settings)
     kind = getattr(transformers, f'{name}Pil', None) or getattr(transformers, name)
-    try:
-        return kind(**{key: value for key, value in settings.items()
-                       if key != 'image_processor_type'})
-    except ImportError as error:
-        pytest.skip(f'transformers {transformers.__version__} has no {name} without torchvision: '
-                    f'{str(error).strip().splitlines()[0]}')
+    return kind(**settings)
+
+
+def _depth_pro_processor(settings: dict[str, Any]) -> Any:
+    """Return Depth Pro's of transformers 4, which lacks one name where torchvision does."""
+    if transformers.__version__.startswith('5'):
+        pytest.skip("transformers 5's DepthProImageProcessor needs torchvision: make test-triton "
+                    "compares with transformers 4's")
+    module: Any = import_module('transformers.models.depth_pro.image_processing_depth_pro')
+    modes = {2: SimpleNamespace(value='bilinear'), 3: SimpleNamespace(value='bicubic')}
+    module.pil_torch_interpolation_mapping = modes  # torchvision's InterpolationMode by PIL's
+    return module.DepthProImageProcessor(**settings)
 
 
 def model(checkpoint: Checkpoint, name: str) -> Any:
