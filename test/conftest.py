@@ -35,6 +35,7 @@ os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
     os.environ[variable] = str(ROOT / 'config' / 'fastdds.xml')
 os.environ['HF_HUB_DISABLE_TELEMETRY'] = '1'
+os.environ.setdefault('OMP_WAIT_POLICY', 'passive')  # threads that wait leave the cores to others
 
 
 @pytest.fixture(scope='session')

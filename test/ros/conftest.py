@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -23,6 +24,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from .nursery import Nursery
+
 PATIENCE = 60.0
 """Seconds for anything that must happen; discovery alone may take three."""
 
@@ -35,22 +38,43 @@ def until(condition: Callable[[], bool], what: str = 'nothing happened') -> None
         time.sleep(0.002)
 
 
+_nurseries: list[Nursery] = []
+
+
+def nursery() -> Nursery:
+    """Return this run's nursery, made when it is first asked for."""
+    if not _nurseries:
+        _nurseries.append(Nursery())
+        atexit.register(_nurseries[0].close)
+    return _nurseries[0]
+
+
 class RunningNode:
     """The executable as a process of its own, its log in a file."""
 
-    program = ('-m', 'depth_estimation_ros.ros.main')
+    module = 'depth_estimation_ros.ros.main'
 
-    def __init__(self, log: Path, *arguments: str, **parameters: Any) -> None:
+    def __init__(self, log: Path, *arguments: str, fresh: bool = False, **parameters: Any) -> None:
+        """
+        Start it.
+
+        :param fresh: by Python from nothing, as what looks at imports or PYTHONPATH needs; else
+            out of the nursery, seconds sooner.
+        """
         self.log = log
         parameters.setdefault('backend', 'torch')  # or each start would build a network beside it
         flags = [flag for name, value in parameters.items()
                  for flag in ('-p', f'{name.replace("__", ".")}:={value}')]
+        arguments = ('--ros-args', *flags, *arguments)
+        env = {**os.environ, 'RCUTILS_LOGGING_BUFFERED_STREAM': '0'}
+        log.touch()
+        if not fresh:
+            self.process = nursery().start(self.module, list(arguments), log, env)
+            return
         with log.open('w') as stream:
             self.process = subprocess.Popen(
-                [sys.executable, *self.program, '--ros-args',
-                 *flags, *arguments],
-                stdout=stream, stderr=stream, start_new_session=True,
-                env={**os.environ, 'RCUTILS_LOGGING_BUFFERED_STREAM': '0'})
+                [sys.executable, '-m', self.module, *arguments], stdout=stream, stderr=stream,
+                start_new_session=True, env=env)
 
     def text(self) -> str:
         return self.log.read_text()

@@ -158,7 +158,7 @@ def test_the_command_line_serves_the_remapped_camera(launch_file, checkpoint, tm
     """Start the node as launch would, in a namespace, on a camera's own topic names."""
     started = launched_node(launch_file, namespace='robot', image='/cam/image_color',
                    camera_info='/cam/camera_info', model=str(checkpoint), device='cpu')
-    node = RunningNode(tmp_path / 'log.txt', *command_line(started, tmp_path)[1:])
+    node = RunningNode(tmp_path / 'log.txt', *command_line(started, tmp_path)[1:], fresh=True)
     node.wait_for('configured')
     depths = peer.listen('/robot/depth/image_rect', Image)
     peer.until(lambda: peer.send('/cam/image_color', image()) and peer.spin_for(0.2) is None

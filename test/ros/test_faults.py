@@ -38,27 +38,7 @@ def test_after_a_kill_the_next_start_serves(start, checkpoint, peer):
 
 
 class LosingNode(RunningNode):
-    """A node whose network raises, from its third frame on, as on a device that is lost."""
-
-    program = ('-c', """
-import sys
-import torch
-from depth_estimation_ros.core import device_errors
-from depth_estimation_ros.core.running.planner import Planner
-from depth_estimation_ros.ros.main import main
-
-run, left = Planner.__call__, [3]
-
-def network(planner, pixels):
-    left[0] -= 1
-    if left[0] < 0:
-        device_errors.is_alive = lambda device: False
-        raise torch.AcceleratorError('CUDA error: an illegal memory access was encountered\\nmore')
-    return run(planner, pixels)
-
-Planner.__call__ = network
-main()
-""")
+    module = 'test.ros.losing_node'
 
 
 def test_a_lost_device_ends_the_process_with_code_1_and_one_line(checkpoint, peer, tmp_path):
@@ -109,7 +89,7 @@ def test_a_model_that_vanishes_is_missed_only_when_it_is_needed(start, checkpoin
 
 
 class DarkNode(RunningNode):
-    program = ('-m', 'test.ros.dark_node')
+    module = 'test.ros.dark_node'
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_a_signal_ends_the_active_node_quietly(start, checkpoint, peer, number, 
 @pytest.mark.parametrize('after', [0.3, 1.5, 3.0])
 def test_a_signal_while_it_starts_ends_it_quietly(start, checkpoint, number, after):
     import time
-    node = start(model=checkpoint, device='cpu')
+    node = start(model=checkpoint, device='cpu', fresh=True)
     time.sleep(after)
     code, took = node.end(number)
     assert (code, took < PATIENCE) == (0, True), (took, node.text())

@@ -14,12 +14,14 @@ import pytest
 import torch
 
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
+from depth_estimation_ros.core.families.preprocessing import Preprocessing
 from depth_estimation_ros.tools.benchmark.__main__ import main
 from depth_estimation_ros.tools.benchmark.bench import Case
 from depth_estimation_ros.tools.benchmark.core import Plan, cases, measure_core
 from depth_estimation_ros.tools.benchmark.device import PeakMemory, operations
 from depth_estimation_ros.tools.benchmark.images import textured
 from depth_estimation_ros.tools.benchmark.plot import plot
+from depth_estimation_ros.tools.benchmark.published import NETWORK, PUBLISHED, cost
 from depth_estimation_ros.tools.benchmark.reference import Reference
 from depth_estimation_ros.tools.benchmark.rival_process import (
     RivalError,
@@ -113,6 +115,22 @@ def test_a_missing_model_and_spent_time_are_named() -> None:
     assert '/nowhere' in said[0]
     assert measure_core(a_plan(seconds=0.0), said.append) == []
     assert '--seconds' in said[-1]
+
+
+@pytest.mark.parametrize(('name', 'millions'), [
+    ('small', 24.8), ('base', 97.5), ('large', 335.3)])
+def test_the_published_networks_are_of_their_published_size(name: str, millions: float) -> None:
+    """Millions of parameters by the table in Depth Anything V2's README."""
+    assert cost(name, (252, 336))['parameters_m'] == millions
+
+
+def test_what_a_network_costs_is_reckoned_for_the_size_that_it_sees() -> None:
+    small, large = (cost('small-252', NETWORK[name]) for name in ('small-252', 'small'))
+    assert small['network_size'] == '336x252' and large['gflop'] > 5 * small['gflop'] > 0
+    for name, architecture in PUBLISHED.items():
+        if 'DPT' in architecture.processor['image_processor_type']:
+            settings = Preprocessing.from_config(architecture.processor)
+            assert settings.padded(settings.resized(480, 640)) == NETWORK[name], name
 
 
 def test_the_full_model_gets_few_cases_on_a_cpu() -> None:

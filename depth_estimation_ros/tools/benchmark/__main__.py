@@ -103,7 +103,14 @@ def _ros(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-PARTS = {'core': _core, 'steps': _steps, 'shell': _shell, 'ros': _ros}
+def _costs(options: argparse.Namespace) -> list[dict[str, Any]]:
+    from .published import costs
+    rows = costs()
+    tables.print_table('What an image of 640x480 costs each network', tables.COSTS, rows)
+    return rows
+
+
+PARTS = {'costs': _costs, 'core': _core, 'steps': _steps, 'shell': _shell, 'ros': _ros}
 
 
 def _numbers(text: str | None) -> list[int] | None:
@@ -118,6 +125,8 @@ def _rival_python() -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='benchmark', description=f'{__doc__} Lists are separated by commas.')
+    parser.add_argument('--costs', action='store_true', help='parameters and operations of the '
+                        'published networks, reckoned (costs.json)')
     parser.add_argument('--core', action='store_true', help='the estimator (core.json)')
     parser.add_argument('--steps', action='store_true', help='what each step of the fast path '
                         'gains (steps.json)')

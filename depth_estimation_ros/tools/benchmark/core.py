@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from .bench import Case, open_bench
-from .models import SMALL, NoModelError, checkpoint
+from .models import NoModelError, checkpoint
+from .published import PUBLISHED
 from .reference import Reference
 
 Say = Callable[[str], None]
@@ -43,7 +44,7 @@ class Plan:
 
 def cases(plan: Plan, model: str) -> list[Case]:
     """Return the cases of a model: all, or few of a large one on the CPU unless asked."""
-    if plan.batches is None and plan.device.type == 'cpu' and model in ('full', *SMALL):
+    if plan.batches is None and plan.device.type == 'cpu' and model in ('full', *PUBLISHED):
         return [*(Case(size, 1) for size in plan.sizes), Case(plan.sizes[0], 2)]
     return [Case(size, batch) for size in plan.sizes for batch in plan.batches or (1, 2, 4, 8)]
 

@@ -11,6 +11,10 @@ from rich.table import Table
 
 WIDTH = 150
 
+COSTS = {
+    'model': 'model', 'network_size': 'network', 'parameters_m': 'M parameters',
+    'gflop': 'GFLOP',
+}
 CORE = {
     'model': 'model', 'precision': 'type', 'size': 'image', 'batch': 'batch', 'ours_ms': 'ours',
     'network_ms': 'network', 'by_hand_ms': 'by hand', 'pipeline_ms': 'pipeline',

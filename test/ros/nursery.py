@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Processes that begin with what a node takes five seconds to import: torch and transformers.
+
+A nursery is a process that has imported them and does nothing else. For each node it forks one,
+whose arguments, environment and files are those that a new process would have; what the node's
+modules do when they are imported has then been done already, so what tests of a start or of a
+signal meanwhile look at is a process of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import runpy
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+PR_SET_CHILD_SUBREAPER = 36
+"""prctl(2): who orphans of this process's descendants become children of."""
+
+IMPORTED = ('depth_estimation_ros.core.estimator', 'depth_estimation_ros.core.families.registry')
+"""Not rclpy, whose libraries start threads, which a forked process would lack; those of OpenBLAS
+begin anew by themselves."""
+
+
+class Born(subprocess.Popen[bytes]):
+    """A process that a nursery has forked, as a child of this one."""
+
+    def __init__(self, pid: int, arguments: list[str]) -> None:
+        self.pid, self.args, self.returncode = pid, arguments, None  # type: ignore[assignment]
+        self.stdin = self.stdout = self.stderr = None
+        self._child_created, self._waitpid_lock = True, threading.Lock()
+
+
+class Nursery:
+    """The other end of a nursery, which ends with this process."""
+
+    def __init__(self) -> None:
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._process = subprocess.Popen(
+            [sys.executable, '-m', __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            start_new_session=True, env={**os.environ, 'OMP_WAIT_POLICY': 'passive'})
+
+    def start(self, module: str, arguments: list[str], log: Path, env: dict[str, str]) -> Born:
+        """
+        Start a module as ``python -m`` would.
+
+        :param log: where its standard output and error go.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        wish = {'module': module, 'arguments': arguments, 'log': str(log), 'env': env}
+        self._process.stdin.write(json.dumps(wish).encode() + b'\n')
+        self._process.stdin.flush()
+        return Born(int(self._process.stdout.readline()), [module, *arguments])
+
+    def close(self) -> None:
+        """End it; what it forked goes on."""
+        self._process.communicate()
+
+
+def _next_wish() -> dict[str, object] | None:
+    """Answer each line with a new process's id; return its wish in that process."""
+    while line := sys.stdin.buffer.readline():
+        reading, writing = os.pipe()
+        if not (between := os.fork()):
+            if os.fork():
+                os._exit(0)
+            os.close(reading)
+            os.write(writing, str(os.getpid()).encode())
+            os.close(writing)
+            return dict(json.loads(line))
+        os.waitpid(between, 0)  # from then on the new process is the tests' child
+        os.close(writing)
+        os.write(1, os.read(reading, 20) + b'\n')
+        os.close(reading)
+    return None
+
+
+def _become(wish: dict[str, object]) -> None:
+    """Take on files, session, environment and arguments; run the module."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(str(wish['log']), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    for file, number in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(file, number)
+    environment, arguments = wish['env'], wish['arguments']
+    assert isinstance(environment, dict) and isinstance(arguments, list)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv[1:] = arguments
+    runpy.run_module(str(wish['module']), run_name='__main__', alter_sys=True)
+
+
+if __name__ == '__main__':
+    for name in IMPORTED:
+        __import__(name)
+    gc.freeze()
+    if (wished := _next_wish()) is not None:
+        _become(wished)
