@@ -23,7 +23,7 @@ setup(
     version=MANIFEST.findtext('version'),
     description=' '.join(MANIFEST.findtext('description', '').split()),
     maintainer=MANIFEST.findtext('maintainer'),
-    maintainer_email=MANIFEST.find('maintainer').get('email'),
+    maintainer_email=next(MANIFEST.iter('maintainer')).get('email'),
     license=MANIFEST.findtext('license'),
     packages=find_packages(include=[NAME, f'{NAME}.*']),
     package_data={NAME: ['py.typed']},

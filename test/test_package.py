@@ -4,6 +4,7 @@
 import re
 import subprocess
 import sys
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -18,8 +19,8 @@ def parameters() -> dict[str, object]:
     return Settings().values()
 
 
-def flattened(tree: dict, prefix: str = '') -> dict[str, object]:
-    flat: dict[str, object] = {}
+def flattened(tree: dict, prefix: str = '') -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for name, value in tree.items():
         flat |= flattened(value, f'{prefix}{name}.') if isinstance(value, dict) else {
             prefix + name: value}

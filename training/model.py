@@ -157,7 +157,8 @@ def route(head: Any, x: Tensor) -> Tensor:
     :param x: the projected bottleneck, (n, c, h, w), which the metric heads read as well.
     :return: domain logits, (n, 2).
     """
-    return head.mlp_classifier(head.patch_transformer(x)[:, 0])
+    logits: Tensor = head.mlp_classifier(head.patch_transformer(x)[:, 0])
+    return logits
 
 
 def router_parameters(model: ZoeDepthForDepthEstimation) -> list[nn.Parameter]:

@@ -54,7 +54,8 @@ def bottlenecks(model: ZoeDepthForDepthEstimation, images: Tensor) -> Tensor:
     pixels = images.to(model.device).float().div_(127.5).sub_(1)
     with torch.autocast(model.device.type, torch.bfloat16):
         _, bottleneck = network.encode(model, pixels)
-    return model.metric_head.conv2(bottleneck.float())
+    projected: Tensor = model.metric_head.conv2(bottleneck.float())
+    return projected
 
 
 def training_routes(model: ZoeDepthForDepthEstimation, batches: Iterable[Batch]) -> Routes:
@@ -119,7 +120,9 @@ def rendered(scenes: int, seed: int, workers: int) -> Iterator[Batch]:
     """Render training scenes, three rooms to one corridor as in the world."""
     source = Batches(0, RENDERED, network.NETWORK_HEIGHT, network.NETWORK_WIDTH, seed)
     count = scenes // RENDERED
-    return tqdm(islice(loader(source, workers), count), total=count, desc='training')
+    batches: Iterator[Batch] = iter(
+        tqdm(islice(loader(source, workers), count), total=count, desc='training'))
+    return batches
 
 
 def report(

@@ -89,11 +89,16 @@ def test_an_error_of_the_first_call_is_one_line(
 
 
 def test_a_gpu_is_tried_and_keeps_float32_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    current, asked = [], []
+    current: list[torch.device] = []
+    asked: list[torch.device] = []
     zeros = torch.zeros
     monkeypatch.setattr(torch.cuda, 'set_device', current.append)
-    monkeypatch.setattr(torch, 'zeros', lambda count, device: (asked.append(device),
-                                                               zeros(count))[1])
+
+    def zeros_on(count: int, device: torch.device) -> torch.Tensor:
+        asked.append(device)
+        return zeros(count)
+
+    monkeypatch.setattr(torch, 'zeros', zeros_on)
     monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', True)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision('high')

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from depth_estimation_ros.core import device_errors, loaded
+from depth_estimation_ros.core import device_errors, loaded, precision
 from depth_estimation_ros.core import estimator as module
 from depth_estimation_ros.core.errors import (
     CheckpointError,
@@ -27,6 +28,7 @@ from depth_estimation_ros.core.errors import (
     ImageError,
 )
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
+from depth_estimation_ros.core.families.registry import load_family
 from depth_estimation_ros.core.precision import Deviation, deviation
 from depth_estimation_ros.core.running.planner import Planner
 
@@ -245,20 +247,22 @@ def test_a_low_precision_stays_near_fp32(
 
 def test_the_metric_head_stays_in_fp32(own: Factory) -> None:
     model = own(precision='bf16').loaded.planner.model
-    assert {weight.dtype for name, weight in model.metric_head.state_dict().items()
+    head, backbone = model.get_submodule('metric_head'), model.get_submodule('backbone')
+    assert {weight.dtype for name, weight in head.state_dict().items()
             if weight.is_floating_point() and not name.startswith('router.')} == {torch.float32}
-    assert {weight.dtype for weight in model.backbone.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in backbone.parameters()} == {torch.bfloat16}
 
 
 def test_a_lowered_model_leaves_no_weights_in_float32_behind(
         own: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
-    weights, lower = [], loaded.precision.lowered
+    weights: list[weakref.ref] = []
+    lower = precision.lowered
 
     def watched(model: Any, *args: Any) -> Any:
         weights.extend(weakref.ref(weight) for weight in model.backbone.parameters())
         return lower(model, *args)
 
-    monkeypatch.setattr(loaded.precision, 'lowered', watched)
+    monkeypatch.setattr(precision, 'lowered', watched)
     gc.disable()  # which comes rarely where few objects are made
     try:
         own(precision='bf16')
@@ -274,10 +278,13 @@ def test_a_precision_too_far_from_fp32_is_not_used_and_no_file_is_read_again(
         estimator_of: Factory, own: Factory, monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture, error: Deviation) -> None:
     loads = []
-    load = loaded.load_family
-    monkeypatch.setattr(loaded, 'load_family', lambda *args, **kwargs: (
-        loads.append(args), load(*args, **kwargs))[1])
-    monkeypatch.setattr(loaded.precision, 'deviation', lambda depths, references: error)
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        loads.append(args)
+        return load_family(*args, **kwargs)
+
+    monkeypatch.setattr(loaded, 'load_family', counted)
+    monkeypatch.setattr(precision, 'deviation', lambda depths, references: error)
     estimator = own(precision='bf16')
     assert (estimator.precision, estimator.loaded.precision_error) == ('fp32', None)
     assert len(loads) == 1
@@ -301,11 +308,11 @@ def test_a_whole_bad_frame_at_low_precision_falls_back_to_fp32_once(
         monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     estimator, image = own(precision='bf16'), smooth_image(64, 48)
     instead(estimator, lambda planner, pixels: planner(pixels) * torch.nan)
-    load, asked = loaded.load_family, []
+    asked = []
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         asked.append(estimator.backend)  # as diagnostics may at any time
-        return load(*args, **kwargs)
+        return load_family(*args, **kwargs)
 
     monkeypatch.setattr(loaded, 'load_family', watched)
     caplog.clear()
@@ -334,8 +341,9 @@ def test_a_bad_frame_at_fp32_is_nan_and_the_next_is_served(
 def test_a_share_of_lost_pixels_is_named_once_a_minute(
         own: Factory, instead: Callable[..., Instead], caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch, rows: int, warned: int) -> None:
-    estimator, image, minutes = own(), smooth_image(64, 48), []
-    monkeypatch.setattr(module.time, 'monotonic', lambda: 60.0 * len(minutes))
+    estimator, image = own(), smooth_image(64, 48)
+    minutes: list[int] = []
+    monkeypatch.setattr(time, 'monotonic', lambda: 60.0 * len(minutes))
 
     def spoil(planner: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
         metres = planner(pixels).clone()
@@ -449,7 +457,7 @@ def test_the_description_tells_the_network_size_that_runs(
 def test_openvino_gives_the_same_depth_once_it_is_built(
         estimator_of: Factory, own: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip('openvino', reason='openvino is not installed')
-    monkeypatch.setattr(loaded, 'Planner', partial(loaded.Planner, measure=always(2.0)))
+    monkeypatch.setattr(loaded, 'Planner', partial(Planner, measure=always(2.0)))
     estimator, images = own(backend='openvino'), [smooth_image(128, 96)]
     before = estimator.estimate(images)
     assert estimator.settle(60.0)

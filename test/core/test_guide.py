@@ -95,7 +95,7 @@ def test_zoedepth_with_the_mirrored_average_gives_the_same_metres(
 
 
 def test_a_picture_of_what_is_not_finite_is_black_there() -> None:
-    depth = np.float32([[1.0, np.nan], [2.0, np.inf]])
+    depth = np.array([[1.0, np.nan], [2.0, np.inf]], np.float32)
     np.testing.assert_array_equal(greyscale(depth), [[0, 0], [255, 0]])
     np.testing.assert_array_equal(greyscale(np.full((2, 2), np.nan, np.float32)), np.zeros((2, 2)))
     np.testing.assert_array_equal(greyscale(np.full((2, 2), 3.0, np.float32)), np.zeros((2, 2)))

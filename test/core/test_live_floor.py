@@ -23,9 +23,13 @@ from .test_floor import HEIGHT, LENS, PITCH, floor_map
 WALL = np.full((120, 160), 3.0)
 
 
+def look(floor: LiveFloor, depth: np.ndarray, lens: Lens, time: float) -> bool:
+    return floor.look(depth.astype(np.float32), lens, time)
+
+
 def collected(scale: float = 0.5) -> LiveFloor:
     floor = LiveFloor(FloorOptions(PITCH), HEIGHT)
-    frozen = [floor.look(floor_map() / scale, LENS, float(number)) for number in range(ENOUGH)]
+    frozen = [look(floor, floor_map() / scale, LENS, float(number)) for number in range(ENOUGH)]
     assert frozen == [False] * (ENOUGH - 1) + [True]
     return floor
 
@@ -41,7 +45,7 @@ def test_what_is_collected_so_far_is_told() -> None:
     floor = LiveFloor(FloorOptions(PITCH), HEIGHT)
     assert floor.estimate is None
     for number in range(6):
-        floor.look(floor_map() / 0.5, LENS, float(number))
+        look(floor, floor_map() / 0.5, LENS, float(number))
     assert floor.estimate is not None and floor.estimate.scale == pytest.approx(0.5, rel=1e-3)
     assert f'6 of {ENOUGH}' in floor.state and floor.correction is None
 
@@ -56,10 +60,10 @@ def test_a_relative_model_becomes_metric() -> None:
     floor = LiveFloor(FloorOptions(PITCH, relative=True), HEIGHT)
     values = 7 / floor_map() - 3
     for number in range(ENOUGH):
-        floor.look(values, LENS, float(number))
+        look(floor, values, LENS, float(number))
     assert floor.correction is not None
     np.testing.assert_allclose(floor.correction(values), floor_map(), rtol=0.01)
-    floor.look(values, LENS, 100.0)
+    look(floor, values, LENS, 100.0)
     assert not floor.fault
 
 
@@ -68,18 +72,18 @@ def test_a_frozen_scale_is_never_changed_only_doubted(drift: float, said: str) -
     floor = collected(0.5)
     before = floor.correction
     for number in range(2 * WATCHED):
-        floor.look(drift * floor_map() / 0.5, LENS, 100.0 + number)
+        look(floor, drift * floor_map() / 0.5, LENS, 100.0 + number)
     assert floor.correction is before
     assert said in floor.fault and f'since {2 * WATCHED - 5} s' in floor.fault
     for number in range(2 * WATCHED):
-        floor.look(floor_map() / 0.5, LENS, 200.0 + number)
+        look(floor, floor_map() / 0.5, LENS, 200.0 + number)
     assert not floor.fault
 
 
 def test_small_differences_are_no_fault() -> None:
     floor = watched(FloorOptions(PITCH), HEIGHT, Correction('scale', 1.0))
     for number in range(WATCHED):
-        floor.look(1.08 * floor_map(), LENS, float(number))
+        look(floor, 1.08 * floor_map(), LENS, float(number))
     assert floor.disagreement == pytest.approx(0.08, abs=0.005) and not floor.fault
 
 
@@ -94,7 +98,7 @@ def test_a_wall_later_on_says_nothing() -> None:
 def test_an_absurd_scale_is_not_taken() -> None:
     floor = LiveFloor(FloorOptions(PITCH), HEIGHT)
     for number in range(ENOUGH):
-        floor.look(1000 * floor_map(), LENS, float(number))
+        look(floor, 1000 * floor_map(), LENS, float(number))
     assert floor.correction is None and 'absurd' in floor.state
 
 

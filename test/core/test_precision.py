@@ -57,7 +57,7 @@ def test_a_lowered_copy_leaves_the_model_and_shares_what_stays_in_float32() -> N
         assert torch.equal(model(pixels).predicted_depth, before)
     assert 0 < ((metres - before).abs() / before).mean() < 0.05
     assert dtype_of(low.backbone) == torch.bfloat16 and dtype_of(model.backbone) == torch.float32
-    kept = {id(tensor) for tensor in model.metric_head.parameters()}
+    kept = {id(tensor) for tensor in model.get_submodule('metric_head').parameters()}
     assert kept and kept <= {id(tensor) for tensor in low.parameters()}
 
 

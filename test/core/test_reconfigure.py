@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +34,12 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[EstimatorOptions]:
     """The options of the models that were closed, in their order."""
     done: list[EstimatorOptions] = []
     close = LoadedModel.close
-    monkeypatch.setattr(LoadedModel, 'close', lambda model: (
-        done.append(model.options), close(model)))
+
+    def noted(model: LoadedModel) -> None:
+        done.append(model.options)
+        close(model)
+
+    monkeypatch.setattr(LoadedModel, 'close', noted)
     return done
 
 
@@ -43,7 +48,8 @@ def test_it_serves_from_the_next_images_on(
     before, wanted = estimator.options, replace(estimator.options, height=192, width=256)
     waiting = estimator.submit([IMAGE])
     assert estimator.reconfigure(wanted)
-    assert estimator.submit([IMAGE]) and estimator.loaded.options == before
+    estimator.submit([IMAGE])
+    assert estimator.loaded.options == before
     assert estimator.options == wanted and estimator.loaded.options == before
     assert estimator.network_size(IMAGE) == (96, 128) and not closed
     coarse = waiting()[0].copy()
@@ -84,9 +90,10 @@ def test_what_cannot_be_had_changes_nothing(
             estimator.reconfigure(replace(options, height=192), accept=refuse)
         assert len(closed) == 1
     else:
-        changed = replace(options, **{
+        changes: dict[str, dict[str, Any]] = {
             'not there': {'model': str(tmp_path)}, 'not served': {'domain': 'moon'},
-            'elsewhere': {'device': 'cuda:7'}}[fault])
+            'elsewhere': {'device': 'cuda:7'}}
+        changed = replace(options, **changes[fault])
         with pytest.raises(DepthError):
             estimator.reconfigure(changed)
         assert not closed

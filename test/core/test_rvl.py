@@ -33,7 +33,8 @@ def number(left: Iterator[int]) -> int:
 
 def decoded(data: bytes) -> NDArray[np.uint16]:
     columns, rows = struct.unpack('<II', data[:8])
-    left, pixels, before = digits(data[8:]), [], 0
+    left, before = digits(data[8:]), 0
+    pixels: list[int] = []
     while len(pixels) < rows * columns:
         pixels += [0] * number(left)
         for _ in range(number(left)):

@@ -19,7 +19,6 @@ import pytest
 
 from depth_estimation_ros.core.estimator import DepthEstimator
 from depth_estimation_ros.core.families.base import Quantity
-from depth_estimation_ros.offline import process as module
 from depth_estimation_ros.offline.partial import Partial
 from depth_estimation_ros.recordings import RecordingError
 
@@ -171,11 +170,11 @@ def test_what_is_not_metres_is_never_written_as_metres(tmp_path, bag, process, m
 
 def test_other_options_do_not_go_on(tmp_path, bag, process, monkeypatch):
     source = bag(frames(9))
-    publish = module.Partial.publish
-    monkeypatch.setattr(module.Partial, 'publish', lambda *args: 1 / 0)
+    publish = Partial.publish
+    monkeypatch.setattr(Partial, 'publish', lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         process(source, tmp_path / 'out', part=0.1)
-    monkeypatch.setattr(module.Partial, 'publish', publish)
+    monkeypatch.setattr(Partial, 'publish', publish)
     with pytest.raises(RecordingError, match=r'part 0\.1 instead of 0\.2: say the same, or'):
         process(source, tmp_path / 'out', part=0.2)
     process(source, tmp_path / 'out', part=0.2, restart=True)

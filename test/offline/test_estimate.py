@@ -14,6 +14,7 @@ from plyfile import PlyData
 
 from depth_estimation_ros.offline import estimate as module
 from depth_estimation_ros.offline.cloud import Pinhole, pinhole_of_view, ply
+from depth_estimation_ros.offline.files import write_whole
 from depth_estimation_ros.offline.formats import FORMATS, quantised
 from depth_estimation_ros.recordings import RecordingError, metres, open_recording
 
@@ -115,7 +116,7 @@ def test_overwriting_that_was_cut_off_leaves_nothing_of_the_job_before(
     estimated(source, output, preview=True, preview_far=4.0)
     before = {path.name: path.read_bytes() for path in (output / 'preview').iterdir()}
     with monkeypatch.context() as patched:
-        patched.setattr(module, 'write_whole', cut_off_after(3, module.write_whole))
+        patched.setattr(module, 'write_whole', cut_off_after(3, write_whole))
         with pytest.raises(KeyboardInterrupt):
             estimated(source, output, preview=True, preview_far=8.0, overwrite=True)
     accounts, _ = estimated(source, output, preview=True, preview_far=8.0)

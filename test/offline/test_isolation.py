@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .conftest import frames, write_rosbag2
+from ..recordings.bags import write_rosbag2
+from .conftest import frames
 
 WITHOUT_ROS = """
 import sys

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from depth_estimation_ros.offline import process as module
+from depth_estimation_ros.offline.partial import Partial
+from depth_estimation_ros.offline.process import Process
 
 from ..recordings.bags import PERIOD, START, image
 from .conftest import frames
@@ -44,21 +45,25 @@ def test_a_run_goes_on_where_the_last_one_ended(tmp_path, bag, process, monkeypa
     source = bag([image(rng.integers(0, 4096 if number < 3 else 300, (96, 128), np.uint16),
                         'mono16', START + number * PERIOD) for number in range(12)])
     process(source, tmp_path / 'expected', part=0.1)
-    whole = module.Partial.finish
+    whole = Partial.finish
 
     def third(self, number, accounts):
         if number == 2:
             raise KeyboardInterrupt
         whole(self, number, accounts)
 
-    monkeypatch.setattr(module.Partial, 'finish', third)
+    monkeypatch.setattr(Partial, 'finish', third)
     with pytest.raises(KeyboardInterrupt):
         process(source, tmp_path / 'out', part=0.1)
     begun = []
-    monkeypatch.setattr(module.Partial, 'finish', whole)
-    before = module.Process._make
-    monkeypatch.setattr(module.Process, '_make', lambda self, pipeline, number, end: (
-        begun.append(number), before(self, pipeline, number, end))[1])
+    monkeypatch.setattr(Partial, 'finish', whole)
+    before = Process._make
+
+    def noted(self, pipeline, number, end):
+        begun.append(number)
+        return before(self, pipeline, number, end)
+
+    monkeypatch.setattr(Process, '_make', noted)
     assert not (tmp_path / 'out').exists()
     process(source, tmp_path / 'out', part=0.1)
     assert begun == [2, 3]

@@ -235,9 +235,8 @@ def test_broken_messages_are_passed_over_and_counted(tmp_path):
     said = [one for one in SAID if one.topic == '/cam/image_raw']
     short = said[4]._replace(message=said[4].message)
 
-    class Short(type(short)):
-        data = property(lambda self: b'\0\1\0\0' + b'\xff' * 40)
-    said[4] = Short(*short)
+    data = property(lambda self: b'\0\1\0\0' + b'\xff' * 40)
+    said[4] = type('Short', (type(short),), {'data': data})(*short)
     recording = open_recording(write_mcap(path, said))
     assert len(list(shots(recording, find_cameras(recording)[0]))) == 11
     assert '1 messages cannot be decoded' in '\n'.join(recording.warnings)

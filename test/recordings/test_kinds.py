@@ -70,6 +70,7 @@ def test_the_camera_with_its_calibration_and_depth(recording):
     assert len(made) == 12
     depths = [one.message for one in SAID if one.topic == '/cam/aligned_depth/image_raw']
     for shot, depth in zip(made, depths, strict=True):
+        assert shot.info is not None and shot.truth is not None
         assert shot.info.message.k[0] == 500.0
         expected = np.frombuffer(depth.data, np.uint16).reshape(48, 64) / 1000
         assert np.allclose(metres(shot.truth.message), expected)
@@ -114,8 +115,12 @@ def test_chunks_without_a_wanted_topic_are_not_opened(tmp_path, monkeypatch):
     path = write_mcap(tmp_path / 'drive.mcap', [*others, *chatter])
     opened = []
     open_block = mcap_layout.open_block
-    monkeypatch.setattr(mcap_layout, 'open_block', lambda stream, block: (
-        opened.append(block), open_block(stream, block))[1])
+
+    def noted(stream, block):
+        opened.append(block)
+        return open_block(stream, block)
+
+    monkeypatch.setattr(mcap_layout, 'open_block', noted)
     recording = open_recording(path)
     assert len(list(recording.records(['/chatter']))) == 12
     some = len(opened)

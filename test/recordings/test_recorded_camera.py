@@ -31,6 +31,7 @@ def test_a_real_camera_has_images_its_own_calibration_and_depth():
     for shot in made:
         if shot.image.type == COMPRESSED_IMAGE:
             picture = cv2.imdecode(shot.image.message.data, cv2.IMREAD_COLOR)
+            assert picture is not None
             size = picture.shape[:2]
         else:
             size = (shot.image.message.height, shot.image.message.width)

@@ -129,7 +129,7 @@ class Peer(Node):
             client = self._known_clients[service] = self.create_client(kind, service)
             later = self.create_client(GetState, f'{service.rsplit("/", 1)[0]}/get_state')
             self.until(lambda: client.service_is_ready() and later.service_is_ready())
-            asked = []
+            asked: list[Any] = []
             while not any(future.done() for future in asked):
                 assert len(asked) < 2 * PATIENCE, 'no answer'
                 asked.append(later.call_async(GetState.Request()))

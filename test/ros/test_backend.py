@@ -97,7 +97,7 @@ def test_a_signal_while_it_builds_ends_the_node_and_the_export(start, checkpoint
     before = exports()
     node = start(model=checkpoint, device='cpu', backend='auto')
     node.wait_for('configured')
-    until(lambda: exports() - before, 'nothing is exported')
+    until(lambda: bool(exports() - before), 'nothing is exported')
     own = exports() - before
     code, took = node.end()
     assert (code, took < 2.0) == (0, True), node.text()

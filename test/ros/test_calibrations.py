@@ -30,7 +30,7 @@ from .conftest import RunningNode, camera_info, image, metres
 from .test_worker import Camera, Network
 
 HEIGHT, WIDTH = SHAPE
-FLOOR = MappingProxyType({'mode': 'floor', 'camera_height': (1.2,)})
+FLOOR: MappingProxyType[str, Any] = MappingProxyType({'mode': 'floor', 'camera_height': (1.2,)})
 
 
 class SeeingCamera(Camera):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -31,7 +33,7 @@ def camera(node, peer):
     return peer
 
 
-def published(peer, info: CameraInfo, height: int, width: int, **expected: object) -> CameraInfo:
+def published(peer, info: CameraInfo, height: int, width: int, **expected: Any) -> CameraInfo:
     """Send calibration and images until the depth's calibration is as expected; return it."""
     infos = peer.seen['/lens/depth/camera_info']
 

@@ -93,7 +93,8 @@ def test_any_png_becomes_8_bit_rgb(pixels: Pixels) -> None:
 def test_the_orientation_in_the_file_is_ignored() -> None:
     plain = packed('jpg', smooth_bgr())
     turned = plain[:2] + exif(b'') + plain[2:]
-    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (64, 48, 3)
+    seen = cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR)
+    assert seen is not None and seen.shape == (64, 48, 3)
     assert np.array_equal(decompress(compressed(turned)), decompress(compressed(plain)))
 
 

@@ -25,7 +25,7 @@ def plain(message: CompressedImage) -> NDArray[np.float32]:
     data = message.data.tobytes()
     _, scale, offset = struct.unpack('<iff', data[:12])
     code = cv2.imdecode(np.frombuffer(data[12:], np.uint8), cv2.IMREAD_UNCHANGED)
-    assert code.dtype == np.uint16
+    assert code is not None and code.dtype == np.uint16
     return np.array([[scale / (int(each) - offset) if each else np.nan for each in row]
                      for row in code], np.float32)
 

@@ -145,7 +145,12 @@ def test_without_the_library_the_log_says_so_once(
 
 def test_raw_images_of_bytes_go_to_the_converter(caplog: pytest.LogCaptureFixture) -> None:
     taken: list[Any] = []
-    camera = CameraDecoder('', lambda message: taken.append(message) or codec.decode(message))
+
+    def convert(message: Any) -> Any:
+        taken.append(message)
+        return codec.decode(message)
+
+    camera = CameraDecoder('', convert)
     camera(Image(height=1, width=1, encoding='rgb8', step=3, data=bytes(3)))
     camera(of_bits(16))
     camera(of_bits(10, encoding='bgr16'))

@@ -39,7 +39,7 @@ def test_every_output_of_a_frame_is_matched_by_its_stamp(start, checkpoint, peer
         peer.create_subscription(
             kind.message, kind.topic,
             lambda message, topic=kind.topic: exact.add(topic, message), QoSProfile(depth=10))
-    sent = []
+    sent: list[Any] = []
 
     def matched() -> bool:
         info, shown = camera_info(), image(seed=len(sent))

@@ -57,7 +57,7 @@ INFOS = st.builds(
 def fuzzed():
     """One worker for all frames, and the counts of what it was given."""
     network, camera = Network(), Camera('fuzz')
-    warnings: list[str] = []
+    warnings: list[object] = []
     worker = Worker(Pipeline(network, codec.decode, settings=Settings(), now=lambda: 0.0,
                              warn=lambda kind, text: warnings.append(text)), fail=warnings.append)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

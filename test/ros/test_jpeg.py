@@ -101,7 +101,9 @@ def test_a_sound_file_is_taken_as_another_decoder_sees_it(name: str) -> None:
     seen = jpeg.decode(data)
     whole = data if b'\xff\xc4' in data else by_opencv(RGB)  # PIL wants the tables
     if 'CMYK' in name:  # PIL does not take it to RGB as libjpeg does
-        expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert bgr is not None
+        expected = bgr[:, :, ::-1]
     else:
         expected = np.asarray(Pil.open(io.BytesIO(whole)))
     assert seen.shape == expected.shape
@@ -181,6 +183,7 @@ def test_a_few_bytes_before_a_marker_are_told_from_other_damage(marker: bytes) -
 def camera_files(root: Path) -> list[tuple[str, bytes]]:
     """Return baseline and progressive files of rendered rooms with a camera's noise."""
     world = cv2.imread(str(root / 'docs' / 'images' / 'world.png'))
+    assert world is not None
     rng = np.random.default_rng(SEED)
     files = []
     for top, left in ((0, 0), (100, 300), (60, 600)):

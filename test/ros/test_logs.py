@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 
 from depth_estimation_ros.core.errors import DeviceError
-from depth_estimation_ros.ros import logs
-from depth_estimation_ros.ros.logs import FRESH, QUIET, CoreLog, Throttle, one_line
+from depth_estimation_ros.ros.logs import FRESH, LONGEST, QUIET, CoreLog, Throttle, one_line
 
 
 class Logger:
@@ -26,7 +26,7 @@ class Logger:
 def clock(monkeypatch: pytest.MonkeyPatch):
     """A list whose one number is the time in seconds."""
     now = [1000.0]
-    monkeypatch.setattr(logs.time, 'monotonic', lambda: now[0])
+    monkeypatch.setattr(time, 'monotonic', lambda: now[0])
     return now
 
 
@@ -74,4 +74,4 @@ def test_an_error_is_one_line_with_its_class_where_it_was_not_foreseen(
 
 
 def test_an_error_that_goes_on_for_pages_is_cut() -> None:
-    assert len(one_line(ValueError('x' * 10**6))) == logs.LONGEST
+    assert len(one_line(ValueError('x' * 10**6))) == LONGEST

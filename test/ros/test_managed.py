@@ -162,7 +162,13 @@ def test_a_label_goes_before_an_id_and_an_id_does_without(driver):
 
 def test_work_beside_leaves_the_executor_free_and_hands_back_what_it_raises(driver):
     made, gate, ticks = driver(), threading.Event(), []
-    made.node.create_timer(0.01, lambda: (ticks.append(0), len(ticks) == 3 and gate.set()))
+
+    def tick():
+        ticks.append(0)
+        if len(ticks) == 3:
+            gate.set()
+
+    made.node.create_timer(0.01, tick)
     assert made.wait(made.node.beside, lambda: gate.wait(10.0))
     with pytest.raises(ZeroDivisionError):
         made.wait(made.node.beside, lambda: 1 // 0)

@@ -20,7 +20,7 @@ from depth_estimation_ros.ros.settings import DepthSize
 from depth_estimation_ros.tools.seeded import ARCHITECTURES, write_checkpoint
 
 from .conftest import camera_info, image, metres, stamped
-from .test_live_parameters import counts
+from .test_node import counts
 
 SHOWN = image()
 KEY = CameraKey(64, 48, 64.0)
@@ -96,7 +96,7 @@ def test_relative_depth_becomes_inverse_depth():
 
 
 def test_colours_without_a_scale_are_those_of_metres():
-    inverse = 1 / np.linspace(1, 10, 100, dtype=np.float32).reshape(10, 10)
+    inverse = np.reciprocal(np.linspace(1, 10, 100, dtype=np.float32)).reshape(10, 10)
     inverse[0, 0] = np.nan
     colours = Colouriser('turbo', 0.0, 10.0).stretched(inverse)
     assert tuple(colours[0, 0]) == INVALID_BGR

@@ -125,11 +125,12 @@ def test_a_band_without_height_is_refused() -> None:
 
 
 def test_edges_become_unknown_where_they_are_asked_for() -> None:
-    depth = np.repeat(np.float32([[1.0, 1.0, 1.01, 2.0, 2.0, 50.0]]), 4, axis=0)
+    depth = np.repeat(np.array([[1.0, 1.0, 1.01, 2.0, 2.0, 50.0]], np.float32), 4, axis=0)
     plain, masked = (
         _shaped(depth.copy(), Shaping(Settings().changed({'edges.jump': jump}), LIMITS, ()),
                 metric=True)
         for jump in (0.0, 0.05))
-    np.testing.assert_array_equal(plain[0], np.float32([1, 1, 1.01, 2, 2, np.inf]))
     np.testing.assert_array_equal(
-        masked[0], np.float32([1, 1, np.nan, np.nan, np.nan, np.nan]))
+        plain[0], np.array([1, 1, 1.01, 2, 2, np.inf], np.float32))
+    np.testing.assert_array_equal(
+        masked[0], np.array([1, 1, np.nan, np.nan, np.nan, np.nan], np.float32))

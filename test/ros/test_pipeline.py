@@ -23,7 +23,8 @@ class Bench:
     """A pipeline with everything around it."""
 
     def __init__(self, *, overlaps: bool = False, **settings: Any) -> None:
-        self.network, self.warnings = Network(overlaps), []
+        self.network = Network(overlaps)
+        self.warnings: list[tuple[str, str]] = []
         self.decoded = 0
         self.pipeline = Pipeline(
             self.network, self.decode, settings=Settings().changed(settings), now=lambda: 1000.0,

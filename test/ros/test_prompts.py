@@ -26,7 +26,7 @@ from depth_estimation_ros.ros.prompts import KEPT, SILENT, PromptError, Prompts
 from depth_estimation_ros.tools.seeded import ARCHITECTURES, write_checkpoint
 
 from .conftest import image, metres, stamped
-from .test_live_parameters import counts
+from .test_node import counts
 
 SHAPE = (48, 64)
 RAMP = np.linspace(0.5, 4.0, 24 * 32, dtype=np.float32).reshape(24, 32)

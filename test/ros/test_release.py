@@ -17,7 +17,8 @@ class Recorded:
     """Stands in for a camera, an estimator or a worker; raises where it is told to."""
 
     def __init__(self, *faulty: str) -> None:
-        self.faulty, self.called = faulty, []
+        self.faulty = faulty
+        self.called: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any) -> bool:
@@ -37,7 +38,7 @@ def node() -> Iterator[DepthEstimationNode]:
 
 def test_one_part_that_cannot_be_released_keeps_no_other_from_it(
         node: DepthEstimationNode, capfd: pytest.CaptureFixture) -> None:
-    parts = Recorded('close'), Recorded(), Recorded(), Recorded('stop')
+    parts: list[Any] = [Recorded('close'), Recorded(), Recorded(), Recorded('stop')]
     first, second, estimator, worker = parts
     node._cameras, node._estimator, node._worker = [first, second], estimator, worker
     node.create_publisher(String, 'half', 1)
@@ -50,7 +51,8 @@ def test_one_part_that_cannot_be_released_keeps_no_other_from_it(
 
 
 def test_the_model_is_freed_once_the_worker_has_ended(node: DepthEstimationNode) -> None:
-    camera, estimator, worker = Recorded('close'), Recorded(), Recorded()
+    parts: list[Any] = [Recorded('close'), Recorded(), Recorded()]
+    camera, estimator, worker = parts
     node._cameras, node._estimator, node._worker = [camera], estimator, worker
     node.release()
     assert worker.called == ['stop'] and estimator.called == ['close']

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
@@ -93,15 +95,16 @@ def limited(start, checkpoint):
 def test_no_stamps_stop_a_camera_with_a_limited_rate(limited, peer, stamps):
     depths = peer.listen('/limited/depth/image_rect', Image)
 
-    def send(stamp: tuple[int, int]) -> None:
+    def served(stamp: tuple[int, int]) -> bool:
         message = image()
         message.header.stamp.sec, message.header.stamp.nanosec = stamp
         peer.send('/limited/image', message)
         peer.spin_for(0.1)
+        return len(depths) >= 3
 
     for stamp in stamps:
         depths.clear()
-        peer.until(lambda stamp=stamp: send(stamp) is None and len(depths) >= 3)
+        peer.until(partial(served, stamp))
         assert all(depth.header.stamp.sec == stamp[0] for depth in depths[1:])
     assert limited.process.poll() is None
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from lifecycle_msgs.msg import Transition
@@ -24,7 +25,7 @@ from .test_lifecycle import call, change
 from .test_live_parameters import put
 
 NODE = '/depth_estimation'
-FIELDS = {
+FIELDS: dict[str, tuple[int, list[Any]]] = {
     'bool_value': (ParameterType.PARAMETER_BOOL, [True, False]),
     'integer_value': (ParameterType.PARAMETER_INTEGER, [0, 1, 64, -1, 2**63 - 1, -2**63]),
     'double_value': (ParameterType.PARAMETER_DOUBLE,

@@ -49,8 +49,8 @@ class Camera:
     def wanted(self) -> frozenset[str]:
         return self.subscribed
 
-    def focal_length(self, header: Any, width: int, height: int) -> None:
-        """Have no calibration."""
+    def focal_length(self, header: Any, width: int, height: int) -> float | None:
+        return None
 
     def prompt(self, stamp: float, slop: float, shape: tuple[int, int]) -> None:
         """Have no other sensor."""
@@ -127,7 +127,9 @@ class Bench:
 
     def __init__(self, overlaps: bool = False, **settings: Any) -> None:
         self.network, self.settings = Network(overlaps), Settings().changed(settings)
-        self.clock, self.warnings, self.lost = 1000.0, [], []
+        self.clock = 1000.0
+        self.warnings: list[tuple[str, str]] = []
+        self.lost: list[Exception] = []
         self.worker = Worker(Pipeline(
             self.network, codec.decode, settings=self.settings, now=lambda: self.clock,
             warn=lambda kind, sentence: self.warnings.append((kind, sentence))),

@@ -33,7 +33,7 @@ from ..recordings.bags import (
     write_ros1,
 )
 
-PICTURE = np.tile(np.arange(0, 256, 4, np.uint8), (48, 1))[:, :, None].repeat(3, 2)
+PICTURE = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))[:, :, None].repeat(3, 2)
 DEPTH = np.full((48, 64), 1234, np.uint16)
 PNG = bytes(12) + bytes(cv2.imencode('.png', DEPTH)[1])
 
@@ -45,6 +45,7 @@ def test_raw_images_and_calibration_are_rclpys_own(tmp_path):
     for number, shot in enumerate(shots(recording, camera)):
         moment = moment_of(shot)
         assert isinstance(moment.image, Image)
+        assert moment.info is not None and moment.truth is not None
         assert moment.image.data.tobytes() == said[4 * number].message.data.tobytes()
         assert list(moment.info.k) == list(said[4 * number + 1].message.k)
         assert moment.truth.data.tobytes() == said[4 * number + 2].message.data.tobytes()
@@ -59,7 +60,7 @@ def test_compressed_images_are_decoded_for_raw_transport_only(tmp_path):
     assert np.abs(codec.decode(raw.image).astype(int) - PICTURE).max() < 8
     assert isinstance(passed.image, CompressedImage)
     assert passed.image.data.tobytes() == said[0].message.data.tobytes()
-    assert raw.truth.encoding == '16UC1'
+    assert raw.truth is not None and raw.truth.encoding == '16UC1'
     assert np.array_equal(np.frombuffer(raw.truth.data, np.uint16).reshape(48, 64), DEPTH)
 
 

@@ -24,7 +24,8 @@ def test_the_samples_of_a_part_go_on_from_the_last(tmp_path: Path) -> None:
 
 
 def test_parts_without_routing_are_drawn_all_the_same(tmp_path: Path) -> None:
-    errors = {'samples': [10, 20], 'delta1': [0.5, 0.6], 'abs_rel': [0.3, 0.2]}
+    errors: dict[str, list[float]] = {
+        'samples': [10, 20], 'delta1': [0.5, 0.6], 'abs_rel': [0.3, 0.2]}
     old = write(tmp_path / '0.csv', **errors)
     new = write(tmp_path / '1.csv', **errors, routed=[0.75, 0.8])
     for sources in ([old], [old, new]):

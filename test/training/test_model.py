@@ -3,21 +3,24 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip('torch')
-transformers = pytest.importorskip('transformers')
+pytest.importorskip('torch')
+pytest.importorskip('transformers')
+
+import torch
+from transformers import AutoModelForDepthEstimation, ZoeDepthForDepthEstimation
 
 from training.export import export
 from training.model import HEADS, Thinning, forward, make_model, router_parameters
 
 
 @pytest.fixture(scope='module')
-def model() -> 'transformers.ZoeDepthForDepthEstimation':
+def model() -> ZoeDepthForDepthEstimation:
     return make_model(0).eval()
 
 
 @torch.no_grad()
 def test_training_forward_is_the_models_own(
-    model: 'transformers.ZoeDepthForDepthEstimation',
+    model: ZoeDepthForDepthEstimation,
 ) -> None:
     pixels = torch.rand(2, 3, 96, 128) * 2 - 1
     own = model(pixels)
@@ -29,7 +32,7 @@ def test_training_forward_is_the_models_own(
 
 @torch.no_grad()
 def test_thinned_pixels_are_the_pixels_of_the_whole(
-    model: 'transformers.ZoeDepthForDepthEstimation',
+    model: ZoeDepthForDepthEstimation,
 ) -> None:
     pixels = torch.rand(1, 3, 96, 128) * 2 - 1
     whole, _ = forward(model, pixels, 'kitti')
@@ -39,7 +42,7 @@ def test_thinned_pixels_are_the_pixels_of_the_whole(
 
 
 def test_the_router_decides_the_head_and_no_metres(
-    model: 'transformers.ZoeDepthForDepthEstimation',
+    model: ZoeDepthForDepthEstimation,
 ) -> None:
     router = {id(weight) for weight in router_parameters(model)}
     assert 0 < len(router) < len(list(model.parameters())) / 2
@@ -52,11 +55,11 @@ def test_the_router_decides_the_head_and_no_metres(
 
 
 def test_export_is_a_transformers_checkpoint(
-    model: 'transformers.ZoeDepthForDepthEstimation', tmp_path: Path
+    model: ZoeDepthForDepthEstimation, tmp_path: Path
 ) -> None:
     export(model, tmp_path)
     assert (tmp_path / 'model.safetensors').stat().st_size < 16e6
-    loaded = transformers.AutoModelForDepthEstimation.from_pretrained(tmp_path)
+    loaded = AutoModelForDepthEstimation.from_pretrained(tmp_path)
     assert sorted(c['name'] for c in loaded.config.bin_configurations) == sorted(HEADS)
     assert 3e6 < sum(p.numel() for p in loaded.parameters()) < 8e6
     text = (tmp_path / 'preprocessor_config.json').read_text()

@@ -5,8 +5,11 @@ from itertools import islice
 
 import pytest
 
-torch = pytest.importorskip('torch')
-transformers = pytest.importorskip('transformers')
+pytest.importorskip('torch')
+pytest.importorskip('transformers')
+
+import torch
+from transformers import ZoeDepthForDepthEstimation
 
 from training import router
 from training.dataset import Batches
@@ -14,12 +17,12 @@ from training.model import make_model, router_parameters
 
 
 @pytest.fixture(scope='module')
-def model() -> 'transformers.ZoeDepthForDepthEstimation':
+def model() -> ZoeDepthForDepthEstimation:
     return make_model(0).eval()
 
 
 def test_it_looks_at_each_scene_and_at_its_mirror_image(
-    model: 'transformers.ZoeDepthForDepthEstimation',
+    model: ZoeDepthForDepthEstimation,
 ) -> None:
     routes = router.training_routes(model, islice(Batches(2, 1, 64, 96), 2))
     assert routes.heads.tolist() == [0, 0, 1, 1]
@@ -28,7 +31,7 @@ def test_it_looks_at_each_scene_and_at_its_mirror_image(
 
 
 def test_it_learns_to_tell_two_kinds_apart_and_moves_nothing_else(
-    model: 'transformers.ZoeDepthForDepthEstimation', monkeypatch: pytest.MonkeyPatch
+    model: ZoeDepthForDepthEstimation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(router, 'REPORT_EVERY', 20)
     heads = torch.tensor([0, 1]).repeat(16)

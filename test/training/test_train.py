@@ -6,11 +6,14 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-torch = pytest.importorskip('torch')
-transformers = pytest.importorskip('transformers')
+pytest.importorskip('torch')
+pytest.importorskip('transformers')
+
+import torch
 
 from training import evaluate, train
 from training.dataset import Batches
@@ -150,5 +153,6 @@ def test_each_weight_has_its_part_in_the_loss(trainer: Trainer) -> None:
     batch, options = next(iter(Batches(0, 1, 64, 96))), trainer.options
     before = trainer._loss(batch)
     for weight in ('object_weight', 'gradient_weight', 'router_weight'):
-        trainer.options = replace(options, **{weight: 9.0})
+        heavier: dict[str, Any] = {weight: 9.0}
+        trainer.options = replace(options, **heavier)
         assert abs(trainer._loss(batch) - before) > 1e-3, weight

@@ -4,7 +4,9 @@ import math
 import numpy as np
 import pytest
 
-torch = pytest.importorskip('torch')
+pytest.importorskip('torch')
+
+import torch
 
 from training.dataset import camera_sample, make_scene, network_sample, scene_rng
 from training.rays import cast_rays, first_hits

@@ -17,7 +17,7 @@ from depth_estimation_ros.tools.architectures import tiny_config
 
 from ..conftest import noise
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     'a bias a layer': {},
     'one bias for all layers': {'use_relative_position_bias': False,
                                 'use_shared_relative_position_bias': True},
@@ -67,7 +67,8 @@ def test_these_weights_are_seen(weight: str) -> None:
 
 
 def test_layers_after_the_last_map_are_not_run() -> None:
-    ours = Backbone(loud_model(out_features=['stem', 'stage1', 'stage2', 'stage3']).backbone)
+    ours: Any = Backbone(
+        loud_model(out_features=['stem', 'stage1', 'stage2', 'stage3']).backbone)
     assert ours.depths == [0, 1, 2, 3]
     ours.layers[3].forward = None
     maps(ours, noise(1, 64, 96))

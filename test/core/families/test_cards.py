@@ -95,7 +95,7 @@ def test_what_a_letterboxed_network_sees_is_the_whole_image_with_its_borders(
     pixels = family.inputs(torch.from_numpy(image), Frame(image)).numpy()
     assert pixels.shape == (3, 616, 1064) and card.padding is not None
     left = (1064 - 821) // 2
-    np.testing.assert_array_equal(pixels[:, 300, left - 1], np.float32(card.padding))
+    np.testing.assert_array_equal(pixels[:, 300, left - 1], np.array(card.padding, np.float32))
     np.testing.assert_array_equal(pixels[:, 300, left], [LIGHT] * 3)
     np.testing.assert_array_equal(pixels[:, 300, left + 820], [LIGHT // 2] * 3)
-    np.testing.assert_array_equal(pixels[:, 300, left + 821], np.float32(card.padding))
+    np.testing.assert_array_equal(pixels[:, 300, left + 821], np.array(card.padding, np.float32))

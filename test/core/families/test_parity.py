@@ -90,7 +90,7 @@ def test_pixels_and_depth_are_those_of_transformers(
     expected = original(images=frame.image, return_tensors='pt')
     pixels = family.inputs(torch.from_numpy(frame.image), frame)[:3]
     assert pixels.shape == expected.pixel_values.shape[1:]
-    assert pixels.shape[1:] == family.size(height, width)
+    assert tuple(pixels.shape[1:]) == family.size(height, width)
     deviation = min(checkpoint.preprocessor.get('image_std', [1.0]))
     assert (pixels - expected.pixel_values[0]).abs().max() <= GREY_LEVEL / min(deviation, 1)
     with torch.inference_mode():
@@ -140,7 +140,7 @@ def test_the_network_size_can_be_chosen(
     size = family.size(480, 640)
     assert size != load_family(seeded_checkpoint(name)).size(480, 640)
     frame = Frame(picture(640, 480))
-    assert family.inputs(torch.from_numpy(frame.image), frame).shape[1:] == size
+    assert tuple(family.inputs(torch.from_numpy(frame.image), frame).shape[1:]) == size
     assert estimate(family, frame).isfinite().all()
 
 

@@ -35,7 +35,7 @@ def _inference() -> Iterator[None]:
         yield
 
 
-def metres(model: nn.Module, pixels: Tensor) -> Tensor:
+def metres(model: Callable[..., Any], pixels: Tensor) -> Tensor:
     depth: Tensor = model(pixels).predicted_depth
     return depth
 
@@ -192,7 +192,8 @@ def rivals(bins: str = 'normed') -> tuple[nn.Module, nn.Module, Tensor]:
     lead = logits[:, 1] - logits[:, 0]
     first, second = int(lead.argmin()), int(lead.argmax())
     middle = lead[first] + (lead[second] - lead[first]) / 3
-    stock.metric_head.mlp_classifier.linear2.bias[1] -= middle
+    head: Any = stock.metric_head
+    head.mlp_classifier.linear2.bias[1] -= middle
     return stock, patch(deepcopy(stock)), candidates[[first, second]]
 
 

@@ -26,7 +26,7 @@ TENSORS = ('grid', 'coarse', 'rows', 'output', 'points', 'centres', 'features', 
 UNITS = ('_column', '_output')
 """The ends of the names of strides that are 1, which Triton compiles in."""
 
-KERNELS = {
+KERNELS: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     'upsample': ('_upsample_kernel', ('coarse', 'rows', 'output'), {
         'COLUMNS': 256, 'ADD': False, 'TILE': 8, 'TILE_COLUMNS': 256}),
     'add_upsampled': ('_upsample_kernel', (), {

@@ -68,9 +68,9 @@ def reference_attract(points: Tensor, centres: Tensor, before: tuple[int, int],
     return centres + (pull.mean(dim=-2) if mean else pull.sum(dim=-2))
 
 
-def reference_depth(features: Tensor, condition: Tensor, weight: Tensor, bias: Tensor,
-                    centres: Tensor, before: tuple[int, int], size: tuple[int, int],
+def reference_depth(tensors: list[Tensor], before: tuple[int, int], size: tuple[int, int],
                     binomial: Tensor, temperatures: tuple[float, float]) -> Tensor:
+    features, condition, weight, bias, centres = tensors
     hidden = functional.gelu(features.double() + reference_resize(condition, before, size))
     outputs = functional.softplus(hidden @ weight.double() + bias.double()) + 1e-4
     probability = outputs[..., :1] / outputs[..., :2].sum(dim=-1, keepdim=True)
@@ -167,7 +167,7 @@ def test_depth_is_the_mean_of_the_centres(form: ModuleType, before: tuple[int, i
                                           size: tuple[int, int]) -> None:
     tensors, binomial = depth_inputs(before, size)
     ours = form.expected_depth(*tensors, before, size, binomial=binomial, temperatures=(0.2, 50.0))
-    assert_near(ours, reference_depth(*tensors, before, size, binomial, (0.2, 50.0)))
+    assert_near(ours, reference_depth(tensors, before, size, binomial, (0.2, 50.0)))
 
 
 @pytest.mark.parametrize('bins', [1, 3, 31, 64])
@@ -176,7 +176,7 @@ def test_any_number_of_bins_and_channels(form: ModuleType, bins: int, channels: 
     tensors, binomial = depth_inputs((3, 5), (7, 11), bins, channels)
     ours = form.expected_depth(*tensors, (3, 5), (7, 11), binomial=binomial,
                                temperatures=(0.2, 50.0))
-    assert_near(ours, reference_depth(*tensors, (3, 5), (7, 11), binomial, (0.2, 50.0)))
+    assert_near(ours, reference_depth(tensors, (3, 5), (7, 11), binomial, (0.2, 50.0)))
 
 
 def test_certain_pixels_give_a_centre(form: ModuleType) -> None:
@@ -195,7 +195,7 @@ def test_inputs_need_not_be_contiguous(form: ModuleType) -> None:
     assert not any(tensor.is_contiguous() for tensor in strided[:3])
     how = {'binomial': binomial, 'temperatures': (0.2, 50.0)}
     ours = form.expected_depth(*strided, before, size, **how)
-    assert_near(ours, reference_depth(*tensors, before, size, binomial, (0.2, 50.0)))
+    assert_near(ours, reference_depth(tensors, before, size, binomial, (0.2, 50.0)))
     points = values(2, 4, 77).transpose(1, 2)
     drawn = form.attract(points, strided[4], before, size, normed=True, mean=False)
     assert_near(drawn, reference_attract(
@@ -211,7 +211,7 @@ def test_half_precision_inputs_are_reckoned_in_float32(form: ModuleType) -> None
     tensors[0] = tensors[0].half()
     ours = form.expected_depth(*tensors, before, size, binomial=binomial, temperatures=(0.2, 50.0))
     assert ours.dtype == torch.float32
-    assert_near(ours, reference_depth(*tensors, before, size, binomial, (0.2, 50.0)))
+    assert_near(ours, reference_depth(tensors, before, size, binomial, (0.2, 50.0)))
 
 
 @pytest.mark.parametrize(('size', 'start', 'kept'), [
@@ -269,7 +269,8 @@ CONVOLUTIONS = [{'kernel_size': 1}, {'kernel_size': 3, 'padding': 1},
 def test_a_convolution_is_finished(form: ModuleType, how: dict[str, Any], relu: bool,
                                    layout: torch.memory_format, with_residual: bool) -> None:
     torch.manual_seed(0)
-    convolution = nn.Conv2d(6, 5, **how).to(DEVICE, memory_format=torch.channels_last)
+    convolution: Any = nn.Conv2d(6, 5, **how)
+    convolution.to(DEVICE, memory_format=torch.channels_last)
     grid = values(2, 6, 9, 7, seed=1).contiguous(memory_format=layout)
     before, weights = grid.clone(), convolution.weight.double()
     bias = None if convolution.bias is None else convolution.bias.double()
@@ -284,7 +285,8 @@ def test_a_convolution_is_finished(form: ModuleType, how: dict[str, Any], relu: 
 
 
 def test_what_is_no_number_stays_none(form: ModuleType) -> None:
-    convolution = nn.Conv2d(3, 4, 1).to(DEVICE, memory_format=torch.channels_last)
+    convolution: Any = nn.Conv2d(3, 4, 1)
+    convolution.to(DEVICE, memory_format=torch.channels_last)
     grid = values(1, 3, 2, 2).contiguous(memory_format=torch.channels_last)
     grid[0, 0, 0, 0] = torch.nan
     assert form.convolve(convolution, grid, relu=True).isnan().any(dim=1).sum() == 1

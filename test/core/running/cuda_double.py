@@ -82,7 +82,8 @@ class Graph:
     cuda: Cuda
 
     def __init__(self) -> None:
-        self.recorder, self.pool = Recorder(), None
+        self.recorder = Recorder()
+        self.pool: int | None = None
 
     def begin(self, pool: int) -> None:
         cuda = self.cuda
@@ -100,6 +101,7 @@ class Graph:
         if cuda.fail_at_end is not None or cuda.spoilt:
             self.pool = None
             raise cuda.fail_at_end or RuntimeError('CUDA error: capture invalidated')
+        assert self.pool is not None
         cuda.underway.remove(self.pool)
         cuda.alive.add(self)
         cuda.captures += 1

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from functools import partial
 from threading import Event
 
 import pytest
@@ -25,14 +26,20 @@ builder.submit(lambda stop: print('stopped' if stop.wait(30) else 'late', flush=
 
 
 def test_jobs_are_done_in_turn_and_none_after_closing() -> None:
-    builder, done, gate, begun = Builder(), [], Event(), Event()
+    builder, gate, begun = Builder(), Event(), Event()
+    done: list[object] = []
+
+    def until_stopped(stop: Event) -> None:
+        begun.set()
+        done.append(stop.wait(PATIENCE))
+
     assert builder.settle(0) and not builder.busy
     builder.submit(lambda stop: done.append(gate.wait(PATIENCE)))
     builder.submit(lambda stop: done.append(2))
     assert not builder.settle(0.05) and builder.busy
     gate.set()
     assert builder.settle(PATIENCE) and done == [True, 2]
-    builder.submit(lambda stop: (begun.set(), done.append(stop.wait(PATIENCE))))
+    builder.submit(until_stopped)
     builder.submit(lambda stop: done.append('too late'))
     assert begun.wait(PATIENCE)
     builder.close()
@@ -63,7 +70,7 @@ def test_the_thread_holds_neither_the_builder_nor_a_job_that_is_done() -> None:
         pass
 
     builder, thing = Builder(), Thing()
-    builder.submit(lambda stop, thing=thing: None)
+    builder.submit(partial(lambda thing, stop: None, thing))
     assert builder.settle(PATIENCE)
     thread, gone = builder._thread, weakref.ref(thing)
     del thing
@@ -77,10 +84,15 @@ def test_the_thread_holds_neither_the_builder_nor_a_job_that_is_done() -> None:
 
 
 def test_a_builder_may_be_let_go_by_its_own_thread() -> None:
-    builder, passed_on = Builder(), []
-    passed_on.append(builder)
-    thread_is_there = Event()
-    builder.submit(lambda stop: (thread_is_there.wait(PATIENCE), passed_on.clear(), gc.collect()))
+    builder, thread_is_there = Builder(), Event()
+    passed_on = [builder]
+
+    def let_go(stop: Event) -> None:
+        thread_is_there.wait(PATIENCE)
+        passed_on.clear()
+        gc.collect()
+
+    builder.submit(let_go)
     thread = builder._thread
     del builder
     thread_is_there.set()

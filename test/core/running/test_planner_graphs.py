@@ -84,6 +84,7 @@ def test_a_size_that_returns_replays_with_its_own_encodings(cuda: Cuda, planner:
 def test_what_the_pool_takes_counts_and_older_sizes_make_room(cuda: Cuda) -> None:
     plain = Planner(patched_model(), graphs=Graphs(DEVICE))
     plain(noise(1, *SMALL))
+    assert plain.graphs is not None
     encodings = plain.bytes - plain.graphs.bytes
     assert plain.graphs.pool_bytes == cuda.graph_bytes > 0
     cuda.graph_bytes = 3 * MEBI
@@ -93,6 +94,7 @@ def test_what_the_pool_takes_counts_and_older_sizes_make_room(cuda: Cuda) -> Non
     assert planner.sizes == [SMALL]
     pixels = noise(1, *WIDE)
     same(planner(pixels), pixels)
+    assert planner.graphs is not None
     assert planner.sizes == [WIDE] and len(planner.graphs) == 1
     assert planner.graphs.pool_bytes == 3 * MEBI, 'the pool of the size that left stays'
     captures = cuda.captures
@@ -120,6 +122,7 @@ def test_a_built_network_is_captured_in_the_place_of_the_models(cuda: Cuda) -> N
     same(planner(pixels), pixels)
     assert planner.settle(PATIENCE) and shapes == [(4, 3, *SMALL)]
     torch.testing.assert_close(planner(pixels), expected(pixels) * 1.0005, rtol=1e-5, atol=0)
+    assert planner.graphs is not None
     assert planner.backend == 'built' and len(planner.graphs) == 1
 
 

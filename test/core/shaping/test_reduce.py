@@ -80,7 +80,7 @@ def test_what_a_cell_without_distance_is(pick: str, invalid: list[float],
                                          expected: float) -> None:
     depth = np.array(invalid, np.float32).reshape(2, 2)
     np.testing.assert_equal(
-        reduced(depth, Reduction.by_stride((2, 2), 2), pick), np.float32([[expected]]))
+        reduced(depth, Reduction.by_stride((2, 2), 2), pick), np.array([[expected]], np.float32))
 
 
 def test_nearest_is_the_valid_pixel_nearest_to_the_centre() -> None:
