@@ -68,6 +68,7 @@ class RunningNode:
         arguments = ('--ros-args', *flags, *arguments)
         env = {**os.environ, 'RCUTILS_LOGGING_BUFFERED_STREAM': '0'}
         log.touch()
+        self.process: subprocess.Popen[bytes]
         if not fresh:
             self.process = nursery().start(self.module, list(arguments), log, env)
             return

@@ -22,5 +22,5 @@ def network(planner: Planner, pixels: Tensor) -> Tensor:
 
 
 if __name__ == '__main__':
-    Planner.__call__ = network  # type: ignore[method-assign]
+    Planner.__call__ = network  # type: ignore[method-assign, assignment]
     main()
