@@ -37,6 +37,9 @@ KERNELS: dict[str, tuple[Callable[[NDArray[np.float64]], NDArray[np.float64]], f
     'bilinear': (_triangle, 1.0), 'bicubic': (_cubic, 2.0)}
 """The kernel and its support in pixels."""
 
+BLOCK = 64
+"""New pixels that are made by one product: fewer are slower, more take source pixels in vain."""
+
 _static = ContextVar('static', default=False)
 
 
@@ -75,10 +78,31 @@ def _along(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
     if source == size:
         return image
     if _static.get():
-        matrix = _matrix(source, size, kernel, image.device)
+        matrix = _matrix(source, size, kernel, torch.float32, image.device)
         values = image @ matrix.mT if axis == 2 else matrix @ image
         return (values + 0.5).floor().clamp(0, 255)
-    indices, weights = _taps(source, size, kernel, image.device)
+    return (_by_products if image.device.type == 'cpu' else _by_taps)(image, size, axis, kernel)
+
+
+def _by_products(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
+    """
+    Resize by products of matrices, in blocks, since few source pixels count for each new one.
+
+    In float64 they hold PIL's integers exactly: 8 bits a pixel, 22 a weight.
+    """
+    shape = list(image.shape)
+    shape[axis] = size
+    resized = image.new_empty(shape)
+    for first, start, matrix in _blocks(image.shape[axis], size, kernel, image.device):
+        values = image.narrow(axis, start, matrix.shape[1]).double()
+        values = values @ matrix.mT if axis == 2 else matrix @ values
+        resized.narrow(axis, first, len(matrix)).copy_(values.add_(0.5).clamp_(0, 255))
+    return resized
+
+
+def _by_taps(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
+    """Resize by sums of weighted pixels, in integers, which a GPU adds up as they come."""
+    indices, weights = _taps(image.shape[axis], size, kernel, image.device)
     shape = [1, 1, 1]
     shape[axis] = size
     total: Tensor | None = None
@@ -110,12 +134,27 @@ def _taps(source: int, size: int, kernel: str, device: torch.device) -> tuple[Te
 
 
 @device_constant
-def _matrix(source: int, size: int, kernel: str, device: torch.device) -> Tensor:
-    """Return the same weights as a matrix, float32, size×source."""
+def _matrix(source: int, size: int, kernel: str, dtype: torch.dtype,
+            device: torch.device) -> Tensor:
+    """Return the same weights as a matrix, size×source."""
     indices, weights = _taps(source, size, kernel, torch.device('cpu'))
     matrix = torch.zeros(size, source, dtype=torch.float64)
     matrix.scatter_add_(1, indices.T, weights.T.double() / (1 << BITS))
-    return matrix.float().to(device)
+    return matrix.to(device, dtype)
+
+
+@device_constant
+def _blocks(source: int, size: int, kernel: str,
+            device: torch.device) -> list[tuple[int, int, Tensor]]:
+    """Return that matrix in float64 by rows: the first row, the first column, what lies there."""
+    blocks = []
+    whole = _matrix(source, size, kernel, torch.float64, device)
+    for first in range(0, size, BLOCK):
+        rows = whole[first:first + BLOCK]
+        columns = rows.any(dim=0).nonzero()[:, 0]
+        start, end = int(columns[0]), int(columns[-1]) + 1
+        blocks.append((first, start, rows[:, start:end].clone()))
+    return blocks
 
 
 def resize_bicubic(depth: Tensor, size: tuple[int, int]) -> Tensor:

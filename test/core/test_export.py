@@ -25,6 +25,8 @@ from depth_estimation_ros.tools.seeded import ARCHITECTURES, write_checkpoint
 
 pytest.importorskip('onnxscript', reason='nothing here writes ONNX files')
 
+pytestmark = pytest.mark.processes
+
 SIZE = Size(120, 160)
 
 PLAIN = [name for name in ARCHITECTURES if name != 'prompt_depth_anything']
@@ -130,6 +132,7 @@ def test_resizing_for_a_graph_is_that_of_pil_but_for_rounding(
     torch.testing.assert_close(depth, resize_bicubic(expected[0], (50, 60)), rtol=1e-4, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_pinned_domain_is_exported(tmp_path: Path) -> None:
     model, path = written('zoedepth', tmp_path / 'model'), tmp_path / 'network.onnx'
     export_model(ExportOptions(str(model), SIZE, domain='kitti'), path)

@@ -14,6 +14,8 @@ import pytest
 
 import depth_estimation_ros
 
+pytestmark = pytest.mark.processes
+
 PACKAGE = Path(depth_estimation_ros.__file__).parent
 LIBRARIES = {'torch', 'transformers', 'numpy', 'cv2', 'huggingface_hub', 'safetensors',
              'yaml', 'openvino', 'onnxruntime', 'triton'}

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from depth_estimation_ros.core import resample
 from depth_estimation_ros.core.resample import resize_depth, resize_like_pil
 
 PIL_KERNELS = {'bilinear': Image.Resampling.BILINEAR, 'bicubic': Image.Resampling.BICUBIC}
@@ -18,10 +19,13 @@ SHAPES = [((480, 640), (518, 686)), ((375, 1242), (518, 1722)), ((1080, 1920), (
           ((251, 333), (251, 500)), ((5, 7), (900, 3)), ((1, 1), (4, 9)), ((48, 64), (48, 64))]
 
 
+@pytest.mark.parametrize('way', ['_by_products', '_by_taps'], ids=['cpu', 'gpu'])
 @pytest.mark.parametrize('kernel', PIL_KERNELS)
 @pytest.mark.parametrize(('source', 'size'), SHAPES)
 def test_noise_is_resized_to_the_very_values_of_pil(
-        source: tuple[int, int], size: tuple[int, int], kernel: str) -> None:
+        source: tuple[int, int], size: tuple[int, int], kernel: str, way: str,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resample, '_by_products', getattr(resample, way))
     image = np.random.default_rng(0).integers(0, 256, (*source, 3), np.uint8)
     expected = np.asarray(Image.fromarray(image).resize(size[::-1], PIL_KERNELS[kernel]))
     resized = resize_like_pil(torch.from_numpy(image).permute(2, 0, 1), size, kernel)

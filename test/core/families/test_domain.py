@@ -75,6 +75,7 @@ def test_a_domain_that_a_model_has_not_is_refused(
     estimator.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec('openvino') is None, reason='openvino is not installed')
 def test_openvino_serves_the_pinned_domain(checkpoint_of: Callable[..., Path]) -> None:
     network: Any = load_family(read_checkpoint(str(checkpoint_of())), domain='kitti').network
