@@ -62,8 +62,9 @@ def resize_like_pil(image: Tensor, size: tuple[int, int], kernel: str) -> Tensor
     """
     Resize an image to the very values that PIL's ``Image.resize`` gives, on any device.
 
-    PIL shrinks with an antialiased kernel, works along the rows first, and rounds to uint8 after
-    each direction (Pillow, src/libImaging/Resample.c). The arithmetic is that of its integers.
+    PIL shrinks with an antialiased kernel and rounds to uint8 after each direction (Pillow,
+    src/libImaging/Resample.c). The arithmetic is that of its integers. Rows are resized first, as
+    Pillow always does before version 13, and since then unless the height shrinks far more.
 
     :param image: uint8, channels×H×W; within :func:`static` float32.
     :param size: the new (height, width).
@@ -78,7 +79,7 @@ def _along(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
     if source == size:
         return image
     if _static.get():
-        matrix = _matrix(source, size, kernel, torch.float32, image.device)
+        matrix = _matrix(source, size, kernel, image.device)
         values = image @ matrix.mT if axis == 2 else matrix @ image
         return (values + 0.5).floor().clamp(0, 255)
     return (_by_products if image.device.type == 'cpu' else _by_taps)(image, size, axis, kernel)
@@ -101,7 +102,7 @@ def _by_products(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
 
 
 def _by_taps(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
-    """Resize by sums of weighted pixels, in integers, which a GPU adds up as they come."""
+    """Resize by sums of weighted pixels, in integers: on a GPU float64 may be slow."""
     indices, weights = _taps(image.shape[axis], size, kernel, image.device)
     shape = [1, 1, 1]
     shape[axis] = size
@@ -134,13 +135,16 @@ def _taps(source: int, size: int, kernel: str, device: torch.device) -> tuple[Te
 
 
 @device_constant
-def _matrix(source: int, size: int, kernel: str, dtype: torch.dtype,
-            device: torch.device) -> Tensor:
-    """Return the same weights as a matrix, size×source."""
+def _matrix(source: int, size: int, kernel: str, device: torch.device) -> Tensor:
+    """Return the same weights as a matrix, float32, size×source."""
+    return _dense(source, size, kernel).float().to(device)
+
+
+def _dense(source: int, size: int, kernel: str) -> Tensor:
     indices, weights = _taps(source, size, kernel, torch.device('cpu'))
     matrix = torch.zeros(size, source, dtype=torch.float64)
     matrix.scatter_add_(1, indices.T, weights.T.double() / (1 << BITS))
-    return matrix.to(device, dtype)
+    return matrix
 
 
 @device_constant
@@ -148,12 +152,12 @@ def _blocks(source: int, size: int, kernel: str,
             device: torch.device) -> list[tuple[int, int, Tensor]]:
     """Return that matrix in float64 by rows: the first row, the first column, what lies there."""
     blocks = []
-    whole = _matrix(source, size, kernel, torch.float64, device)
+    whole = _dense(source, size, kernel)
     for first in range(0, size, BLOCK):
         rows = whole[first:first + BLOCK]
         columns = rows.any(dim=0).nonzero()[:, 0]
         start, end = int(columns[0]), int(columns[-1]) + 1
-        blocks.append((first, start, rows[:, start:end].clone()))
+        blocks.append((first, start, rows[:, start:end].clone().to(device)))
     return blocks
 
 

@@ -16,7 +16,8 @@ from depth_estimation_ros.core.resample import resize_depth, resize_like_pil
 PIL_KERNELS = {'bilinear': Image.Resampling.BILINEAR, 'bicubic': Image.Resampling.BICUBIC}
 
 SHAPES = [((480, 640), (518, 686)), ((375, 1242), (518, 1722)), ((1080, 1920), (518, 924)),
-          ((251, 333), (251, 500)), ((5, 7), (900, 3)), ((1, 1), (4, 9)), ((48, 64), (48, 64))]
+          ((251, 333), (251, 500)), ((640, 480), (384, 384)), ((5, 7), (900, 3)),
+          ((1, 1), (4, 9)), ((48, 64), (48, 64))]
 
 
 @pytest.mark.parametrize('way', ['_by_products', '_by_taps'], ids=['cpu', 'gpu'])
@@ -27,7 +28,9 @@ def test_noise_is_resized_to_the_very_values_of_pil(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resample, '_by_products', getattr(resample, way))
     image = np.random.default_rng(0).integers(0, 256, (*source, 3), np.uint8)
-    expected = np.asarray(Image.fromarray(image).resize(size[::-1], PIL_KERNELS[kernel]))
+    pil = PIL_KERNELS[kernel]  # in two steps, since Pillow 13 may begin with the columns
+    rows = Image.fromarray(image).resize((size[1], source[0]), pil)
+    expected = np.asarray(rows.resize(size[::-1], pil))
     resized = resize_like_pil(torch.from_numpy(image).permute(2, 0, 1), size, kernel)
     assert resized.dtype == torch.uint8
     np.testing.assert_array_equal(resized.permute(1, 2, 0), expected)

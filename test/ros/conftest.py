@@ -24,6 +24,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from ..conftest import ROOT
 from .nursery import Nursery
 
 PATIENCE = 60.0
@@ -38,13 +39,16 @@ def until(condition: Callable[[], bool], what: str = 'nothing happened') -> None
         time.sleep(0.002)
 
 
+ENVIRONMENT = dict(os.environ)
+"""That of the run, before a test changes it for itself."""
+
 _nurseries: list[Nursery] = []
 
 
 def nursery() -> Nursery:
     """Return this run's nursery, made when it is first asked for."""
     if not _nurseries:
-        _nurseries.append(Nursery())
+        _nurseries.append(Nursery(ENVIRONMENT, ROOT))
         atexit.register(_nurseries[0].close)
     return _nurseries[0]
 
@@ -58,8 +62,8 @@ class RunningNode:
         """
         Start it.
 
-        :param fresh: by Python from nothing, as what looks at imports or PYTHONPATH needs; else
-            out of the nursery, seconds sooner.
+        :param fresh: by Python from nothing, as what looks at imports needs, and a test that
+            changed PYTHONPATH gets; else out of the nursery, seconds sooner.
         """
         self.log = log
         parameters.setdefault('backend', 'torch')  # or each start would build a network beside it
@@ -69,7 +73,7 @@ class RunningNode:
         env = {**os.environ, 'RCUTILS_LOGGING_BUFFERED_STREAM': '0'}
         log.touch()
         self.process: subprocess.Popen[bytes]
-        if not fresh:
+        if not fresh and env.get('PYTHONPATH') == ENVIRONMENT.get('PYTHONPATH'):
             self.process = nursery().start(self.module, list(arguments), log, env)
             return
         with log.open('w') as stream:
@@ -199,7 +203,7 @@ class Peer(Node):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what starts the node as a process."""
     for item in items:
-        if 'start' in getattr(item, 'fixturenames', ()):
+        if {'start', 'dark_node'} & set(getattr(item, 'fixturenames', ())):
             item.add_marker('processes')
 
 

@@ -3,9 +3,9 @@
 Processes that begin with what a node takes five seconds to import: torch and transformers.
 
 A nursery is a process that has imported them and does nothing else. For each node it forks one,
-whose arguments, environment and files are those that a new process would have; what the node's
-modules do when they are imported has then been done already, so what tests of a start or of a
-signal meanwhile look at is a process of its own.
+with arguments, environment, folder and files of its own. The imports are done by then, and what
+Python and the linker read of the environment at a start has been read, so a test of starting, of
+imports or of PYTHONPATH needs a fresh process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import threading
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
-"""prctl(2): who orphans of this process's descendants become children of."""
+"""prctl(2): orphaned descendants become this process's children."""
 
 IMPORTED = ('depth_estimation_ros.core.estimator', 'depth_estimation_ros.core.families.registry')
 """Not rclpy, whose libraries start threads, which a forked process would lack; those of OpenBLAS
@@ -35,16 +35,24 @@ class Born(subprocess.Popen[bytes]):
         self.pid, self.args, self.returncode = pid, arguments, None  # type: ignore[assignment]
         self.stdin = self.stdout = self.stderr = None
         self._child_created, self._waitpid_lock = True, threading.Lock()
+        self._sigint_wait_secs = 0.25
 
 
 class Nursery:
     """The other end of a nursery, which ends with this process."""
 
-    def __init__(self) -> None:
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    def __init__(self, env: dict[str, str], folder: Path) -> None:
+        """
+        Begin it.
+
+        :param env: what its environment is, and what its imports go by.
+        :param folder: where the packages that it imports lie.
+        """
+        if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), 'PR_SET_CHILD_SUBREAPER')
         self._process = subprocess.Popen(
             [sys.executable, '-m', __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            start_new_session=True, env={**os.environ, 'OMP_WAIT_POLICY': 'passive'})
+            start_new_session=True, cwd=folder, env={**env, 'OMP_WAIT_POLICY': 'passive'})
 
     def start(self, module: str, arguments: list[str], log: Path, env: dict[str, str]) -> Born:
         """
@@ -53,10 +61,13 @@ class Nursery:
         :param log: where its standard output and error go.
         """
         assert self._process.stdin is not None and self._process.stdout is not None
-        wish = {'module': module, 'arguments': arguments, 'log': str(log), 'env': env}
+        wish = {'module': module, 'arguments': arguments, 'log': str(log), 'env': env,
+                'folder': str(Path.cwd())}
         self._process.stdin.write(json.dumps(wish).encode() + b'\n')
         self._process.stdin.flush()
-        return Born(int(self._process.stdout.readline()), [module, *arguments])
+        answer = self._process.stdout.readline()
+        assert answer.strip(), 'the nursery, or what it forked, has ended'
+        return Born(int(answer), [module, *arguments])
 
     def close(self) -> None:
         """End it; what it forked goes on."""
@@ -82,12 +93,15 @@ def _next_wish() -> dict[str, object] | None:
 
 
 def _become(wish: dict[str, object]) -> None:
-    """Take on files, session, environment and arguments; run the module."""
+    """Take on files, session, folder, environment and arguments; run the module."""
     os.setsid()
+    os.chdir(str(wish['folder']))
     nothing = os.open(os.devnull, os.O_RDONLY)
     log = os.open(str(wish['log']), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for file, number in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(file, number)
+    os.close(nothing)
+    os.close(log)
     environment, arguments = wish['env'], wish['arguments']
     assert isinstance(environment, dict) and isinstance(arguments, list)
     os.environ.clear()

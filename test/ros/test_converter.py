@@ -54,7 +54,7 @@ def test_an_unsound_one_is_found_before_it_can_harm(install, fault):
 
 def test_the_node_outlives_a_cv_bridge_that_kills(install, start, checkpoint, peer):
     install(UNSOUND['dies'][0])
-    node = start('-r', '__ns:=/bridge', model=checkpoint, device='cpu', fresh=True)
+    node = start('-r', '__ns:=/bridge', model=checkpoint, device='cpu')
     node.wait_for('built-in (cv_bridge is not sound here')
     assert peer.depth_of(image(), '/bridge/').width == 64
     assert node.end()[0] == 0

@@ -67,7 +67,7 @@ def test_the_managers_file_sets_only_what_every_manager_declares(root):
 
 def test_an_active_managed_node_keeps_a_bond(start, checkpoint, peer, bondpy):
     log = bondpy()
-    node = start(model=checkpoint, device='cpu', autostart=False, fresh=True)
+    node = start(model=checkpoint, device='cpu', autostart=False)
     assert change(peer, Transition.TRANSITION_CONFIGURE)
     assert log.read_text() == ''
     assert change(peer, Transition.TRANSITION_ACTIVATE)
@@ -93,7 +93,7 @@ def test_a_node_that_starts_by_itself_keeps_none(start, checkpoint, peer, bondpy
 
 def test_a_bondpy_that_fails_costs_no_depth(start, checkpoint, peer, bondpy):
     bondpy('import bond_messages_that_are_missing')
-    node = start(model=checkpoint, device='cpu', autostart=False, fresh=True)
+    node = start(model=checkpoint, device='cpu', autostart=False)
     assert change(peer, Transition.TRANSITION_CONFIGURE)
     assert change(peer, Transition.TRANSITION_ACTIVATE)
     node.wait_for('bond_timeout to 0.0: ModuleNotFoundError')

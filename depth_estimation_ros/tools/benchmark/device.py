@@ -89,10 +89,10 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float | None:
 
 
 @torch.inference_mode()
-def operations(model: torch.nn.Module, pixels: torch.Tensor) -> int:
+def operations(model: torch.nn.Module, pixels: torch.Tensor, **others: torch.Tensor) -> int:
     """Return the floating-point operations of a forward pass, those of its products alone."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model(pixel_values=pixels)
+        model(pixel_values=pixels, **others)
     return int(counter.get_total_flops())
 
 

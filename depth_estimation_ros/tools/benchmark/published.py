@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,12 +18,11 @@ from ..seeded import (
     DINOV2_PROCESSOR,
     GLPN_PROCESSOR,
     MIDAS_PROCESSOR,
-    PRO_PROCESSOR,
     Architecture,
 )
 from .device import operations
 
-SIDES = {'small': (384, 12, 6), 'base': (768, 12, 12), 'large': (1024, 24, 16)}
+BACKBONES = {'small': (384, 12, 6), 'base': (768, 12, 12), 'large': (1024, 24, 16)}
 """DINOv2's channels, layers and heads (transformers, convert_dinov2_to_hf.py)."""
 
 STAGES = {'small': (3, 6, 9, 12), 'base': (3, 6, 9, 12), 'large': (5, 12, 18, 24)}
@@ -34,28 +34,35 @@ NECKS = {'small': ([48, 96, 192, 384], 64), 'base': ([96, 192, 384, 768], 128),
 """Channels of its maps and of their fusion (likewise)."""
 
 
-def _dinov2(variant: str) -> Dinov2Config:
-    channels, layers, heads = SIDES[variant]
+def _dinov2(variant: str, apply_layernorm: bool = True) -> Dinov2Config:
+    channels, layers, heads = BACKBONES[variant]
     return Dinov2Config(
         image_size=518, patch_size=14, hidden_size=channels, num_hidden_layers=layers,
-        num_attention_heads=heads, reshape_hidden_states=False, apply_layernorm=True,
+        num_attention_heads=heads, reshape_hidden_states=False,
+        apply_layernorm=apply_layernorm,
         out_features=[f'stage{stage}' for stage in STAGES[variant]])
 
 
-def _anything(variant: str, kind: str = 'DepthAnything') -> Any:
+def _anything(variant: str, kind: Any = transformers.DepthAnythingConfig,
+              max_depth: float | None = 20) -> Any:
     maps, fusion = NECKS[variant]
-    metric = {'depth_estimation_type': 'metric', 'max_depth': 20}
-    return getattr(transformers, f'{kind}Config')(
+    return kind(
         backbone_config=_dinov2(variant), neck_hidden_sizes=maps, fusion_hidden_size=fusion,
-        reassemble_hidden_size=SIDES[variant][0], head_hidden_size=32, patch_size=14,
-        **({} if kind.startswith('Prompt') else metric))
+        reassemble_hidden_size=BACKBONES[variant][0], head_hidden_size=32, patch_size=14,
+        depth_estimation_type='metric', max_depth=max_depth)
+
+
+def _prompt_anything() -> Any:
+    """Return that of the small one (transformers, convert_prompt_depth_anything_to_hf.py)."""
+    return _anything('small', transformers.PromptDepthAnythingConfig, None)
 
 
 def _dpt_dinov2(variant: str) -> Any:
     """Return facebook/dpt-dinov2-small-nyu's (transformers, convert_dinov2_depth_to_hf.py)."""
     return transformers.DPTConfig(
-        backbone_config=_dinov2(variant), neck_hidden_sizes=NECKS[variant][0],
-        use_bias_in_fusion_residual=False, add_projection=True)
+        backbone_config=_dinov2(variant, apply_layernorm=False),
+        neck_hidden_sizes=NECKS[variant][0], use_bias_in_fusion_residual=False,
+        add_projection=True)
 
 
 def _dpt_large() -> Any:
@@ -93,25 +100,31 @@ PUBLISHED = {
     'small': SMALL,
     'base': replace(SMALL, config=partial(_anything, 'base')),
     'large': replace(SMALL, config=partial(_anything, 'large')),
-    'prompt-small': Architecture(
-        'PromptDepthAnythingForDepthEstimation',
-        partial(_anything, 'small', 'PromptDepthAnything'), ANYTHING),
     'dpt-dinov2-small': Architecture(
         'DPTForDepthEstimation', partial(_dpt_dinov2, 'small'), DINOV2_PROCESSOR),
     'dpt-large': Architecture(
         'DPTForDepthEstimation', _dpt_large, {**MIDAS_PROCESSOR, **_side(384)}),
     'glpn': Architecture('GLPNForDepthEstimation', _glpn, GLPN_PROCESSOR),
-    'depth-pro': Architecture(
-        'DepthProForDepthEstimation', _depth_pro, {**PRO_PROCESSOR, **_side(1536)}),
 }
 """Depth Anything V2 by its sizes, *small* also at the network size that config/depth_anything.yaml
 sets; the others by their names."""
 
+MODELS: dict[str, tuple[str, Callable[[], Any]]] = {
+    'full': ('ZoeDepthForDepthEstimation', full_size_config),
+    **{name: (each.model, each.config) for name, each in PUBLISHED.items()},
+    'prompt-small': ('PromptDepthAnythingForDepthEstimation', _prompt_anything),
+    'depth-pro': ('DepthProForDepthEstimation', _depth_pro)}
+"""The class and the configuration of each, *full* being ZoeDepth's. The last two have rivals that
+would need a prompt, and a processor that transformers 5 has with torchvision only."""
+
 NETWORK = {
     'full': (384, 512), 'small-252': (252, 336), 'small': (518, 686), 'base': (518, 686),
-    'large': (518, 686), 'prompt-small': (518, 686), 'dpt-dinov2-small': (490, 644),
+    'large': (518, 686), 'prompt-small': (560, 756), 'dpt-dinov2-small': (490, 644),
     'dpt-large': (384, 384), 'glpn': (480, 640), 'depth-pro': (1536, 1536)}
-"""Height and width at which each sees an image of 640x480; *full* is ZoeDepth."""
+"""Height and width at which each sees an image of 640x480."""
+
+PROMPT = (192, 256)
+"""Height and width of the prompt that Prompt Depth Anything gets, a phone's lidar image."""
 
 
 def costs() -> list[dict[str, Any]]:
@@ -125,14 +138,12 @@ def cost(name: str, size: tuple[int, int]) -> dict[str, Any]:
 
     :param size: height and width at which it sees the image.
     """
+    kind, config = MODELS[name]
     with torch.device('cpu' if name == 'full' else 'meta'):  # ZoeDepth reads its router's choice
-        if name == 'full':
-            model = transformers.ZoeDepthForDepthEstimation(full_size_config())
-        else:
-            architecture = PUBLISHED[name]
-            model = getattr(transformers, architecture.model)(architecture.config())
+        model = getattr(transformers, kind)(config())
         pixels = torch.zeros(1, 3, *size)
+        others = {'prompt_depth': torch.zeros(1, 1, *PROMPT)} if 'prompt' in name else {}
     weights = sum(weight.numel() for weight in model.parameters())
     return {'model': name, 'network_size': f'{size[1]}x{size[0]}',
             'parameters_m': round(weights / 1e6, 1),
-            'gflop': round(operations(model.eval(), pixels) / 1e9, 1)}
+            'gflop': round(operations(model.eval(), pixels, **others) / 1e9, 1)}
