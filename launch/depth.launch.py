@@ -96,6 +96,9 @@ def camera_names(text: str) -> list[str]:
 
 def pattern(argument: str, topic: str, cameras: list[str]) -> str:
     """Return the topic that an argument names, with {camera} in it for several cameras."""
+    if argument == 'image' and topic.endswith('/compressed'):
+        raise ValueError(f"image: '{topic}' is the compressed topic: leave its ending /compressed "
+                         'out, and set image_transport:=compressed')
     if '{camera}' in topic and not cameras:
         raise ValueError(f"{argument}: '{topic}' holds {{camera}}, but cameras names none")
     if cameras and topic == ARGUMENTS[argument][0]:

@@ -11,6 +11,8 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from sensor_msgs.msg import Image
 
+from depth_estimation_ros.ros.signals import DEADLINE
+
 from .conftest import image
 
 PATIENCE = 2.0
@@ -45,6 +47,18 @@ def test_a_signal_ends_the_active_node_quietly(start, checkpoint, peer, number, 
     code, took = node.end(number)
     assert (code, took < PATIENCE) == (0, True), (took, node.text())
     assert 'Traceback' not in node.text() and 'Error' not in node.text(), node.text()
+
+
+def test_a_node_in_whom_nothing_goes_on_leaves_in_order(start, checkpoint, peer):
+    """Not by the end that comes to whatever hangs, which leaves it in the graph."""
+    def took() -> float:
+        node = start(model=checkpoint, device='cpu', autostart=False)
+        assert state(peer) == State.PRIMARY_STATE_UNCONFIGURED
+        code, seconds = node.end()
+        assert code == 0 and 'Traceback' not in node.text()
+        return seconds
+
+    assert any(took() < DEADLINE for _ in range(3))
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
