@@ -16,7 +16,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: help setup demo test coverage test-checked-fields test-triton test-cv-bridge test-colcon benchmark gpu soak clean
+.PHONY: help setup demo test test-checked-fields test-triton test-cv-bridge test-colcon benchmark gpu soak clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -39,10 +39,6 @@ demo: $(READY)  ## run the node on a camera; INPUT=bag, folder or glob of pictur
 
 test: $(READY)  ## run the tests in two processes; ARGS='-m slow' those that take long; DISTRO=kilted for ROS 2 Kilted
 	@$(RUN) pytest -n 2 --dist loadfile $(ARGS)
-
-coverage: $(READY)  ## what the tests that need no node's process run of the code
-	@$(RUN) pytest -n 2 --dist loadfile -m 'not slow and not processes' -q --cov --cov-report= $(ARGS)
-	@$(RUN) coverage report --sort=cover
 
 test-checked-fields: $(READY)  ## the node's tests as older distributions run: message fields checked
 	@ROS_PYTHON_CHECK_FIELDS=1 $(RUN) pytest $(or $(ARGS),test/ros)
@@ -82,4 +78,4 @@ soak: $(READY)  ## four cameras, bad frames and changing parameters for SECONDS 
 	@$(RUN) depth_estimation_ros.tools.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 clean:  ## remove the environments and what the targets wrote
-	rm -rf .venv .venv-* *_output build install log .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* *_output build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -25,8 +25,6 @@ from depth_estimation_ros.tools.seeded import ARCHITECTURES, write_checkpoint
 
 pytest.importorskip('onnxscript', reason='nothing here writes ONNX files')
 
-pytestmark = pytest.mark.processes
-
 SIZE = Size(120, 160)
 
 PLAIN = [name for name in ARCHITECTURES if name != 'prompt_depth_anything']

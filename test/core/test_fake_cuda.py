@@ -42,8 +42,6 @@ from depth_estimation_ros.core.frame import Frame
 from depth_estimation_ros.core.precision import lowered
 from depth_estimation_ros.tools.architectures import full_size_config, tiny_config
 
-pytestmark = pytest.mark.processes
-
 CUDA = torch.device('cuda', 0)
 GUARD = """
 #include <c10/core/impl/DeviceGuardImplInterface.h>

@@ -14,8 +14,6 @@ import pytest
 
 import depth_estimation_ros
 
-pytestmark = pytest.mark.processes
-
 PACKAGE = Path(depth_estimation_ros.__file__).parent
 LIBRARIES = {'torch', 'transformers', 'numpy', 'cv2', 'huggingface_hub', 'safetensors',
              'yaml', 'openvino', 'onnxruntime', 'triton'}

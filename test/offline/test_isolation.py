@@ -7,12 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from ..recordings.bags import write_rosbag2
 from .conftest import frames
-
-pytestmark = pytest.mark.processes
 
 WITHOUT_ROS = """
 import sys

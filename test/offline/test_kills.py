@@ -17,8 +17,6 @@ from ..recordings.bags import PERIOD, START, image
 from .conftest import frames
 from .test_process_bag import raw
 
-pytestmark = pytest.mark.processes
-
 
 def kill(source: Path, folder: Path, model: Path, rounds: int, seed: int) -> tuple[int, int]:
     folder.mkdir()

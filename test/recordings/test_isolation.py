@@ -7,11 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from .bags import drive, write_rosbag2
-
-pytestmark = pytest.mark.processes
 
 WITHOUT_ROS = """
 import sys

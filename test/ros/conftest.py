@@ -200,13 +200,6 @@ class Peer(Node):
         return {status.name.split(': ')[-1]: status for status in statuses[-1].status}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts the node as a process."""
-    for item in items:
-        if {'start', 'dark_node'} & set(getattr(item, 'fixturenames', ())):
-            item.add_marker('processes')
-
-
 @pytest.fixture(scope='session', autouse=True)
 def _ros() -> Iterator[None]:
     rclpy.init()

@@ -155,7 +155,6 @@ def test_the_users_own_fast_dds_profile_stays(launch_file, root):
         assert value.default_value == str(root / 'config' / 'fastdds.xml')
 
 
-@pytest.mark.processes
 def test_the_command_line_serves_the_remapped_camera(launch_file, checkpoint, tmp_path, peer):
     """Start the node as launch would, in a namespace, on a camera's own topic names."""
     started = launched_node(launch_file, namespace='robot', image='/cam/image_color',

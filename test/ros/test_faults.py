@@ -41,7 +41,6 @@ class LosingNode(RunningNode):
     module = 'test.ros.losing_node'
 
 
-@pytest.mark.processes
 def test_a_lost_device_ends_the_process_with_code_1_and_one_line(checkpoint, peer, tmp_path):
     node = LosingNode(tmp_path / 'log.txt', model=checkpoint, device='cpu')
     node.wait_for('configured')

@@ -14,8 +14,6 @@ import pytest
 
 from depth_estimation_ros.tools.benchmark.nodes import summary
 
-pytestmark = pytest.mark.processes
-
 
 def benchmark(part: str, folder: Path) -> Any:
     subprocess.run(

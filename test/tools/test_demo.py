@@ -31,8 +31,6 @@ from depth_estimation_ros.ros import codec
 from depth_estimation_ros.tools.camera import Moment, moment_of
 from depth_estimation_ros.tools.received import matched
 
-pytestmark = pytest.mark.processes
-
 FRAMES = 30
 TOLERANCE = 0.01
 """By how much AbsRel and delta1 may differ between the messages and the model alone."""

@@ -18,8 +18,6 @@ from depth_estimation_ros.tools.gpu import correctness, memory, stress
 from depth_estimation_ros.tools.gpu.report import print_report
 from depth_estimation_ros.tools.gpu.steps import STEPS, Step
 
-pytestmark = pytest.mark.processes
-
 CPU = torch.device('cpu')
 
 
