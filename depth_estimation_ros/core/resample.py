@@ -94,10 +94,11 @@ def _by_products(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
     shape = list(image.shape)
     shape[axis] = size
     resized = image.new_empty(shape)
-    for first, start, matrix in _blocks(image.shape[axis], size, kernel, image.device):
+    for first, start, matrix in _blocks(image.shape[axis], size, kernel):
         values = image.narrow(axis, start, matrix.shape[1]).double()
         values = values @ matrix.mT if axis == 2 else matrix @ values
-        resized.narrow(axis, first, len(matrix)).copy_(values.add_(0.5).clamp_(0, 255))
+        values.add_(0.5).clamp_(0, 255)  # and cut off below the point by what follows
+        resized.narrow(axis, first, len(matrix)).copy_(values)
     return resized
 
 
@@ -134,13 +135,8 @@ def _taps(source: int, size: int, kernel: str, device: torch.device) -> tuple[Te
             torch.from_numpy(fixed.T[used].copy()).to(device))
 
 
-@device_constant
-def _matrix(source: int, size: int, kernel: str, device: torch.device) -> Tensor:
-    """Return the same weights as a matrix, float32, size×source."""
-    return _dense(source, size, kernel).float().to(device)
-
-
 def _dense(source: int, size: int, kernel: str) -> Tensor:
+    """Return the weights as a matrix, float64, size×source, on the CPU."""
     indices, weights = _taps(source, size, kernel, torch.device('cpu'))
     matrix = torch.zeros(size, source, dtype=torch.float64)
     matrix.scatter_add_(1, indices.T, weights.T.double() / (1 << BITS))
@@ -148,16 +144,25 @@ def _dense(source: int, size: int, kernel: str) -> Tensor:
 
 
 @device_constant
-def _blocks(source: int, size: int, kernel: str,
-            device: torch.device) -> list[tuple[int, int, Tensor]]:
-    """Return that matrix in float64 by rows: the first row, the first column, what lies there."""
+def _matrix(source: int, size: int, kernel: str, device: torch.device) -> Tensor:
+    """Return that matrix in float32 on a device."""
+    return _dense(source, size, kernel).float().to(device)
+
+
+@device_constant
+def _blocks(source: int, size: int, kernel: str) -> list[tuple[int, int, Tensor]]:
+    """
+    Return that matrix in blocks of rows, as far as they are not zero.
+
+    :return: of each block its first row, its first column, and its values in float64 on the CPU.
+    """
     blocks = []
     whole = _dense(source, size, kernel)
     for first in range(0, size, BLOCK):
         rows = whole[first:first + BLOCK]
         columns = rows.any(dim=0).nonzero()[:, 0]
         start, end = int(columns[0]), int(columns[-1]) + 1
-        blocks.append((first, start, rows[:, start:end].clone().to(device)))
+        blocks.append((first, start, rows[:, start:end].clone()))
     return blocks
 
 

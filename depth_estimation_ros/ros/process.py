@@ -33,7 +33,7 @@ def _serve(node: DepthEstimationNode, interrupt: Interrupt) -> int:
     """Bring the node up if it starts by itself, then let it work; return an exit code."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    # Work ends spin_once; one that is merely woken waits on, where no timer runs.
+    # Some work must come: spin_once that is only woken goes on waiting, before configure for ever.
     interrupt.defer(lambda: executor.create_task(lambda: None))
     throttle = Throttle(node.get_logger().error)
     start = executor.create_task(node.bring_up) if node.settings.serving.autostart else None

@@ -104,9 +104,10 @@ ARCHITECTURES = {
         neck_ignore_stages=[]), MIDAS_PROCESSOR),
     'dpt_dinov2': Architecture('DPTForDepthEstimation', lambda: transformers.DPTConfig(
         backbone_config=dinov2(), **NECK), DINOV2_PROCESSOR),
+    # With fewer than 32 channels torch's strided convolutions in bf16 are wrong on CPUs with AMX.
     'glpn': Architecture('GLPNForDepthEstimation', lambda: transformers.GLPNConfig(
         hidden_sizes=[32, 32, 40, 64], depths=[1, 1, 1, 1], num_attention_heads=[1, 2, 2, 2],
-        decoder_hidden_size=16), GLPN_PROCESSOR),  # below 32 channels torch's bf16 is wrong on AMX
+        decoder_hidden_size=16), GLPN_PROCESSOR),
     'depth_pro': Architecture('DepthProForDepthEstimation', _pro, PRO_PROCESSOR),
     'prompt_depth_anything': Architecture(
         'PromptDepthAnythingForDepthEstimation',

@@ -21,7 +21,7 @@ from depth_estimation_ros.tools.benchmark.core import Plan, cases, measure_core
 from depth_estimation_ros.tools.benchmark.device import PeakMemory, operations
 from depth_estimation_ros.tools.benchmark.images import textured
 from depth_estimation_ros.tools.benchmark.plot import plot
-from depth_estimation_ros.tools.benchmark.published import NETWORK, PUBLISHED, cost
+from depth_estimation_ros.tools.benchmark.published import NETWORK_SIZES, PUBLISHED, cost
 from depth_estimation_ros.tools.benchmark.reference import Reference
 from depth_estimation_ros.tools.benchmark.rival_process import (
     RivalError,
@@ -125,12 +125,12 @@ def test_the_published_networks_are_of_their_published_size(name: str, millions:
 
 
 def test_what_a_network_costs_is_reckoned_for_the_size_that_it_sees() -> None:
-    small, large = (cost('small-252', NETWORK[name]) for name in ('small-252', 'small'))
+    small, large = (cost('small-252', NETWORK_SIZES[name]) for name in ('small-252', 'small'))
     assert small['network_size'] == '336x252' and large['gflop'] > 5 * small['gflop'] > 0
     for name, architecture in PUBLISHED.items():
         if 'DPT' in architecture.processor['image_processor_type']:
             settings = Preprocessing.from_config(architecture.processor)
-            assert settings.padded(settings.resized(480, 640)) == NETWORK[name], name
+            assert settings.padded(settings.resized(480, 640)) == NETWORK_SIZES[name], name
 
 
 def test_the_full_model_gets_few_cases_on_a_cpu() -> None:

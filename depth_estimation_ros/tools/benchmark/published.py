@@ -109,15 +109,16 @@ PUBLISHED = {
 """Depth Anything V2 by its sizes, *small* also at the network size that config/depth_anything.yaml
 sets; the others by their names."""
 
-MODELS: dict[str, tuple[str, Callable[[], Any]]] = {
+RECKONED: dict[str, tuple[str, Callable[[], Any]]] = {
     'full': ('ZoeDepthForDepthEstimation', full_size_config),
     **{name: (each.model, each.config) for name, each in PUBLISHED.items()},
     'prompt-small': ('PromptDepthAnythingForDepthEstimation', _prompt_anything),
     'depth-pro': ('DepthProForDepthEstimation', _depth_pro)}
-"""The class and the configuration of each, *full* being ZoeDepth's. The last two have rivals that
-would need a prompt, and a processor that transformers 5 has with torchvision only."""
+"""The class and the configuration of each, *full* being ZoeDepth's. The last two are not measured
+beside rivals: one needs a prompt, the other a processor that transformers 5 has only with
+torchvision."""
 
-NETWORK = {
+NETWORK_SIZES = {
     'full': (384, 512), 'small-252': (252, 336), 'small': (518, 686), 'base': (518, 686),
     'large': (518, 686), 'prompt-small': (560, 756), 'dpt-dinov2-small': (490, 644),
     'dpt-large': (384, 384), 'glpn': (480, 640), 'depth-pro': (1536, 1536)}
@@ -129,7 +130,7 @@ PROMPT = (192, 256)
 
 def costs() -> list[dict[str, Any]]:
     """Return each network's parameters, and the GFLOP of its products for a 640x480 image."""
-    return [cost(name, size) for name, size in NETWORK.items()]
+    return [cost(name, size) for name, size in NETWORK_SIZES.items()]
 
 
 def cost(name: str, size: tuple[int, int]) -> dict[str, Any]:
@@ -138,7 +139,7 @@ def cost(name: str, size: tuple[int, int]) -> dict[str, Any]:
 
     :param size: height and width at which it sees the image.
     """
-    kind, config = MODELS[name]
+    kind, config = RECKONED[name]
     with torch.device('cpu' if name == 'full' else 'meta'):  # ZoeDepth reads its router's choice
         model = getattr(transformers, kind)(config())
         pixels = torch.zeros(1, 3, *size)
