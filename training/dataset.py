@@ -211,9 +211,12 @@ def loader(source: Batches, workers: int) -> 'DataLoader[Batch]':
     """
     Render in worker processes, ahead of who asks and in order.
 
-    The workers are spawned: a fork of a process whose libraries run threads may crash.
+    A server forks the workers. A fork of this process, whose libraries run threads, may crash;
+    a spawned worker that is told to stop while it hands a batch over does: its interpreter
+    ends under a thread that is in torch's C++ ("terminate called without an active exception").
+    A server's child leaves without ending its interpreter.
     """
     if not workers:
         return DataLoader(source, batch_size=None)
     return DataLoader(source, batch_size=None, num_workers=workers, prefetch_factor=6,
-                      multiprocessing_context='spawn')
+                      multiprocessing_context='forkserver')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from itertools import islice
+from multiprocessing import active_children
 
 import pytest
 
@@ -94,11 +95,15 @@ def test_mirrored_batches_are_the_same_scenes_seen_from_the_other_side() -> None
             assert torch.equal(other[..., column], whole[..., 63 - column])
 
 
-def test_worker_processes_share_the_batches_out_in_order() -> None:
+def test_worker_processes_share_the_batches_out_in_order_and_end_in_order() -> None:
     alone = islice(Batches(0, 1, 48, 64), 4)
-    shared = islice(loader(Batches(0, 1, 48, 64), 2), 4)
-    for one, other in zip(alone, shared, strict=True):
+    shared = iter(loader(Batches(0, 1, 48, 64), 2))
+    for one in alone:
+        other = next(shared)
         assert torch.equal(one.images, other.images) and one.corridor == other.corridor
+    workers = active_children()
+    del shared
+    assert len(workers) == 2 and not any(worker.exitcode for worker in workers)
 
 
 def test_background_is_the_room_behind_the_objects() -> None:
