@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 from plyfile import PlyData
 
+from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.offline import estimate as module
-from depth_estimation_ros.offline.cloud import Pinhole, pinhole_of_view, ply
+from depth_estimation_ros.offline.cloud import pinhole_of_view, ply
 from depth_estimation_ros.offline.files import write_whole
 from depth_estimation_ros.offline.formats import FORMATS, quantised
 from depth_estimation_ros.recordings import RecordingError, metres, open_recording
