@@ -28,6 +28,10 @@ ARGUMENTS = {
     'device': ('', 'auto, cpu, cuda or cuda:N; empty takes the one in params_file'),
     'precision': ('', 'auto, fp32, bf16 or fp16; empty takes the one in params_file'),
     'image_transport': ('', 'raw or compressed; empty takes the one in params_file'),
+    'mount': ('', 'given, tf or floor: how it is known how the camera stands, for depth/scan; '
+              'empty takes the one in params_file'),
+    'floor_frame': ('', 'With mount:=tf: the frame that lies level on the floor; empty takes the '
+                    'one in params_file'),
     'camera_height': ('', 'Metres of the camera above the floor, for depth/scan; empty takes the '
                       'one in params_file'),
     'pitch': ('', 'Radians of the optical axis above the horizontal; negative looks down; empty '
@@ -42,14 +46,18 @@ ARGUMENTS = {
 CHOICES = {
     'precision': ['', 'auto', 'fp32', 'bf16', 'fp16'],
     'image_transport': ['', 'raw', 'compressed'],
+    'mount': ['', 'given', 'tf', 'floor'],
     'autostart': ['', 'true', 'false'], 'log_level': ['debug', 'info', 'warn', 'error', 'fatal'],
 }
 
 OVERRIDES = ('model', 'device', 'precision', 'image_transport', 'autostart')
 """The arguments that stand for the parameter of their name."""
 
-MOUNT = ('camera_height', 'pitch', 'roll')
-"""Those that stand for a number of the scan's."""
+MOUNT = ('mount', 'floor_frame', 'camera_height', 'pitch', 'roll')
+"""Those that stand for a parameter of the scan's."""
+
+WORDS = ('mount', 'floor_frame')
+"""Those of them that are no numbers."""
 
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Where Fast DDS before and since version 3 looks for its profile."""
@@ -64,7 +72,8 @@ def depth_node(context: LaunchContext) -> list[Node]:
     overrides = {name: value[name] for name in OVERRIDES if value[name]}
     if 'autostart' in overrides:
         overrides['autostart'] = overrides['autostart'] == 'true'
-    overrides |= {f'scan.{name}': number(name, value[name]) for name in MOUNT if value[name]}
+    overrides |= {f'scan.{name}': value[name] if name in WORDS else number(name, value[name])
+                  for name in MOUNT if value[name]}
     overrides |= {'cameras': cameras} if cameras else {}
     return [Node(
         package='depth_estimation_ros', executable='depth_estimation_node',

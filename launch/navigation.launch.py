@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the depth node for a navigation stack: obstacles as points and scan, the scan's frame."""
 
-import math
-
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
@@ -10,52 +8,38 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from depth_estimation_ros.core.mount import level_in_optical
+
 SHARE = get_package_share_directory('depth_estimation_ros')
 
 ARGUMENTS = {
     'params_file': (f'{SHARE}/config/navigation.yaml', 'Parameters of the node, as a YAML file'),
-    'camera_height': (None, 'Metres of the camera above the floor'),
+    'mount': ('given', 'How it is known how the camera stands: given, by camera_height, pitch and '
+              "roll; tf, by the robot's transforms; floor, by the floor in the depth"),
+    'floor_frame': ('base_footprint', 'With mount:=tf: the frame that lies level on the floor'),
+    'camera_height': ('', 'Metres of the camera above the floor; mount:=given needs it'),
     'pitch': ('0.0', 'Radians of the optical axis above the horizontal; negative looks down'),
     'roll': ('0.0', "Radians about the optical axis; positive turns the camera's right side down"),
-    'camera_frame': ('', "The images' frame_id; with it the scan's level frame, its name and "
-                     '_level, is published below it; empty leaves that to the robot'),
+    'camera_frame': ('', "With mount:=given: the images' frame_id; with it the scan's level "
+                     'frame, its name and _level, is published below it; empty leaves that to '
+                     'the robot'),
 }
-
-Quaternion = tuple[float, float, float, float]
-"""x, y, z, w."""
-
-OPTICAL: Quaternion = (-0.5, 0.5, -0.5, 0.5)
-"""Of an optical frame in one with x forward, y left and z up (REP 103)."""
-
-
-def times(a: Quaternion, b: Quaternion) -> Quaternion:
-    """Return the rotation that is b's, then a's."""
-    (ax, ay, az, aw), (bx, by, bz, bw) = a, b
-    return (aw * bx + ax * bw + ay * bz - az * by, aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw, aw * bw - ax * bx - ay * by - az * bz)
-
-
-def level_in_optical(pitch: float, roll: float) -> Quaternion:
-    """
-    Return the rotation of the level frame, x forward and z up, in the camera's optical frame.
-
-    :param pitch: radians above the horizontal: the rotation about y, which points left, is less.
-    :param roll: radians about the optical axis.
-    """
-    up = (0.0, math.sin(-pitch / 2), 0.0, math.cos(pitch / 2))
-    about = (math.sin(roll / 2), 0.0, 0.0, math.cos(roll / 2))
-    x, y, z, w = times(times(up, about), OPTICAL)
-    return -x, -y, -z, w
 
 
 def level_frame(context: LaunchContext) -> list[Node]:
-    """Return what publishes the scan's frame, where the camera's is named."""
-    frame = LaunchConfiguration('camera_frame').perform(context)
+    """Return what publishes the scan's frame, where the node doesn't and the camera's is named."""
+    mount, height, frame, *tilt = (LaunchConfiguration(name).perform(context) for name in (
+        'mount', 'camera_height', 'camera_frame', 'pitch', 'roll'))
+    if mount != 'given':
+        return []
+    if not height:
+        raise ValueError('camera_height: how high the camera stands must be given, or mount:=tf '
+                         "to take it from the robot's transforms, or mount:=floor to find the "
+                         'floor in the depth')
     if not frame:
         return []
-    tilt = level_in_optical(*(float(LaunchConfiguration(name).perform(context))
-                              for name in ('pitch', 'roll')))
-    rotation = [text for name, value in zip('xyzw', tilt, strict=True)
+    rotation = [text for name, value in zip('xyzw', level_in_optical(*map(float, tilt)),
+                                            strict=True)
                 for text in (f'--q{name}', repr(value))]
     return [Node(package='tf2_ros', executable='static_transform_publisher',
                  name='depth_scan_frame', arguments=[
@@ -67,6 +51,6 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description)
           for name, (default, description) in ARGUMENTS.items()),
-        IncludeLaunchDescription(PythonLaunchDescriptionSource(f'{SHARE}/launch/depth.launch.py')),
         OpaqueFunction(function=level_frame),
+        IncludeLaunchDescription(PythonLaunchDescriptionSource(f'{SHARE}/launch/depth.launch.py')),
     ])

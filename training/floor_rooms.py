@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from depth_estimation_ros.core.correction import Correction
-from depth_estimation_ros.core.floor import FloorOptions, Lens, NotEnoughFloorError, find_floor
+from depth_estimation_ros.core.floor import FloorOptions, NotEnoughFloorError, find_floor
 from depth_estimation_ros.core.floor_scale import agree
+from depth_estimation_ros.core.pinhole import Pinhole
 from training.dataset import is_corridor, make_scene
 from training.rays import cast_rays, first_hits
 from training.scene import IMAGE_HEIGHT, IMAGE_WIDTH, make_camera
@@ -34,7 +35,7 @@ class Room:
     """Views of one room by one camera, metres."""
 
     depths: list[np.ndarray]
-    lens: Lens
+    lens: Pinhole
     height: float
     pitch: float  # radians below the horizon
 
@@ -71,7 +72,7 @@ def room(index: int, rng: np.random.Generator, views: int = VIEWS) -> Room:
             place = (*other.position[:2], first.position[2])
             cameras.append(replace(first, position=place, yaw=other.yaw))
     i = first.intrinsics
-    lens = Lens(i.fx / STEP, i.fy / STEP, i.cx / STEP, i.cy / STEP)
+    lens = Pinhole(i.fx / STEP, i.fy / STEP, i.cx / STEP, i.cy / STEP)
     return Room([hide_floor(*look(world, camera), lens, rng) for camera in cameras], lens,
                 first.position[2], -first.pitch)
 
@@ -84,7 +85,7 @@ def look(world: World, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     return depth.numpy(), surface.numpy() == FLOOR
 
 
-def hide_floor(depth: np.ndarray, floor: np.ndarray, lens: Lens,
+def hide_floor(depth: np.ndarray, floor: np.ndarray, lens: Pinhole,
                rng: np.random.Generator) -> np.ndarray:
     """Stand upright boards on the floor until they hide a share of it."""
     depth, hidden = depth.copy(), np.zeros_like(floor)
@@ -100,7 +101,7 @@ def hide_floor(depth: np.ndarray, floor: np.ndarray, lens: Lens,
     return depth
 
 
-def correction(maps: list[np.ndarray], lens: Lens, height: float,
+def correction(maps: list[np.ndarray], lens: Pinhole, height: float,
                options: FloorOptions) -> Correction:
     """Return what the floors of several maps say; raises NotEnoughFloorError."""
     floors = []

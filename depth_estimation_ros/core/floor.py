@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .pinhole import Pinhole
+
 MAX_SAMPLES = 4000
 """How many pixels of an image are looked at; more make the fit no better, only slower."""
 
@@ -51,16 +53,6 @@ class NotEnoughFloorError(ValueError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f'not enough floor: {reason}')
-
-
-@dataclass(frozen=True)
-class Lens:
-    """A pinhole camera without distortion, in pixels of the depth map."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
 
 
 @dataclass(frozen=True)
@@ -107,7 +99,7 @@ class Floor:
     """The share of the lower image that is floor."""
 
 
-def find_floor(depth: NDArray[np.floating], lens: Lens, options: FloorOptions, *,
+def find_floor(depth: NDArray[np.floating], lens: Pinhole, options: FloorOptions, *,
                seed: int = 0) -> Floor:
     """
     Fit the floor to the lower part of a depth map, by RANSAC, then least squares.
@@ -136,7 +128,7 @@ def find_floor(depth: NDArray[np.floating], lens: Lens, options: FloorOptions, *
     return _floor(values, rays, plane, options)
 
 
-def _samples(depth: NDArray[np.floating], lens: Lens, options: FloorOptions,
+def _samples(depth: NDArray[np.floating], lens: Pinhole, options: FloorOptions,
              ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return inverse depth and rays of an even grid over the lower image, where it is known."""
     height, width = depth.shape

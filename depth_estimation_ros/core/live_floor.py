@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .correction import Correction
-from .floor import Floor, FloorOptions, Lens, NotEnoughFloorError, find_floor
+from .floor import Floor, FloorOptions, NotEnoughFloorError, find_floor
 from .floor_scale import FloorScale, agree
+from .pinhole import Pinhole
 
 COLLECTED = 60
 """The images looked back at while a scale is collected."""
@@ -32,14 +33,14 @@ SAMPLES = 1500
 """Pixels of the lower image that are kept of a map."""
 
 
-def thinned(depth: NDArray[np.float32], lens: Lens) -> tuple[NDArray[np.float32], Lens]:
+def thinned(depth: NDArray[np.float32], lens: Pinhole) -> tuple[NDArray[np.float32], Pinhole]:
     """
     Return a copy of every n-th pixel of a map, and the camera of that; no pixel is a mean.
 
     :param depth: H×W.
     """
     step = max(1, int(np.sqrt(depth.size / 2 / SAMPLES)))
-    small = Lens(lens.fx / step, lens.fy / step, lens.cx / step, lens.cy / step)
+    small = Pinhole(lens.fx / step, lens.fy / step, lens.cx / step, lens.cy / step)
     return np.array(depth[::step, ::step]), small
 
 
@@ -61,7 +62,7 @@ class LiveFloor:
     _off_since: float | None = None
     _now: float = 0.0
 
-    def look(self, values: NDArray[np.float32], lens: Lens, now: float) -> bool:
+    def look(self, values: NDArray[np.float32], lens: Pinhole, now: float) -> bool:
         """
         Look for the floor in one image.
 
@@ -120,7 +121,7 @@ class LiveFloor:
     def _floors(self) -> list[Floor]:
         return [floor for floor in self.looks if floor is not None]
 
-    def _add(self, values: NDArray[np.float32], lens: Lens, options: FloorOptions) -> None:
+    def _add(self, values: NDArray[np.float32], lens: Pinhole, options: FloorOptions) -> None:
         try:
             self.looks.append(find_floor(values, lens, options))
         except NotEnoughFloorError as error:

@@ -14,25 +14,13 @@ from torch import Tensor
 
 from .device_constants import device_constant
 from .frame import Depth
+from .mount import Mount
 from .pinhole import Pinhole
 
 Array = NDArray[np.floating[Any]]
 
 MAX_DENSITY = 2.0
 """Rays for each pixel at the image's centre, at most: a wide image's margin is denser still."""
-
-
-@dataclass(frozen=True)
-class Mount:
-    """How a camera stands over the floor."""
-
-    height: float
-    """Metres from the floor to the optical centre."""
-    pitch: float = 0.0
-    """Radians that the optical axis points above the horizontal; negative looks down. The
-    rotation about REP 103's y axis, which points left, has the opposite sign."""
-    roll: float = 0.0
-    """Radians about the optical axis; positive turns the camera's right side down (REP 103)."""
 
 
 @dataclass(frozen=True)

@@ -3,27 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import radians, tan
 from typing import Any
 
 import numpy as np
 
+from ..core.pinhole import Pinhole
 from ..ros.camera_info import RECTIFIED, calibration_of
 from .network import Depth, Pixels
 
 POINT = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4'),
                   ('red', 'u1'), ('green', 'u1'), ('blue', 'u1')])
-
-
-@dataclass(frozen=True)
-class Pinhole:
-    """The rays of an image without distortion, in pixels."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
 
 
 def pinhole_of(info: Any, size: tuple[int, int], topic: str) -> Pinhole | None:

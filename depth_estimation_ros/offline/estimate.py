@@ -18,10 +18,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ..core.colour import Colouriser
+from ..core.pinhole import Pinhole
 from ..recordings import Camera, RecordingError, Shot, find_cameras, open_recording, shots
 from ..recordings.pictures import PICTURES, Pictures
 from .account import Account
-from .cloud import Pinhole, pinhole_of, pinhole_of_view, ply
+from .cloud import pinhole_of, pinhole_of_view, ply
 from .files import fault, write_whole
 from .formats import FORMATS, encode_picture
 from .frames import Frame, Pipeline

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -16,14 +17,52 @@ from numpy.typing import NDArray
 from ..calibration_file import CalibrationFile, CameraKey, read_calibration
 from ..core.correction import INVERSE, Correction
 from ..core.families.base import Quantity
-from ..core.floor import FloorOptions, Lens
+from ..core.floor import FloorOptions
 from ..core.live_floor import LiveFloor, thinned, watched
-from .settings import CalibrationSettings
+from ..core.pinhole import Pinhole
+from .groups import Group, parameter
 
 Depth = NDArray[np.float32]
 
 PERIOD = 1.0
 """Seconds between the images of a camera that are searched for a floor."""
+
+
+@dataclass(frozen=True)
+class CalibrationSettings(Group):
+    """What makes metres, or better metres, of the model's depth."""
+
+    prefix = 'calibration'
+
+    file: tuple[str, ...] = parameter(
+        ('',), "A calibration.yaml for all cameras or one each, '' for none; one of another "
+        'model, image size or focal length is refused', live=False)
+    mode: str = parameter(
+        'off', 'floor: collect the scale from the floor, freeze it, then only warn; with a file '
+        'only warn', live=False, choices=('off', 'floor'))
+    camera_height: tuple[float, ...] = parameter(
+        (0.0,), 'Metres from the floor to the lens, one for all cameras or one each; mode floor '
+        'needs it', live=False)
+    pitch: tuple[float, ...] = parameter(
+        (0.0,), 'Radians by which the camera looks above the horizontal, one for all cameras or '
+        'one each; negative looks down', live=False)
+    pitch_tolerance: float = parameter(
+        0.0, 'Radians by which pitch may be wrong; 0: it is not known, so a ramp is not told from '
+        'a floor, and a model without metres cannot be calibrated by it', live=False,
+        low=0.0, high=0.5)
+
+    def check(self) -> None:
+        """Refuse mode floor without what it needs."""
+        if self.mode == 'floor' and not all(0.05 <= each <= 20 for each in self.camera_height):
+            raise ValueError('calibration.mode floor needs calibration.camera_height, 0.05 to '
+                             f'20 m, not {list(self.camera_height)}')
+        if not all(abs(each) < math.pi / 2 for each in self.pitch):
+            raise ValueError(f'calibration.pitch is in radians, not {list(self.pitch)}')
+
+    @property
+    def is_on(self) -> bool:
+        """Whether depth is calibrated at all."""
+        return self.mode != 'off' or any(self.file)
 
 
 class UncalibratedError(Exception):
@@ -59,8 +98,8 @@ class CameraCalibration:
                                     f'model gives {quantity.value}')
         return correction(depth)
 
-    def sample(self, depth: Depth, lens: Callable[[], Lens | None],
-               ) -> tuple[Depth, Lens] | None:
+    def sample(self, depth: Depth, lens: Callable[[], Pinhole | None],
+               ) -> tuple[Depth, Pinhole] | None:
         """Return what to search for a floor, once in a while; else None, at no cost."""
         if self.floor is None or monotonic() - self._looked < PERIOD:
             return None
@@ -68,7 +107,7 @@ class CameraCalibration:
         seen = lens()
         return None if seen is None else thinned(depth, seen)
 
-    def look(self, values: Depth, lens: Lens, quantity: Quantity) -> str:
+    def look(self, values: Depth, lens: Pinhole, quantity: Quantity) -> str:
         """Search a sample; return what to log where that settled the scale."""
         assert self.floor is not None
         if (quantity is Quantity.INVERSE_DEPTH) is not self.floor.options.relative:

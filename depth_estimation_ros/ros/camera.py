@@ -14,8 +14,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from ..core.families.base import Quantity
-from ..core.floor import Lens
 from ..core.frame import Depth
+from ..core.pinhole import Pinhole
 from .camera_info import calibration_of, focal_length_of, lens_of
 from .endpoint import Sender
 from .frame_statistics import PAUSED, RATE_LIMITED, UNWANTED, FrameStatistics
@@ -28,6 +28,7 @@ from .prompts import Prompts
 from .qos import OUTPUT
 from .settings import DepthSize
 from .stamps import RateLimit, seconds
+from .standing import Standing
 
 SECOND = 1e-9
 
@@ -48,6 +49,7 @@ class Camera:
     def __init__(self, node: LifecycleNode, name: str, *, transport: str,
                  deliver: Callable[[Frame], None], quantity: Quantity = Quantity.METRES,
                  calibrated: bool = False, prompted: bool = False,
+                 standing: Standing | None = None,
                  expect: Callable[[int, int], None] = lambda height, width: None) -> None:
         """
         Create the publishers; the subscriptions come with :meth:`subscribe`.
@@ -58,6 +60,7 @@ class Camera:
         :param quantity: what the model gives.
         :param calibrated: whether metres are made of it.
         :param prompted: whether it needs another sensor's depth beside each image.
+        :param standing: what tells how the camera stands, where the parameters do not.
         :param expect: called with the height and width of the first image, wanted or not.
         """
         self.name, self._quantity = name, quantity
@@ -66,7 +69,7 @@ class Camera:
         self.statistics = FrameStatistics()
         self.rate, self.size = RateLimit(), DepthSize()
         self.paused = False
-        self._expect = expect
+        self._expect, self._standing = expect, standing
         self._announced = False
         prefix = f'{name}/' if name else ''
         self._input = Input(node, prefix, transport, self._receive,
@@ -112,7 +115,16 @@ class Camera:
             faults += [f'{sender.topic} is subscribed to, but no camera_info has come: remap it '
                        "to the camera's" for kind, sender in self._senders.items()
                        if kind.needs_info and sender.wanted]
+        elif self._standing is not None and self._standing.fault:
+            faults += [f'{sender.topic} is subscribed to, but {self._standing.fault}'
+                       for kind, sender in self._senders.items()
+                       if kind.needs_mount and sender.wanted]
         return faults
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is known of the camera, for diagnostics."""
+        return self._standing.facts if self._standing else {}
 
     def wanted(self) -> frozenset[str]:
         """Return the topics to publish of an estimate; none where it is not worth one."""
@@ -133,10 +145,14 @@ class Camera:
         :param image: what the depth was made of, uint8 RGB, H×W×3.
         """
         source = self._input.shape = image.shape[0], image.shape[1]
+        outputs = list(outputs)
+        standing = self._standing if any(each.needs_mount for each in outputs) else None
         estimate = Estimate(header, depth, self._input.info_of(header.stamp), source, image,
-                            self.metric)
+                            standing.at(header) if standing else None, self.metric)
         failed = [failure for failure in (self._failure(output, estimate) for output in outputs)
                   if failure]
+        if standing:
+            standing.observe(estimate)
         if failed:
             raise RuntimeError('; '.join(failed))
 
@@ -164,7 +180,7 @@ class Camera:
         """
         return None if self._prompts is None else self._prompts.nearest(stamp, slop, shape)
 
-    def lens(self, header: Header, width: int, height: int) -> Lens | None:
+    def lens(self, header: Header, width: int, height: int) -> Pinhole | None:
         """Return the pinhole camera of an image of this size; None where it is not known."""
         info = self._input.info_of(header.stamp)
         return None if info is None else lens_of(info, width, height)

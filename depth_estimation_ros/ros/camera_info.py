@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from ..core.calibration import Calibration
 from ..core.calibration_faults import calibration_faults
-from ..core.floor import Lens
 from ..core.pinhole import Pinhole
 
 if TYPE_CHECKING:
@@ -52,13 +51,12 @@ def focal_length_of(info: CameraInfo, width: int, height: int) -> float | None:
     return next(known, None)
 
 
-def lens_of(info: CameraInfo, width: int, height: int) -> Lens | None:
+def lens_of(info: CameraInfo, width: int, height: int) -> Pinhole | None:
     """Return the pinhole camera of an image of this size; None where it is not known."""
     calibration = calibration_of(info).of_image((width, height))
     for matrix, columns in ((calibration.p, 4), (calibration.k, 3)):
         with suppress(ValueError):
-            seen = Pinhole.from_matrix(matrix, columns)
-            return Lens(seen.fx, seen.fy, seen.cx, seen.cy)
+            return Pinhole.from_matrix(matrix, columns)
     return None
 
 

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -53,7 +54,8 @@ class CameraWatch:
 
     def status(self, summary: Summary, now: float, period: float,
                faults: list[str], calibration: CameraCalibration | None = None,
-               domain: tuple[str, int] = ('', 0)) -> DiagnosticStatus:
+               domain: tuple[str, int] = ('', 0),
+               facts: Mapping[str, str] = MappingProxyType({})) -> DiagnosticStatus:
         """
         Return the camera's status.
 
@@ -63,6 +65,7 @@ class CameraWatch:
         :param calibration: the camera's, where it has one.
         :param domain: the metric head that serves the camera, '' where there is no choice, and how
             often another one took over.
+        :param facts: what else is known of the camera.
         """
         before = self.before or summary
         if self.heard is None or summary.received > before.received or now < self.heard:
@@ -81,7 +84,7 @@ class CameraWatch:
             values=_values({
                 'input_hz': f'{(summary.received - before.received) / period:.1f}',
                 'output_hz': f'{(summary.published - before.published) / period:.1f}',
-                **(calibration.facts if calibration else {}),
+                **(calibration.facts if calibration else {}), **facts,
                 **({'domain': domain[0], 'domain_changes': domain[1]} if domain[0] else {}),
                 'received': summary.received, 'published': summary.published,
                 **{f'dropped_{reason}': count for reason, count in summary.dropped.items()},

@@ -27,9 +27,11 @@ from .diagnostics import CameraWatch, model_status
 from .lifecycle import ManagedNode
 from .logs import CoreLog, Throttle, one_line
 from .mailbox import Frame
+from .outputs.scan import ScanSettings
 from .pipeline import Pipeline
 from .settings import Range, Settings
 from .settling import settled
+from .standing import standing_of, transforms_for
 from .worker import Worker
 
 DEMO_FRAME = 'demo_camera_optical_frame'
@@ -89,12 +91,15 @@ class DepthEstimationNode(ManagedNode):
         self._calibrations = load_calibrations(
             self.settings.calibration, self.settings.cameras.names, self.settings.model.name,
             self._estimator.family.quantity)
+        scan = self.settings.output(ScanSettings)
+        transforms = transforms_for(scan, self)
         for name in self.settings.cameras.names:
             self._cameras.append(Camera(
                 self, name, transport=self.settings.cameras.image_transport,
                 deliver=self._deliver, expect=self._estimator.prepare,
                 quantity=self._estimator.family.quantity, calibrated=name in self._calibrations,
-                prompted=self._estimator.family.needs_prompt))
+                prompted=self._estimator.family.needs_prompt,
+                standing=standing_of(scan, transforms)))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._watches = [
             CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
@@ -289,6 +294,6 @@ class DepthEstimationNode(ManagedNode):
             message.status += [
                 watch.status(camera.statistics.summary(), self._now(), DIAGNOSTICS_PERIOD,
                              camera.faults, self._calibrations.get(camera.name),
-                             self._estimator.domain_of(camera.name))
+                             self._estimator.domain_of(camera.name), camera.facts)
                 for watch, camera in zip(self._watches, self._cameras, strict=True)]
         self._diagnostics.publish(message)

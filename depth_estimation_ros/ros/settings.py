@@ -6,14 +6,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from ..core.backends import BACKENDS
 from ..core.estimator import EstimatorOptions
 from ..core.precision import PRECISIONS
 from ..core.shaping.reduce import PICKS
-from .groups import Group, changed, entries, parameter
+from .calibrations import CalibrationSettings
+from .groups import Group, SomeGroup, changed, entries, parameter
 from .outputs import OUTPUTS, Limits
 
 CAMERA_NAME = re.compile(r'([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?', re.ASCII)
@@ -209,43 +210,6 @@ class Edges(Group):
 
 
 @dataclass(frozen=True)
-class CalibrationSettings(Group):
-    """What makes metres, or better metres, of the model's depth."""
-
-    prefix = 'calibration'
-
-    file: tuple[str, ...] = parameter(
-        ('',), "A calibration.yaml for all cameras or one each, '' for none; one of another "
-        'model, image size or focal length is refused', live=False)
-    mode: str = parameter(
-        'off', 'floor: collect the scale from the floor, freeze it, then only warn; with a file '
-        'only warn', live=False, choices=('off', 'floor'))
-    camera_height: tuple[float, ...] = parameter(
-        (0.0,), 'Metres from the floor to the lens, one for all cameras or one each; mode floor '
-        'needs it', live=False)
-    pitch: tuple[float, ...] = parameter(
-        (0.0,), 'Radians by which the camera looks above the horizontal, one for all cameras or '
-        'one each; negative looks down', live=False)
-    pitch_tolerance: float = parameter(
-        0.0, 'Radians by which pitch may be wrong; 0: it is not known, so a ramp is not told from '
-        'a floor, and a model without metres cannot be calibrated by it', live=False,
-        low=0.0, high=0.5)
-
-    def check(self) -> None:
-        """Refuse mode floor without what it needs."""
-        if self.mode == 'floor' and not all(0.05 <= each <= 20 for each in self.camera_height):
-            raise ValueError('calibration.mode floor needs calibration.camera_height, 0.05 to '
-                             f'20 m, not {list(self.camera_height)}')
-        if not all(abs(each) < math.pi / 2 for each in self.pitch):
-            raise ValueError(f'calibration.pitch is in radians, not {list(self.pitch)}')
-
-    @property
-    def is_on(self) -> bool:
-        """Whether depth is calibrated at all."""
-        return self.mode != 'off' or any(self.file)
-
-
-@dataclass(frozen=True)
 class Settings:
     """The value of every parameter at one moment."""
 
@@ -257,7 +221,7 @@ class Settings:
     range: Range = Range()
     edges: Edges = Edges()
     depth: DepthSize = DepthSize()
-    calibration: CalibrationSettings = CalibrationSettings()
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
     outputs: tuple[Group, ...] = tuple(output.settings() for output in OUTPUTS)
     """The group of each output, in the order of :data:`OUTPUTS`."""
 
@@ -286,6 +250,10 @@ class Settings:
             backend=self.network.backend, compile=self.network.compile,
             height=self.network.height, width=self.network.width, domain=self.network.domain,
             consistent=True)
+
+    def output(self, kind: type[SomeGroup]) -> SomeGroup:
+        """Return the group of an output by its type."""
+        return next(group for group in self.outputs if isinstance(group, kind))
 
     @property
     def _groups(self) -> tuple[Group, ...]:

@@ -15,8 +15,8 @@ from ..core.calibration import Calibration
 from ..core.errors import CheckpointError
 from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..core.families.base import Quantity
-from ..core.floor import Lens
 from ..core.frame import Frame
+from ..core.pinhole import Pinhole
 from ..recordings import Camera, Recording, RecordingError, Shot, metres, shots
 from ..resources import model_folder
 from ..ros import codec
@@ -133,7 +133,7 @@ class Predictor:
             self._estimator.close()
 
 
-def lens_of(view: View, topic: str, shape: tuple[int, ...], focal: float | None) -> Lens | None:
+def lens_of(view: View, topic: str, shape: tuple[int, ...], focal: float | None) -> Pinhole | None:
     """
     Return the pinhole camera of a depth map; None where it is not known.
 
@@ -147,10 +147,10 @@ def lens_of(view: View, topic: str, shape: tuple[int, ...], focal: float | None)
         k = fitting.k
         if RECTIFIED.search(topic) and fitting.p[0] and fitting.p[5]:
             k = (*fitting.p[0:3], *fitting.p[4:7], *fitting.p[8:11])
-        return Lens(k[0], k[4], k[2], k[5])
-    return Lens(focal, focal, (width - 1) / 2, (height - 1) / 2) if focal else None
+        return Pinhole(k[0], k[4], k[2], k[5])
+    return Pinhole(focal, focal, (width - 1) / 2, (height - 1) / 2) if focal else None
 
 
-def camera_key(lens: Lens, shape: tuple[int, ...]) -> CameraKey:
+def camera_key(lens: Pinhole, shape: tuple[int, ...]) -> CameraKey:
     """Return what a calibration recognises the camera by."""
     return CameraKey(shape[1], shape[0], round(lens.fx, 2))

@@ -9,13 +9,13 @@ import pytest
 from depth_estimation_ros.core.floor import (
     Floor,
     FloorOptions,
-    Lens,
     NotEnoughFloorError,
     find_floor,
 )
 from depth_estimation_ros.core.floor_scale import agree
+from depth_estimation_ros.core.pinhole import Pinhole
 
-LENS = Lens(130.0, 130.0, 79.5, 59.5)
+LENS = Pinhole(130.0, 130.0, 79.5, 59.5)
 SHAPE = (120, 160)
 PITCH, HEIGHT = math.radians(12.0), 1.2
 FAR = 20.0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from depth_estimation_ros.core.correction import Correction
-from depth_estimation_ros.core.floor import FloorOptions, Lens
+from depth_estimation_ros.core.floor import FloorOptions
 from depth_estimation_ros.core.live_floor import (
     ENOUGH,
     SAMPLES,
@@ -17,13 +17,14 @@ from depth_estimation_ros.core.live_floor import (
     thinned,
     watched,
 )
+from depth_estimation_ros.core.pinhole import Pinhole
 
 from .test_floor import HEIGHT, LENS, PITCH, floor_map
 
 WALL = np.full((120, 160), 3.0)
 
 
-def look(floor: LiveFloor, depth: np.ndarray, lens: Lens, time: float) -> bool:
+def look(floor: LiveFloor, depth: np.ndarray, lens: Pinhole, time: float) -> bool:
     return floor.look(depth.astype(np.float32), lens, time)
 
 
@@ -113,7 +114,7 @@ def test_what_a_look_costs(capsys: pytest.CaptureFixture[str]) -> None:
     """Prints the figure of docs/evaluation.md."""
     whole = 1 / cv2.resize((1 / floor_map()).astype(np.float32), (640, 480))
     floor = LiveFloor(FloorOptions(PITCH), HEIGHT)
-    small, lens = thinned(whole, Lens(4 * LENS.fx, 4 * LENS.fy, 319.5, 239.5))
+    small, lens = thinned(whole, Pinhole(4 * LENS.fx, 4 * LENS.fy, 319.5, 239.5))
     times = []
     for number in range(10):
         started = time.perf_counter()

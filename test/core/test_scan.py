@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from depth_estimation_ros.core.mount import Mount
 from depth_estimation_ros.core.pinhole import Pinhole
-from depth_estimation_ros.core.scan import Band, Mount, Scan, scan_from_depth
+from depth_estimation_ros.core.scan import Band, Scan, scan_from_depth
 from test.core.rendered import (
     View,
     box,

@@ -15,15 +15,19 @@ from sensor_msgs.msg import Image
 from depth_estimation_ros.calibration_file import CalibrationFile, CameraKey
 from depth_estimation_ros.core.correction import INVERSE, SCALE, Correction
 from depth_estimation_ros.core.families.base import Quantity
-from depth_estimation_ros.core.floor import Lens
 from depth_estimation_ros.core.live_floor import ENOUGH, WATCHED
+from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.ros import calibrations, codec
 from depth_estimation_ros.ros import frame_statistics as reasons
-from depth_estimation_ros.ros.calibrations import CameraCalibration, load_calibrations
+from depth_estimation_ros.ros.calibrations import (
+    CalibrationSettings,
+    CameraCalibration,
+    load_calibrations,
+)
 from depth_estimation_ros.ros.diagnostics import CameraWatch
 from depth_estimation_ros.ros.mailbox import Frame
 from depth_estimation_ros.ros.pipeline import Pipeline
-from depth_estimation_ros.ros.settings import CalibrationSettings, Settings
+from depth_estimation_ros.ros.settings import Settings
 
 from ..core.test_floor import LENS, SHAPE, floor_map
 from .conftest import RunningNode, camera_info, image, metres
@@ -41,7 +45,7 @@ class SeeingCamera(Camera):
     def focal_length(self, header: Any, width: int, height: int) -> float | None:
         return self.focal
 
-    def lens(self, header: Any, width: int, height: int) -> Lens:
+    def lens(self, header: Any, width: int, height: int) -> Pinhole:
         return LENS
 
 

@@ -14,7 +14,8 @@ import pytest
 import yaml
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, ReliabilityPolicy
 
-from depth_estimation_ros.core.scan import Mount, _directions
+from depth_estimation_ros.core.mount import Mount, level_in_optical
+from depth_estimation_ros.core.scan import _directions
 from depth_estimation_ros.ros.outputs import OUTPUTS
 from depth_estimation_ros.ros.qos import OUTPUT
 from depth_estimation_ros.ros.settings import Settings, parameters
@@ -51,20 +52,21 @@ def test_it_gives_the_nodes_launch_file_what_that_declares(navigation, launch_fi
     given = {entity.args[0] for entity in navigation.generate_launch_description().args[0]
              if type(entity).__name__ == 'DeclareLaunchArgument'}
     assert given - set(launch_file.ARGUMENTS) == {'camera_frame'}
-    assert navigation.ARGUMENTS['camera_height'][0] is None  # no scan without it
     assert navigation.ARGUMENTS['params_file'][0] == str(root / 'config' / 'navigation.yaml')
 
 
 def test_the_mount_becomes_the_scans_parameters(launch_file):  # noqa: F811
     started = launched_node(launch_file, camera_height='1.2', pitch='-0.2')
     assert started.parameters[1] == {'scan.camera_height': 1.2, 'scan.pitch': -0.2}
+    asked = launched_node(launch_file, mount='tf', floor_frame='base_link')
+    assert asked.parameters[1] == {'scan.mount': 'tf', 'scan.floor_frame': 'base_link'}
     with pytest.raises(ValueError, match="camera_height: 'high' is no number"):
         launched_node(launch_file, camera_height='high')
 
 
 @pytest.mark.parametrize(('pitch', 'roll'), [(0.0, 0.0), (-0.4, 0.0), (0.3, 0.2), (-0.2, -0.5)])
-def test_the_level_frame_is_that_of_the_scan(navigation, pitch, roll):
-    x, y, z, w = navigation.level_in_optical(pitch, roll)
+def test_the_level_frame_is_that_of_the_scan(pitch, roll):
+    x, y, z, w = level_in_optical(pitch, roll)
     rotation = np.array([
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
         [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
@@ -75,8 +77,12 @@ def test_the_level_frame_is_that_of_the_scan(navigation, pitch, roll):
 
 
 def test_the_frame_is_published_where_the_cameras_is_named(navigation):
-    given = {'pitch': '-0.2', 'roll': '0.0', 'camera_frame': ''}
+    given = {'mount': 'given', 'camera_height': '1.2', 'pitch': '-0.2', 'roll': '0.0',
+             'camera_frame': ''}
     assert navigation.level_frame(given) == []
+    assert navigation.level_frame({**given, 'mount': 'tf', 'camera_frame': 'cam_optical'}) == []
+    with pytest.raises(ValueError, match='mount:=tf'):  # no scan without it
+        navigation.level_frame({**given, 'camera_height': ''})
     node, = navigation.level_frame({**given, 'camera_frame': 'cam_optical'})
     flags = dict(zip(node.arguments[::2], node.arguments[1::2], strict=True))
     assert (node.package, node.executable) == ('tf2_ros', 'static_transform_publisher')

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import replace
 
@@ -13,7 +14,8 @@ from sensor_msgs.msg import PointField
 from std_msgs.msg import Header
 
 from depth_estimation_ros.core.shaping.reduce import Reduction, reduce_depth
-from depth_estimation_ros.ros.outputs import Estimate
+from depth_estimation_ros.ros.outputs import Estimate, Limits
+from depth_estimation_ros.ros.outputs.scan import FARTHEST, ScanOutput, ScanSettings
 from depth_estimation_ros.ros.pipeline import Shaping, _shaped
 from depth_estimation_ros.ros.settings import Settings
 
@@ -117,6 +119,19 @@ def test_a_scan_without_the_cameras_height_is_silent_and_says_why() -> None:
     assert output.encode(estimate(WALL)) is None
     assert 'scan.camera_height' in output.silent_because
     assert not prepared('depth/scan', scan__camera_height=1.0).silent_because
+
+
+def test_sky_is_no_wall() -> None:
+    depth = np.full((48, 64), 10000.0, np.float32)  # what a model without a far end calls sky
+    limits = Limits(0.0, math.inf)
+    scan = ScanOutput(ScanSettings(camera_height=1.0), limits).encode(estimate(depth))
+    assert scan is not None
+    assert np.isposinf(scan.ranges).all() and scan.range_max == FARTHEST
+    shaped = _shaped(depth, Shaping(Settings(), Limits(0.0, 100.0), ()), metric=True)
+    assert np.isposinf(shaped).all()
+    cloud = prepared('depth/points', points__clearing=30.0).encode(estimate(shaped))
+    z = np.frombuffer(cloud.data, np.float32).reshape(*depth.shape, 4)[..., 2]
+    assert (z == 30.0).all()
 
 
 def test_a_band_without_height_is_refused() -> None:

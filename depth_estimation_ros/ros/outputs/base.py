@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from ...core.mount import Mount
 from ..groups import Group
 
 
@@ -39,6 +40,8 @@ class Estimate:
     """The height and width of the image that the depth was made of, which may be larger."""
     image: NDArray[np.uint8] | None = None
     """The image, uint8 RGB, H×W×3; None where there is no estimate."""
+    mount: Mount | None = None
+    """How the camera stood, where that was not told by parameters and is known."""
     metric: bool = True
     """Whether the depth is in metres; else it is inverse depth without a scale."""
 
@@ -58,6 +61,8 @@ class Output(ABC):
     """Whether the network runs for it."""
     needs_info: ClassVar[bool] = False
     """Whether there is none without a camera_info."""
+    needs_mount: ClassVar[bool] = False
+    """Whether it is made by how the camera stands."""
     takes_metres: ClassVar[bool] = True
     """Whether it can be made of metres."""
     takes_relative: ClassVar[bool] = False

@@ -75,6 +75,8 @@ class PointsOutput(Output):
 
 def camera_of(estimate: Estimate) -> Pinhole | None:
     """Return the intrinsics of a depth image; None where its camera is not calibrated."""
+    if estimate.info is None:
+        return None
     height, width = estimate.depth.shape
     try:
         calibration = calibration_of_depth(estimate.info, estimate.source, (height, width))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
-from ...core.scan import Band, Mount, ranges_of
+from ...core.mount import Mount
+from ...core.scan import Band, ranges_of
 from ..groups import Group, parameter
 from .base import Estimate, Limits, Output
 from .points import camera_of
@@ -29,8 +30,14 @@ class ScanSettings(Group):
 
     prefix = 'scan'
 
+    mount: str = parameter(
+        'given', 'How it is known how the camera stands. given: by camera_height, pitch and roll; '
+        "tf: by the robot's transforms; floor: by the floor in the depth", live=False,
+        choices=('given', 'tf', 'floor'))
+    floor_frame: str = parameter(
+        'base_footprint', 'With mount tf: the frame that lies level on the floor', live=False)
     camera_height: float = parameter(
-        0.0, 'Metres of the camera above the floor; 0 leaves depth/scan silent',
+        0.0, 'Metres of the camera above the floor; 0 with mount given leaves depth/scan silent',
         low=0.0, high=100.0)
     pitch: float = parameter(
         0.0, 'Radians of the optical axis above the horizontal; negative looks down',
@@ -47,7 +54,8 @@ class ScanSettings(Group):
         0.01, 'Metres that min_height rises with each metre of range, for an error of the tilt',
         low=0.0, high=1.0)
     frame: str = parameter(
-        '', "The level frame of the scan, x forward; empty is the image's frame and _level")
+        '', "The level frame of the scan, x forward, which the robot publishes; empty is the "
+        "image's frame and _level, published by the node unless mount is given", live=False)
 
     def check(self) -> None:
         """Refuse a band without height."""
@@ -62,32 +70,40 @@ class ScanOutput(Output):
     topic = 'depth/scan'
     message = LaserScan
     needs_info = True
+    needs_mount = True
     settings = ScanSettings
 
     def __init__(self, settings: ScanSettings, limits: Limits) -> None:
-        """Take the camera's height and tilt."""
+        """Take the camera's height and tilt, where they are given."""
         super().__init__(settings, limits)
-        self._mount = Mount(settings.camera_height, settings.pitch, settings.roll)
+        self._given = None if settings.mount != 'given' else Mount(
+            settings.camera_height, settings.pitch, settings.roll)
         self._band = Band(settings.min_height, settings.max_height, settings.slack)
 
     @property
     def silent_because(self) -> str:
         """Say what a scan lacks."""
-        return '' if self._settings.camera_height else (
+        return '' if self._settings.camera_height or self._given is None else (
             'depth/scan is subscribed to, but scan.camera_height is 0: set it to the metres of '
-            'the camera above the floor')
+            'the camera above the floor, or scan.mount to tf or floor')
 
     def encode(self, estimate: Estimate) -> LaserScan | None:
-        """Return the scan in its level frame; None without calibration or height."""
-        camera = camera_of(estimate)
-        if camera is None or self.silent_because:
+        """Return the scan in its level frame; None without calibration or mount."""
+        camera, mount = camera_of(estimate), self._given or estimate.mount
+        if camera is None or mount is None or self.silent_because:
             return None
-        ranges, first, step = ranges_of(estimate.depth, camera, self._mount, self._band)
+        ranges, first, step = ranges_of(estimate.depth, camera, mount, self._band)
         near, far = self._limits.near, self._limits.far
+        most = far * FARTHEST_PART if math.isfinite(far) else FARTHEST
+        ranges[ranges > most] = math.inf  # a subscriber drops what is beyond range_max
         return LaserScan(
             header=Header(stamp=estimate.header.stamp, frame_id=self._settings.frame or (
-                f'{estimate.header.frame_id}_level')),
+                level_frame(estimate.header.frame_id))),
             angle_min=first, angle_max=first + step * (len(ranges) - 1), angle_increment=step,
-            range_min=near * NEAREST_PART, range_max=(
-                far * FARTHEST_PART if math.isfinite(far) else FARTHEST),
+            range_min=near * NEAREST_PART, range_max=most,
             ranges=array('f', ranges.tobytes()))
+
+
+def level_frame(optical_frame: str) -> str:
+    """Return the name of a camera's level frame, unless the robot has one."""
+    return f'{optical_frame}_level'

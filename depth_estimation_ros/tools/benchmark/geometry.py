@@ -11,9 +11,10 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from ...core.mount import Mount
 from ...core.pinhole import Pinhole
 from ...core.points import one_point_a_voxel, points_from_depth
-from ...core.scan import Band, Mount, scan_from_depth
+from ...core.scan import Band, scan_from_depth
 from ...core.shaping.edges import mask_edges
 from ...core.shaping.reduce import Reduction, reduce_depth
 
