@@ -43,7 +43,7 @@ class FloorMount:
     looks: deque[Floor | None] = field(default_factory=lambda: deque(maxlen=LOOKED_BACK))
     """The last images' floors, None where there was none."""
     _mount: Mount | None = None
-    _why: str = 'no image has been searched for a floor yet'
+    _why: str = ''
 
     def look(self, depth: Depth, lens: Pinhole) -> None:
         """
@@ -63,7 +63,8 @@ class FloorMount:
         """
         The mount that the last images with a floor agree on.
 
-        :raises UnknownMountError: while none has been found.
+        :raises UnknownMountError: while none has been found; without a text where nothing but time
+            is lacking.
         """
         if self._mount is None:
             raise UnknownMountError(self._why)

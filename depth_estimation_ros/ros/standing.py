@@ -33,7 +33,7 @@ class Standing(ABC):
         """Know nothing yet."""
         self._transforms, self._settings = transforms, settings
         self.fault = ''
-        """Why it is not known how the camera stands, or nothing."""
+        """Why it is not known how the camera stands; nothing where it is, or is about to be."""
         self._last: Mount | None = None
 
     def at(self, header: Header) -> Mount | None:

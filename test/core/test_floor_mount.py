@@ -55,9 +55,9 @@ def test_furniture_leaves_the_floor() -> None:
 
 
 def test_nothing_is_said_before_a_floor_was_seen_often_enough() -> None:
-    for maps, said in (((), 'no image'), ((WALL,) * 5, 'not enough floor'),
-                       ((floor_map(),) * (ENOUGH - 1), 'no image')):
-        with pytest.raises(UnknownMountError, match=said):
+    for maps, said in (((), ''), ((WALL,) * 5, 'not enough floor: .+'),
+                       ((floor_map(),) * (ENOUGH - 1), '')):
+        with pytest.raises(UnknownMountError, match=f'^{said}$'):
             _ = looked(*maps).mount
     assert looked(*[floor_map()] * ENOUGH).mount.height == pytest.approx(1.2, rel=1e-3)
 

@@ -177,7 +177,7 @@ def test_the_floor_in_the_depth_tells_and_the_scan_follows(
     estimate = Estimate(header(), depth, floor_info(), SHAPE)
     for _ in range(ENOUGH):
         mount = camera.at(header())
-        assert mount is None and camera.fault
+        assert mount is None and not camera.fault  # it is only a matter of time
         assert output.encode(estimate) is None
         camera.observe(estimate)
     mount = camera.at(header())
