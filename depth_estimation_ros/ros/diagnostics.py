@@ -11,6 +11,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from ..core.estimator import DepthEstimator
 from .calibrations import CameraCalibration
 from .frame_statistics import (
     BLANK_SHARE,
@@ -71,10 +72,11 @@ class CameraWatch:
         if self.heard is None or summary.received > before.received or now < self.heard:
             self.heard = now
         self.before = summary
-        faults = [*([] if now else [NO_CLOCK]), *faults, *_blank_depth(summary, before),
+        faults = [*([] if now else [NO_CLOCK]), *self._silence(now), *faults,
+                  *_blank_depth(summary, before),
                   *(calibration.faults if calibration else [])]
         self._log(faults)
-        level, problem = self._problem(summary, before, now)
+        level, problem = self._problem(summary, before)
         if faults:
             level = max(level, DiagnosticStatus.WARN)
         problems = [*faults, *filter(None, [problem])]
@@ -98,15 +100,18 @@ class CameraWatch:
         now = {re.sub(r'[\d.]+', '', fault): fault for fault in faults}
         for kind, fault in now.items():
             if kind not in self.known:
-                self.warn(f'{self.topic}: {fault}')
+                self.warn(fault if self.topic in fault else f'{self.topic}: {fault}')
         self.known = set(now)
 
-    def _problem(self, summary: Summary, before: Summary, now: float) -> tuple[bytes, str]:
-        """Return what is wrong with the frames of the last second, and how badly."""
+    def _silence(self, now: float) -> list[str]:
+        """Name a camera that sends nothing."""
         silence = now - self.heard if self.heard is not None else 0.0
-        if silence > SILENT_AFTER:
-            return DiagnosticStatus.WARN, (f'no image on {self.topic} for {silence:.0f} s: is the '
-                                           'camera running, and the topic remapped to it?')
+        return [] if silence <= SILENT_AFTER else [
+            f'no image on {self.topic} for {silence:.0f} s: is the camera running, and the topic '
+            'remapped to it?']
+
+    def _problem(self, summary: Summary, before: Summary) -> tuple[bytes, str]:
+        """Return what is wrong with the frames of the last second, and how badly."""
         arrived = summary.received - before.received
         faults = {reason: count - before.dropped.get(reason, 0)
                   for reason, count in summary.dropped.items() if reason not in BENIGN}
@@ -138,6 +143,15 @@ def _calm(summary: Summary, before: Summary) -> str:
         if summary.dropped.get(reason, 0) > before.dropped.get(reason, 0):
             return words
     return 'depth is published' if summary.published else 'waiting for the first image'
+
+
+def model_facts(estimator: DepthEstimator) -> dict[str, str]:
+    """Return what a user may want to know of the model that serves."""
+    return {'model': estimator.loaded.name, 'device': estimator.device_name,
+            'precision': estimator.precision, 'domain': estimator.options.domain,
+            'gives': estimator.family.quantity.value, 'backend': estimator.backend,
+            'building': str(estimator.building).lower(),
+            'device_mb': f'{estimator.device_bytes / 2**20:.0f}'}
 
 
 def model_status(name: str, facts: dict[str, Any], warning: str) -> DiagnosticStatus:

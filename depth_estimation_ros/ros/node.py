@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from contextlib import ExitStack
 from functools import partial
@@ -23,7 +24,7 @@ from .bond import Bond
 from .calibrations import CameraCalibration, load_calibrations
 from .camera import SECOND, Camera
 from .converter import Converter, choose_converter
-from .diagnostics import CameraWatch, model_status
+from .diagnostics import CameraWatch, model_facts, model_status
 from .lifecycle import ManagedNode
 from .logs import CoreLog, Throttle, one_line
 from .mailbox import Frame
@@ -87,7 +88,7 @@ class DepthEstimationNode(ManagedNode):
         self._refused = None
         self._converter = await self.beside(choose_converter)
         self._estimator = await self.beside(partial(DepthEstimator, self._wanted))
-        self.settings.range.limits(self._estimator.range[1])
+        far = self.settings.range.limits(self._estimator.range[1]).far
         self._calibrations = load_calibrations(
             self.settings.calibration, self.settings.cameras.names, self.settings.model.name,
             self._estimator.family.quantity)
@@ -100,6 +101,9 @@ class DepthEstimationNode(ManagedNode):
                 quantity=self._estimator.family.quantity, calibrated=name in self._calibrations,
                 prompted=self._estimator.family.needs_prompt,
                 standing=standing_of(scan, transforms)))
+        if math.isinf(far) and any(camera.metric for camera in self._cameras):
+            self.get_logger().warning('this model names no farthest distance, so sky has one: set '
+                                      'far to the metres from which on depth is +Inf')
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._watches = [
             CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
@@ -281,13 +285,7 @@ class DepthEstimationNode(ManagedNode):
         assert self._estimator is not None and self._converter is not None
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
-        facts = {'model': self._estimator.loaded.name, 'device': self._estimator.device_name,
-                 'precision': self._estimator.precision, 'domain': self._estimator.options.domain,
-                 'gives': self._estimator.family.quantity.value,
-                 'backend': self._estimator.backend,
-                 'building': str(self._estimator.building).lower(),
-                 'converter': self._converter.name,
-                 'device_mb': f'{self._estimator.device_bytes / 2**20:.0f}'}
+        facts = {**model_facts(self._estimator), 'converter': self._converter.name}
         message.status = [model_status(
             f'{self.get_fully_qualified_name()}: model', facts, self._log.last_warning)]
         if self._worker is not None:

@@ -79,6 +79,17 @@ def test_a_silent_camera_is_a_warning_until_it_returns(second: Second) -> None:
     assert second.frames(published=1).status().level == OK
 
 
+def test_each_silence_is_logged_once(second: Second) -> None:
+    second.frames(published=1).status()
+    for _ in range(6):
+        second.status()
+    assert len(second.logged) == 1 and '/front/image' in second.logged[0]
+    second.frames(published=1).status()
+    for _ in range(6):
+        second.status()
+    assert len(second.logged) == 2
+
+
 def test_a_camera_that_never_spoke_is_a_warning_too(second: Second) -> None:
     assert second.status(seconds=1.5).level == OK
     assert second.status(seconds=1.5).level == WARN

@@ -223,4 +223,9 @@ def test_the_node_serves_images_with_their_prompts(start, promptable, peer):
     np.testing.assert_allclose(metres(depths[-1]), expected, rtol=1e-4)
     status = peer.diagnostics()['camera']
     assert 'prompt' not in status.message
-    assert node.end()[0] == 0
+    assert node.end()[0] == 0 and 'set far' not in node.text()
+
+
+def test_a_model_without_a_farthest_distance_asks_for_one(start, promptable):
+    node = start(model=promptable, device='cpu')
+    node.wait_for('set far to the metres from which on depth is +Inf')
