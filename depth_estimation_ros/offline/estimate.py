@@ -22,9 +22,9 @@ from ..core.pinhole import Pinhole
 from ..recordings import Camera, RecordingError, Shot, find_cameras, open_recording, shots
 from ..recordings.pictures import PICTURES, Pictures
 from .account import Account
-from .cloud import pinhole_of, pinhole_of_view, ply
+from .cloud import CLOUDS, pinhole_of, pinhole_of_view
 from .files import fault, write_whole
-from .formats import FORMATS, encode_picture
+from .formats import FORMATS, encode_picture, require
 from .frames import Frame, Pipeline
 from .network import Depth, Network, NetworkOptions, Pixels
 from .video import VideoWriter, rate_of
@@ -42,7 +42,8 @@ class EstimateOptions:
     preview: bool = False
     preview_far: float = 10.0
     """Metres of the last colour."""
-    cloud: bool = False
+    cloud: str = ''
+    """A name in :data:`CLOUDS`, or none."""
     video: bool = False
     rate: float = 0.0
     """Frames a second of the video; 0 takes the recording's."""
@@ -67,6 +68,7 @@ def estimate(inputs: Sequence[str], output: Path, options: EstimateOptions,
     :raises RecordingError: when an input or the output is at fault.
     :raises DepthError: when the network is.
     """
+    require(options.formats)
     opened = list(_opened(inputs, output))
     cameras = [find_cameras(recording, options.image)[0] for recording, _ in opened]
     since = _check_job(
@@ -186,7 +188,7 @@ class Source:
         options = self._options
         suffixes = {kind: FORMATS[kind][0] for kind in options.formats}
         suffixes |= {'preview': '.png'} if options.preview else {}
-        suffixes |= {'ply': '.ply'} if options.cloud else {}
+        suffixes |= {options.cloud: f'.{options.cloud}'} if options.cloud else {}
         return {kind: self._folder / kind / f'{name}{suffix}' for kind, suffix in suffixes.items()}
 
     def _write(self, name: str, frame: Frame, video: VideoWriter | None) -> None:
@@ -201,8 +203,9 @@ class Source:
     def _bytes(self, kind: str, frame: Frame, depth: Depth, pixels: Pixels) -> bytes:
         if kind == 'preview':
             return encode_picture('.png', self._colourise(depth))
-        if kind == 'ply':
-            return ply(depth, pixels, self._pinhole(frame, (depth.shape[1], depth.shape[0])))
+        if kind in CLOUDS:
+            camera = self._pinhole(frame, (depth.shape[1], depth.shape[0]))
+            return CLOUDS[kind](depth, pixels, camera)
         return FORMATS[kind][1](depth)
 
     def _pinhole(self, frame: Frame, size: tuple[int, int]) -> Pinhole:

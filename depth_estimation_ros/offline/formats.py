@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..recordings import RecordingError
 from .network import Depth
 
 
@@ -57,11 +59,28 @@ def _pfm(depth: Depth) -> bytes:
     return f'Pf\n{width} {height}\n-1.0\n'.encode() + depth[::-1].astype('<f4').tobytes()
 
 
+def _exr(depth: Depth) -> bytes:
+    """Return OpenEXR: one float channel, Z, which is where renderers put depth."""
+    import OpenEXR
+    stream = io.BytesIO()
+    header = {'compression': OpenEXR.ZIP_COMPRESSION, 'type': OpenEXR.scanlineimage}
+    OpenEXR.File(header, {'Z': np.ascontiguousarray(depth, np.float32)}).write(stream)
+    return stream.getvalue()
+
+
 FORMATS: dict[str, tuple[str, Callable[[Depth], bytes]]] = {
     'png': ('.png', lambda depth: encode_picture('.png', quantised(depth, 1000))),
     'kitti': ('.png', lambda depth: encode_picture('.png', quantised(depth, 256))),
     'npy': ('.npy', _npy),
     'npz': ('.npz', _npz),
     'pfm': ('.pfm', _pfm),
+    'exr': ('.exr', _exr),
 }
 """By name, the suffix of the file and what makes its bytes."""
+
+
+def require(formats: Iterable[str]) -> None:
+    """Raise RecordingError where a kind needs what is not installed."""
+    if 'exr' in formats and find_spec('OpenEXR') is None:
+        raise RecordingError('exr needs OpenEXR, which is not installed: pip install OpenEXR, or '
+                             'take npy or pfm, which hold the same numbers')

@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..offline.account import Account
+from ..offline.cloud import CLOUDS
 from ..offline.command import angle, positive, run_command, say_all, stats
 from ..offline.estimate import EstimateOptions, estimate
 from ..offline.formats import FORMATS
@@ -26,7 +27,8 @@ def main() -> int:
 
 def _run(options: argparse.Namespace) -> int:
     wanted = EstimateOptions(
-        tuple(options.depth) or ('png',), options.preview, options.preview_far, options.cloud,
+        tuple(options.depth) or ('png',), options.preview, options.preview_far,
+        options.cloud_format or ('ply' if options.cloud else ''),
         options.video, options.rate, options.image, options.fov, options.overwrite)
     accounts: dict[str, Account] = {}
     with tqdm(unit='frame', desc='depth', disable=None) as progress, stats(
@@ -47,12 +49,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--output', type=Path, default=Path('depth_output'))
     parser.add_argument('--depth', action='append', choices=list(FORMATS), default=[],
                         help='once for each kind; png, the default: 16 bit, millimetres; kitti: '
-                        '16 bit, 1/256 m; 0 is unknown in both; npy, npz, pfm: float32 metres '
-                        'with Inf and NaN by REP 117')
+                        '16 bit, 1/256 m; 0 is unknown in both; npy, npz, pfm, exr: float32 '
+                        'metres with Inf and NaN by REP 117; exr needs OpenEXR')
     parser.add_argument('--preview', action='store_true', help='depth in colours, too')
     parser.add_argument('--preview-far', type=positive, default=EstimateOptions.preview_far,
                         help='metres of the last colour')
-    parser.add_argument('--cloud', action='store_true', help='coloured points as PLY, too')
+    parser.add_argument('--cloud', action='store_true', help='coloured points, too')
+    parser.add_argument('--cloud-format', choices=list(CLOUDS), default='',
+                        help="the points' kind of file; ply is the default")
     parser.add_argument('--fov', type=angle, default=0.0,
                         help='degrees from the left to the right side of the images, for --cloud '
                         'where the input has no camera_info')

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -11,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from plyfile import PlyData
+from pypcd4 import PointCloud
 
 from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.offline import estimate as module
-from depth_estimation_ros.offline.cloud import pinhole_of_view, ply
+from depth_estimation_ros.offline import formats as formats_module
+from depth_estimation_ros.offline.cloud import pcd, pinhole_of_view, ply
 from depth_estimation_ros.offline.files import write_whole
 from depth_estimation_ros.offline.formats import FORMATS, quantised
 from depth_estimation_ros.recordings import RecordingError, metres, open_recording
@@ -35,7 +39,8 @@ def pictures(folder: Path, count: int = 3) -> Path:
 
 def test_every_format_holds_the_same_depth(tmp_path, bag, process, estimated):
     source = bag(frames(2))
-    estimated(source, tmp_path / 'out', formats=tuple(FORMATS), preview=True)
+    formats = tuple(kind for kind in FORMATS if kind != 'exr' or find_spec('OpenEXR'))
+    estimated(source, tmp_path / 'out', formats=formats, preview=True)
     process(source, tmp_path / 'bag')
     for number, record in enumerate(open_recording(tmp_path / 'bag').records(
             ['/cam/depth/image_rect'])):
@@ -47,6 +52,12 @@ def test_every_format_holds_the_same_depth(tmp_path, bag, process, estimated):
         np.testing.assert_array_equal(np.load(path('npy')), depth)
         np.testing.assert_array_equal(np.load(path('npz'))['depth'], depth)
         np.testing.assert_array_equal(cv2.imread(path('pfm'), cv2.IMREAD_UNCHANGED), depth)
+        if 'exr' in formats:
+            from OpenImageIO import ImageInput
+            channel = ImageInput.open(path('exr'))
+            assert channel is not None
+            assert channel.spec().channelnames == ('Z',)
+            np.testing.assert_array_equal(np.asarray(channel.read_image('float'))[..., 0], depth)
         whole = np.where(np.isfinite(depth), depth, 0)
         for kind, steps in (('png', 1000), ('kitti', 256)):
             np.testing.assert_array_equal(np.asarray(Image.open(path(kind))),
@@ -60,6 +71,21 @@ def test_what_is_unknown_or_out_of_range_is_no_number():
     assert quantised(NUMBERS, 256).tolist() == [[128, 316, 17920], [0, 0, 0]]
 
 
+@pytest.mark.skipif(find_spec('OpenEXR') is None, reason='this Python has no OpenEXR')
+def test_exr_keeps_what_is_no_distance():
+    import OpenEXR
+    stream = io.BytesIO(FORMATS['exr'][1](NUMBERS))
+    np.testing.assert_array_equal(OpenEXR.File(stream).channels()['Z'].pixels, NUMBERS)
+
+
+def test_a_kind_that_needs_what_is_not_installed_is_refused_before_any_work(
+        tmp_path, monkeypatch, estimated):
+    monkeypatch.setattr(formats_module, 'find_spec', lambda name: None)
+    with pytest.raises(RecordingError, match='pip install OpenEXR'):
+        estimated(pictures(tmp_path / 'in', 1), tmp_path / 'out', formats=('exr',))
+    assert not (tmp_path / 'out').exists()
+
+
 def test_points_lie_where_the_pinhole_says(tmp_path):
     rgb = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
     (tmp_path / 'cloud.ply').write_bytes(ply(NUMBERS, rgb, Pinhole(2.0, 4.0, 1.0, 0.5)))
@@ -68,11 +94,18 @@ def test_points_lie_where_the_pinhole_says(tmp_path):
     np.testing.assert_allclose(np.stack([points[axis] for axis in 'xyz'], 1), [
         [-0.25, -0.0625, 0.5], [0.0, -1.2345 / 8, 1.2345], [35.0, -8.75, 70.0]], rtol=1e-6)
     assert points['red'].tolist() == [0, 3, 6] and points['blue'].tolist() == [2, 5, 8]
+    (tmp_path / 'cloud.pcd').write_bytes(pcd(NUMBERS, rgb, Pinhole(2.0, 4.0, 1.0, 0.5)))
+    read = PointCloud.from_path(tmp_path / 'cloud.pcd')
+    assert read.fields == ('x', 'y', 'z', 'rgb')
+    np.testing.assert_array_equal(read.numpy(('x', 'y', 'z')),
+                                  np.stack([points[axis] for axis in 'xyz'], 1))
+    colours = PointCloud.decode_rgb(read.numpy(('rgb',)))
+    np.testing.assert_array_equal(colours, rgb[0])
     assert pinhole_of_view(90.0, (640, 480)).fx == pytest.approx(320.0)
 
 
 def test_a_cloud_takes_the_cameras_calibration_or_an_angle(tmp_path, bag, estimated):
-    estimated(bag(frames(1)), tmp_path / 'out', cloud=True, formats=('npy',))
+    estimated(bag(frames(1)), tmp_path / 'out', cloud='ply', formats=('npy',))
     depth = np.load(tmp_path / 'out' / 'npy' / '000000.npy')
     points = PlyData.read(tmp_path / 'out' / 'ply' / '000000.ply')['vertex'].data
     assert len(points) == np.isfinite(depth).sum() > 0
@@ -81,9 +114,11 @@ def test_a_cloud_takes_the_cameras_calibration_or_an_angle(tmp_path, bag, estima
         points['x'], (columns - 159.5) / 1000 * depth[rows, columns], rtol=1e-5, atol=1e-6)
     folder = pictures(tmp_path / 'pictures', 1)
     with pytest.raises(RecordingError, match='--fov'):
-        estimated(folder, tmp_path / 'none', cloud=True)
-    estimated(folder, tmp_path / 'angle', cloud=True, fov=70.0)
-    assert len(PlyData.read(tmp_path / 'angle' / 'ply' / 'room_0.ply')['vertex'].data)
+        estimated(folder, tmp_path / 'none', cloud='ply')
+    estimated(folder, tmp_path / 'angle', cloud='ply', fov=70.0)
+    count = len(PlyData.read(tmp_path / 'angle' / 'ply' / 'room_0.ply')['vertex'].data)
+    estimated(folder, tmp_path / 'pcl', cloud='pcd', fov=70.0)
+    assert PointCloud.from_path(tmp_path / 'pcl' / 'pcd' / 'room_0.pcd').points == count > 0
 
 
 def test_only_missing_files_are_made_again(tmp_path, estimated, monkeypatch):

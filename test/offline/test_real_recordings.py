@@ -63,7 +63,7 @@ def test_the_clip_becomes_a_bag_with_depth_near_its_ground_truth(tmp_path, clip)
 
 def test_the_clip_becomes_files(tmp_path, clip):
     estimate([str(clip)], tmp_path / 'out', EstimateOptions(
-        formats=('png', 'npy'), preview=True, cloud=True, video=True), NETWORK,
+        formats=('png', 'npy'), preview=True, cloud='ply', video=True), NETWORK,
         progress=tqdm(disable=True))
     depth = np.load(tmp_path / 'out' / 'npy' / '000003.npy')
     picture = np.asarray(Image.open(tmp_path / 'out' / 'png' / '000003.png'))
