@@ -137,3 +137,19 @@ def test_stvl_marks_by_points_and_clears_by_a_frustum(
     node = yaml.safe_load((root / 'config' / 'navigation.yaml').read_text())['/**']
     # The points that say that a direction is free are no wall.
     assert marks['obstacle_range'] < node['ros__parameters']['points']['clearing']
+
+
+@pytest.mark.parametrize('rate', [5.0, 10.0])
+def test_stvl_forgives_a_missing_frame_and_frees_within_two_seconds(
+        stvl: Tree, rate: float) -> None:
+    """Decay is faster in view, each cycle adding to it: src/spatio_temporal_voxel_grid.cpp."""
+    assert stvl['decay_model'] == 0
+    now = marked = 0.0
+    cycles = 0
+    while True:
+        now, cycles = now + 1 / rate, cycles + 1
+        sooner = stvl['depth_clearing']['decay_acceleration'] * (now - marked) ** 3 / 6
+        if stvl['voxel_decay'] - (now - marked) < sooner:
+            break
+        marked -= sooner
+    assert cycles > 2 and now < 2.0
