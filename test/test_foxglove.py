@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-# Lichtblick 1.28.1, packages/suite-base/src/panels/index.ts; Foxglove's own had the same names
-# of these when its source closed, and it opens layouts of this form as Lichtblick does.
+# Lichtblick 1.28.1, a fork of Foxglove Studio's open source: src/panels/index.ts.
+# The layout has the form of both; foxglove-sdk 0.30.3 writes a newer one with names of its own.
 PANELS = {'3D', 'DiagnosticStatusPanel', 'DiagnosticSummary', 'Image', 'Indicator', 'Gauge',
           'Teleop', 'map', 'Parameters', 'Plot', 'PieChart', 'Publish', 'CallService',
           'RawMessages', 'RawMessagesVirtual', 'RosOut', 'StateTransitions', 'Table',
