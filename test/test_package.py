@@ -82,7 +82,7 @@ def test_no_module_is_longer_than_it_can_be_read(root):
 
 
 def test_every_source_names_its_licence(root):
-    folders = ('depth_estimation_ros', 'launch', 'test', 'training')
+    folders = ('depth_estimation_ros', 'launch', 'config', 'test', 'training')
     sources = [path for folder in folders for path in (root / folder).rglob('*.py')]
     assert len(sources) > 100
     assert not [str(path) for path in sources if path.read_text().strip() and (
