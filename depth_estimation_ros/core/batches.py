@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .confidence import agreement
 from .families.base import Family
-from .frame import Depth, Frame, Image
+from .frame import Frame, Image, Prediction
 from .running.planner import Planner, Stages
 from .running.shape import Size
 
@@ -21,8 +22,9 @@ class Batch:
 
     indices: list[int]
     """Their places in the caller's list."""
-    depths: list[Tensor]
-    """float32, H×W each, on the host."""
+    maps: list[Tensor]
+    """float32, 1×H×W each, on the host: depth; 2×H×W where its mirror image was looked at too,
+    the second one the confidence."""
     told: Tensor
     """What is told of each, N×3 on the host: the share of pixels without a finite depth; which of
     the family's domains it prefers, NaN where there is no choice; 1 where its mirror image, that
@@ -44,16 +46,17 @@ class BatchRunner:
         taken = [frames[index] for index in indices]
         alike = planner.graphs is not None and not self._family.per_frame and len(
             {frame.image.shape for frame in taken}) == 1
-        depths, told = (self._run_alike if alike else self._run_each)(planner, taken, size, flip)
-        return Batch(indices, depths, self._download(told))
+        maps, told = (self._run_alike if alike else self._run_each)(planner, taken, size, flip)
+        return Batch(indices, maps, self._download(told))
 
     @torch.inference_mode()
-    def through(self, planner: Planner, frame: Frame, head: int, flip: bool) -> Depth:
+    def through(self, planner: Planner, frame: Frame, head: int,
+                flip: bool) -> Prediction:
         """Return a frame's depth by one of the family's domains, whatever the image prefers."""
         inputs = self._before([self._upload(frame.image)], [frame], flip=flip)
         with self._family.through(head):
-            (depth,), _ = self._after([frame], flip, planner.plain(inputs))
-        return depth.cpu().numpy()
+            (maps,), _ = self._after([frame], flip, planner.plain(inputs))
+        return prediction(maps.cpu())
 
     @torch.inference_mode()
     def prepare(self, planner: Planner, frame: Frame) -> None:
@@ -74,14 +77,14 @@ class BatchRunner:
         stages = Stages(
             lambda images: self._before(list(images), [any_frame] * len(images), flip=flip),
             partial(self._after_alike, any_frame, flip))
-        depths, told = planner.run_frames(self._staged(frames), size, stages, per_image=1 + flip)
-        return list(self._download(depths)), told
+        maps, told = planner.run_frames(self._staged(frames), size, stages, per_image=1 + flip)
+        return list(self._download(maps)), told
 
     def _run_each(self, planner: Planner, frames: list[Frame], size: Size,
                   flip: bool) -> tuple[list[Tensor], Tensor]:
         images = [self._upload(frame.image) for frame in frames]
-        depths, told = self._after(frames, flip, planner(self._before(images, frames, flip=flip)))
-        return [self._download(depth) for depth in depths], told
+        maps, told = self._after(frames, flip, planner(self._before(images, frames, flip=flip)))
+        return [self._download(each) for each in maps], told
 
     def _before(self, images: list[Tensor], frames: Sequence[Frame], *, flip: bool) -> Tensor:
         """Return the network's input for a batch, with ``flip`` the mirrored images behind."""
@@ -91,23 +94,31 @@ class BatchRunner:
 
     def _after(self, frames: Sequence[Frame], flip: bool,
                values: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return each frame's depth at its image's size, and what is told of each, N×3."""
+        """Return each frame's maps at its image's size, and what is told of each, N×3."""
         values, preferred = self._family.routed(values)
         finite = values.isfinite()
         values = torch.where(finite, values, torch.nan)
         lost = 1 - finite.flatten(1).sum(1) / finite[0].numel()
+        count = len(frames)
         if flip:
-            half = len(values) // 2
-            values = (values[:half] + values[half:].flip(-1)) / 2
-            lost = torch.maximum(lost[:half], lost[half:])
+            lost = torch.maximum(lost[:count], lost[count:])
         told = torch.stack((lost, *_routing(preferred, lost)), dim=1)
-        return [self._family.result(value, frame)
-                for value, frame in zip(values, frames, strict=True)], told
+        mirrored = values[count:].flip(-1) if flip else [None] * count
+        return [self._maps(*each) for each in zip(values[:count], mirrored, frames,
+                                                  strict=True)], told
+
+    def _maps(self, straight: Tensor, mirrored: Tensor | None, frame: Frame) -> Tensor:
+        """Return depth, and the confidence where the mirror image was looked at: M×H×W."""
+        if mirrored is None:
+            return self._family.result(straight, frame)[None]
+        mean, *both = (self._family.result(each, frame) for each in (
+            (straight + mirrored) / 2, straight, mirrored))
+        return torch.stack((mean, agreement(*both)))
 
     def _after_alike(self, frame: Frame, flip: bool, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Do the same for frames like one; their depths are one tensor, N×H×W."""
-        depths, told = self._after([frame] * (len(values) // (1 + flip)), flip, values)
-        return torch.stack(depths), told
+        """Do the same for frames like one; their maps are one tensor, N×M×H×W."""
+        maps, told = self._after([frame] * (len(values) // (1 + flip)), flip, values)
+        return torch.stack(maps), told
 
     def _upload(self, image: Image) -> Tensor:
         pixels = torch.from_numpy(np.require(image, requirements=['C', 'W']))
@@ -129,6 +140,12 @@ class BatchRunner:
             return tensor
         host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         return host.copy_(tensor, non_blocking=True)
+
+
+def prediction(maps: Tensor) -> Prediction:
+    """Return what a batch has of one frame, M×H×W on the host, as arrays."""
+    depth, *confidence = maps.numpy()
+    return Prediction(depth, confidence[0] if confidence else None)
 
 
 def _routing(preferred: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,14 +13,14 @@ from threading import Lock
 import torch
 
 from .backends import check_backend
-from .batches import Batch
+from .batches import Batch, prediction
 from .device import device_name, resolve_device, start_device
 from .device_errors import watched
 from .domains import DomainHold
 from .errors import CheckpointError, DeviceError, DeviceLostError, ImageError
 from .families.base import Family, Quantity
 from .families.registry import check_domain
-from .frame import Depth, Frame, Image
+from .frame import Depth, Frame, Image, Prediction
 from .loaded import LoadedModel
 from .options import EstimatorOptions
 
@@ -79,17 +79,17 @@ class DepthEstimator:
         :raises DeviceLostError: when the device answers no call any more.
         """
         self.adopt()
-        return self.submit(images, flip=flip)()
+        return [found.depth for found in self.submit(images, flip=flip)()]
 
     def submit(self, images: Sequence[Image | Frame], *,
-               flip: bool = False) -> Callable[[], list[Depth]]:
+               flip: bool = False) -> Callable[[], list[Prediction]]:
         """
         Begin what :meth:`estimate` does; on CUDA it goes on while the caller does other things.
 
         It adopts nothing, so that whoever submits knows by what range it is served.
 
-        :return: waits for the depth and returns it; to be called once, before anything else is
-            asked of the estimator.
+        :return: waits for what is estimated of each image and returns it, with ``flip`` a
+            confidence too; to be called once, before anything else is asked of the estimator.
         """
         frames = [_frame(image) for image in images]
         sizes = [self.network_size(frame) for frame in frames]
@@ -263,8 +263,8 @@ class DepthEstimator:
         return True
 
     def _collect(self, frames: Sequence[Frame], batches: list[Batch], wait: Callable[[], object],
-                 flip: bool) -> list[Depth]:
-        """Return the depths of submitted images in their order."""
+                 flip: bool) -> list[Prediction]:
+        """Return what was estimated of submitted images in their order."""
         with watched(self.device):
             wait()
         lost = max((float(batch.told[:, 0].max()) for batch in batches), default=0.0)
@@ -274,19 +274,19 @@ class DepthEstimator:
             self._lost_warned = time.monotonic()
             LOGGER.warning('the network gave no finite depth for %.0f %% of an image, at %s: they '
                            'are NaN', 100 * lost, self.precision)
-        found = {index: (depth.numpy(), float(preferred), bool(mixed)) for batch in batches
-                 for index, depth, (_, preferred, mixed) in zip(
-                     batch.indices, batch.depths, batch.told, strict=True)}
+        found = {index: (prediction(maps), float(preferred), bool(mixed)) for batch in batches
+                 for index, maps, (_, preferred, mixed) in zip(
+                     batch.indices, batch.maps, batch.told, strict=True)}
         return [self._held(frame, *found[index], flip) for index, frame in enumerate(frames)]
 
-    def _held(self, frame: Frame, depth: Depth, preferred: float, mixed: bool,
-              flip: bool) -> Depth:
-        """Return the depth of the head that serves the frame's camera."""
+    def _held(self, frame: Frame, found: Prediction, preferred: float, mixed: bool,
+              flip: bool) -> Prediction:
+        """Return what the head says that serves the frame's camera."""
         if frame.camera is None or math.isnan(preferred):
-            return depth
+            return found
         head = self._hold.choose(frame.camera, int(preferred))
         if head == preferred and not mixed:
-            return depth
+            return found
         with watched(self.device):
             return self.loaded.through(frame, head, flip)
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes into an estimate: an image, and what is known of the camera that took it."""
+"""What goes into an estimate, an image and what is known of its camera, and what comes out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,3 +25,13 @@ class Frame:
     """Another sensor's depth of the same view in metres, of any size; NaN and Inf are unknown."""
     camera: str | None = None
     """Whose image it is, where images of one camera follow each other; None is an image alone."""
+
+
+class Prediction(NamedTuple):
+    """What is estimated of one frame."""
+
+    depth: Depth
+    """float32, H×W of the image."""
+    confidence: Depth | None = None
+    """float32, H×W, 0 to 1 (:func:`~.confidence.agreement`); None where the mirrored image was not
+    looked at."""

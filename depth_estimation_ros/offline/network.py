@@ -79,7 +79,7 @@ class Network:
                 raise DepthError(f'{self._estimator.loaded.name} gives {quantity.value}, not '
                                  'metres: name a metric model by --model')
         wait = self._estimator.submit(images)
-        return lambda: [apply_range(depth, self._near, self._far) for depth in wait()]
+        return lambda: [apply_range(found.depth, self._near, self._far) for found in wait()]
 
     def settle(self, images: Sequence[Pixels]) -> None:
         """

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from ..core.families.base import Quantity
-from ..core.frame import Depth
+from ..core.frame import Depth, Prediction
 from ..core.pinhole import Pinhole
 from .camera_info import calibration_of, focal_length_of, lens_of
 from .endpoint import Sender
@@ -134,21 +134,22 @@ class Camera:
         return frozenset(kind.topic for kind in wanted
                          if any(each.needs_depth for each in wanted))
 
-    def publish(self, header: Header, depth: NDArray[np.float32], outputs: Iterable[Output],
+    def publish(self, header: Header, found: Prediction, outputs: Iterable[Output],
                 image: NDArray[np.uint8]) -> None:
         """
         Publish what is still subscribed to of one frame, under the image's own header.
 
-        :param depth: float32, H×W: metres by REP 118 and REP 117, or inverse depth where it is
-            not :attr:`metric`.
+        :param found: metres by REP 118 and REP 117, or inverse depth where it is not
+            :attr:`metric`, and how far they can be believed.
         :param outputs: what was wanted before the estimate.
         :param image: what the depth was made of, uint8 RGB, H×W×3.
         """
         source = self._input.shape = image.shape[0], image.shape[1]
         outputs = list(outputs)
         standing = self._standing if any(each.needs_mount for each in outputs) else None
-        estimate = Estimate(header, depth, self._input.info_of(header.stamp), source, image,
-                            standing.at(header) if standing else None, self.metric)
+        estimate = Estimate(
+            header, found.depth, self._input.info_of(header.stamp), source, image,
+            found.confidence, standing.at(header) if standing else None, self.metric)
         failed = [failure for failure in (self._failure(output, estimate) for output in outputs)
                   if failure]
         if standing:

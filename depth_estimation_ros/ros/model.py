@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..core.families.base import Quantity
-from ..core.frame import Depth
 from ..core.frame import Frame as View
+from ..core.frame import Prediction
 
-Wait = Callable[[], list[Depth]]
-"""Waits for the depth of each image of a batch."""
+Wait = Callable[[], list[Prediction]]
+"""Waits for what is estimated of each image of a batch."""
 
 
 class Model(Protocol):
@@ -29,7 +29,9 @@ class Model(Protocol):
         """Let serve what was loaded beside the model, if anything; return whether it did."""
 
     def submit(self, images: list[View], *, flip: bool) -> Wait:
-        """Begin with a batch; what is returned waits for its depth."""
+        """Begin with a batch; what is returned waits for what is estimated, with ``flip``
+        a confidence too.
+        """
 
     def network_size(self, image: View) -> tuple[int, int]:
         """Raise ImageError when the model cannot take the image."""

@@ -13,10 +13,9 @@ from typing import Any
 
 from ..core.errors import DepthError, DeviceLostError, ImageError
 from ..core.families.base import Quantity
-from ..core.frame import Depth
+from ..core.frame import Depth, Prediction
 from ..core.frame import Frame as View
-from ..core.shaping import reduced, without_edges
-from ..core.validity import apply_range, unknown_share
+from ..core.validity import unknown_share
 from . import codec
 from .calibrations import CameraCalibration, UncalibratedError, inverse_depth
 from .converter import Decode
@@ -32,20 +31,12 @@ from .frame_statistics import (
 )
 from .mailbox import Frame
 from .model import Model, Wait
-from .outputs import Limits, Output, prepare
+from .outputs import Output, prepare
 from .prompts import PromptError
 from .settings import Settings
+from .shaping import Shaping
 
 LOGGER = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Shaping:
-    """What the settings make of depth on its way out."""
-
-    settings: Settings
-    limits: Limits
-    outputs: tuple[Output, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ class Estimated:
     """A frame whose depth is there."""
 
     task: Task
-    depth: Depth
+    found: Prediction
     shaping: Shaping
     network: float
     """The seconds that its batch was in the network."""
@@ -147,7 +138,7 @@ class Pipeline:
     def finish(self, batch: Batch) -> list[Estimated]:
         """Wait for a batch; where it fails, run its images alone so that one harms no other."""
         try:
-            depths = batch.wait()
+            found = batch.wait()
         except DeviceLostError:
             raise
         except (DepthError, RuntimeError) as error:
@@ -157,21 +148,21 @@ class Pipeline:
             return [result for task in batch.tasks
                     for result in self.finish(self._submitted([task], batch.shaping))]
         network = perf_counter() - batch.started
-        return [Estimated(task, depth, batch.shaping, network)
-                for task, depth in zip(batch.tasks, depths, strict=True)]
+        return [Estimated(task, each, batch.shaping, network)
+                for task, each in zip(batch.tasks, found, strict=True)]
 
     def publish(self, estimated: Estimated) -> None:
         """Calibrate a frame's depth where it has a calibration, and publish what was wanted."""
-        frame, view = estimated.task.frame, estimated.task.view
+        frame, view, values = estimated.task.frame, estimated.task.view, estimated.found.depth
         calibration = self._calibrations.get(frame.camera.name)
         if calibration is None:
-            self._publish(estimated, inverse_depth(estimated.depth, estimated.task.quantity))
+            self._publish(estimated, inverse_depth(values, estimated.task.quantity))
             return
-        height, width = estimated.depth.shape
-        sample = calibration.sample(estimated.depth, partial(
+        height, width = values.shape
+        sample = calibration.sample(values, partial(
             frame.camera.lens, frame.message.header, width, height))
         try:
-            depth = calibration(estimated.depth, estimated.task.quantity, view.focal_length)
+            depth = calibration(values, estimated.task.quantity, view.focal_length)
         except UncalibratedError as error:
             self.drop(frame, UNCALIBRATED, str(error))
         else:
@@ -185,9 +176,10 @@ class Pipeline:
         if self._too_old(frame, estimated.shaping.settings.serving.max_age):
             return
         unknown = unknown_share(depth)
-        depth = _shaped(depth, estimated.shaping, metric=frame.camera.metric)
+        shaped = estimated.shaping(Prediction(depth, estimated.found.confidence),
+                                   metric=frame.camera.metric)
         try:
-            frame.camera.publish(frame.message.header, depth, estimated.task.outputs,
+            frame.camera.publish(frame.message.header, shaped, estimated.task.outputs,
                                  estimated.task.view.image)
         except RuntimeError as error:
             self.drop(frame, FAILED, f'publishing failed: {error}')
@@ -220,8 +212,8 @@ class Pipeline:
             return None
         outputs = tuple(output for output in shaping.outputs if output.topic in wanted)
         for output in outputs:
-            if output.silent_because:
-                self._warn(f'{frame.camera.name} {output.topic}'.strip(), output.silent_because)
+            if reason := shaping.silent_because(output):
+                self._warn(f'{frame.camera.name} {output.topic}'.strip(), reason)
         return Task(frame, view, outputs, {
             'wait': taken - frame.received, 'decode': perf_counter() - started},
             self._estimator.quantity_of(view))
@@ -279,19 +271,5 @@ class Pipeline:
         self.in_progress = [other for other in self.in_progress if other is not frame]
 
 
-def _shaped(depth: Depth, shaping: Shaping, *, metric: bool) -> Depth:
-    """
-    Make edges unknown, mark what lies outside the range, make it smaller; may change its argument.
-
-    Inverse depth without a scale has neither edges nor a range in metres.
-    """
-    edges, size = shaping.settings.edges, shaping.settings.depth
-    if metric:
-        if edges.jump:
-            depth = without_edges(depth, edges.jump, edges.width)
-        depth = apply_range(depth, shaping.limits.near, shaping.limits.far)
-    return reduced(depth, size.of(*depth.shape), size.pick if metric else 'nearest')
-
-
-def _raise(error: Exception) -> list[Depth]:
+def _raise(error: Exception) -> list[Prediction]:
     raise error

@@ -16,6 +16,7 @@ from ..core.shaping.reduce import PICKS
 from .calibrations import CalibrationSettings
 from .groups import Group, SomeGroup, changed, entries, parameter
 from .outputs import OUTPUTS, Limits
+from .outputs.confidence import ConfidenceSettings
 
 CAMERA_NAME = re.compile(r'([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?', re.ASCII)
 """What can be the prefix of a topic; '' is none."""
@@ -224,6 +225,12 @@ class Settings:
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
     outputs: tuple[Group, ...] = tuple(output.settings() for output in OUTPUTS)
     """The group of each output, in the order of :data:`OUTPUTS`."""
+
+    def __post_init__(self) -> None:
+        """Refuse values of several groups that make no sense together; raises ValueError."""
+        if self.output(ConfidenceSettings).min and not self.serving.flip_augmentation:
+            raise ValueError('confidence.min needs flip_augmentation: true, since the mirrored '
+                             'image tells the confidence')
 
     def values(self) -> dict[str, Any]:
         """Return all values under their names in ROS."""

@@ -402,9 +402,10 @@ def test_a_fall_back_without_room_leaves_the_estimator_serving(
 def test_submitted_images_come_back_in_their_order(estimator_of: Factory) -> None:
     estimator = estimator_of()
     images = [smooth_image(*size) for size in ((64, 48), (48, 64), (128, 96))]
-    depths = estimator.submit(images)()
-    assert not estimator.overlaps
-    assert all(map(np.array_equal, depths, estimator.estimate(images)))
+    found = estimator.submit(images)()
+    assert not estimator.overlaps and not any(each.confidence is not None for each in found)
+    assert all(np.array_equal(each.depth, depth)
+               for each, depth in zip(found, estimator.estimate(images), strict=True))
 
 
 def test_damaged_weights_are_named_at_start(

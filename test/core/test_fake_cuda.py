@@ -146,9 +146,9 @@ def test_a_frame_runs_on_the_device_alone(
         images = torch.empty(2, height, width, 3, dtype=torch.uint8, device=CUDA)
         set_position_encodings(model, None)
         for _ in range(2):  # the first one records the encodings
-            depth, told = frame(model, runner, images, flip)
-        assert depth.device == told.device == CUDA
-        assert depth.shape == (2, height, width) and depth.dtype == torch.float32
+            maps, told = frame(model, runner, images, flip)
+        assert maps.device == told.device == CUDA
+        assert maps.shape == (2, 1 + flip, height, width) and maps.dtype == torch.float32
         assert told.shape == (2, 3)
 
 

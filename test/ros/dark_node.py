@@ -5,21 +5,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from depth_estimation_ros.core.estimator import DepthEstimator
+from depth_estimation_ros.core.frame import Prediction
 from depth_estimation_ros.ros.main import main
 
 submit = DepthEstimator.submit
 
 
 def break_on_black(estimator: DepthEstimator, images: Sequence[Any],
-                   **options: Any) -> Callable[[], list[NDArray[np.float32]]]:
+                   **options: Any) -> Callable[[], list[Prediction]]:
     """Estimate; the depth of a black image is NaN."""
     wait = submit(estimator, images, **options)
     pixels = [getattr(image, 'image', image) for image in images]
-    return lambda: [depth if image.any() else np.full_like(depth, np.nan)
-                    for image, depth in zip(pixels, wait(), strict=True)]
+    return lambda: [found if image.any() else Prediction(np.full_like(found.depth, np.nan))
+                    for image, found in zip(pixels, wait(), strict=True)]
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ from sensor_msgs.msg import Image
 from depth_estimation_ros.calibration_file import CalibrationFile, CameraKey
 from depth_estimation_ros.core.correction import INVERSE, SCALE, Correction
 from depth_estimation_ros.core.families.base import Quantity
+from depth_estimation_ros.core.frame import Prediction
 from depth_estimation_ros.core.live_floor import ENOUGH, WATCHED
 from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.ros import calibrations, codec
@@ -56,8 +57,8 @@ class FloorNetwork(Network):
         super().__init__()
         self.values, self.quantity = values.astype(np.float32), quantity
 
-    def _estimate(self, marks: list[int], flip: bool) -> list[np.ndarray]:
-        return [self.values.copy() for _ in marks]
+    def _estimate(self, marks: list[int], flip: bool) -> list[Prediction]:
+        return [Prediction(self.values.copy()) for _ in marks]
 
 
 class Bench:

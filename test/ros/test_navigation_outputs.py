@@ -13,11 +13,12 @@ import torch
 from sensor_msgs.msg import PointField
 from std_msgs.msg import Header
 
+from depth_estimation_ros.core.frame import Prediction
 from depth_estimation_ros.core.shaping.reduce import Reduction, reduce_depth
 from depth_estimation_ros.ros.outputs import Estimate, Limits
 from depth_estimation_ros.ros.outputs.scan import FARTHEST, ScanOutput, ScanSettings
-from depth_estimation_ros.ros.pipeline import Shaping, _shaped
 from depth_estimation_ros.ros.settings import Settings
+from depth_estimation_ros.ros.shaping import Shaping
 
 from .conftest import camera_info
 from .test_outputs import DEPTH, LIMITS, encoded, prepared
@@ -127,7 +128,7 @@ def test_sky_is_no_wall() -> None:
     scan = ScanOutput(ScanSettings(camera_height=1.0), limits).encode(estimate(depth))
     assert scan is not None
     assert np.isposinf(scan.ranges).all() and scan.range_max == FARTHEST
-    shaped = _shaped(depth, Shaping(Settings(), Limits(0.0, 100.0), ()), metric=True)
+    shaped = Shaping(Settings(), Limits(0.0, 100.0), ())(Prediction(depth), metric=True).depth
     assert np.isposinf(shaped).all()
     cloud = prepared('depth/points', points__clearing=30.0).encode(estimate(shaped))
     z = np.frombuffer(cloud.data, np.float32).reshape(*depth.shape, 4)[..., 2]
@@ -139,11 +140,28 @@ def test_a_band_without_height_is_refused() -> None:
         Settings().changed({'scan.min_height': 2.0})
 
 
+def test_what_is_doubtful_is_no_depth_and_both_shrink_together() -> None:
+    with pytest.raises(ValueError, match=r'confidence\.min needs flip_augmentation'):
+        Settings().changed({'confidence.min': 0.5})
+    settings = Settings().changed({'confidence.min': 0.5, 'flip_augmentation': True,
+                                   'depth.stride': 2})
+    confidence = np.full(WALL.shape, 0.75, np.float32)
+    confidence[:, :32] = 0.25
+    depth, sure = Shaping(settings, LIMITS, ())(Prediction(WALL.copy(), confidence), metric=True)
+    assert np.isnan(depth[:, :16]).all() and (depth[:, 16:] == 3.0).all()
+    assert sure is not None and sure.shape == depth.shape == (24, 32)
+    assert (sure[:, :16] == 0.25).all() and (sure[:, 16:] == 0.75).all()
+    message = prepared('depth/confidence').encode(replace(estimate(depth), confidence=sure))
+    assert (message.encoding, message.height, message.width) == ('32FC1', 24, 32)
+    np.testing.assert_array_equal(np.frombuffer(message.data, np.float32).reshape(24, 32), sure)
+    assert prepared('depth/confidence').encode(estimate(depth)) is None
+
+
 def test_edges_become_unknown_where_they_are_asked_for() -> None:
     depth = np.repeat(np.array([[1.0, 1.0, 1.01, 2.0, 2.0, 50.0]], np.float32), 4, axis=0)
     plain, masked = (
-        _shaped(depth.copy(), Shaping(Settings().changed({'edges.jump': jump}), LIMITS, ()),
-                metric=True)
+        Shaping(Settings().changed({'edges.jump': jump}), LIMITS, ())(
+            Prediction(depth.copy()), metric=True).depth
         for jump in (0.0, 0.05))
     np.testing.assert_array_equal(
         plain[0], np.array([1, 1, 1.01, 2, 2, np.inf], np.float32))

@@ -14,6 +14,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from depth_estimation_ros.core.frame import Prediction
 from depth_estimation_ros.ros.camera import Camera
 from depth_estimation_ros.ros.mailbox import Frame
 from depth_estimation_ros.ros.outputs import OUTPUTS, Estimate, Limits, Output, prepare
@@ -23,6 +24,7 @@ from .conftest import Peer, camera_info, image
 
 LIMITS = Limits(0.1, 20.0)
 DEPTH = np.array([[0.5, 2.0, 8.0, 19.99], [np.nan, np.inf, -np.inf, 0.12]], np.float32)
+FOUND = Prediction(DEPTH, np.linspace(0, 1, DEPTH.size, dtype=np.float32).reshape(DEPTH.shape))
 PICTURE = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
 WITHOUT_DEPTH = {'depth/camera_info'}
 """What wakes no network."""
@@ -44,7 +46,7 @@ def encoded(topic: str, **settings: Any) -> Any:
     """Return what an output makes of :data:`DEPTH`."""
     header = Header(frame_id='optical')
     return prepared(topic, **settings).encode(
-        Estimate(header, DEPTH, camera_info(4, 8), DEPTH.shape))
+        Estimate(header, DEPTH, camera_info(4, 8), DEPTH.shape, confidence=FOUND.confidence))
 
 
 class Rig:
@@ -91,7 +93,7 @@ def test_only_what_is_subscribed_to_is_computed(rig: Rig, peer: Peer, topic: str
     kind, = (output for output in OUTPUTS if output.topic == topic)
     rig.camera.metric = kind.takes_metres
     sent = image(2, 4)
-    rig.camera.publish(sent.header, DEPTH, rig.outputs, PICTURE)
+    rig.camera.publish(sent.header, FOUND, rig.outputs, PICTURE)
     rig.receive(sent)
     assert not rig.computed and not rig.delivered and not rig.camera.wanted()
     heard = peer.listen(f'/rig/{topic}', kind.message)
@@ -99,7 +101,7 @@ def test_only_what_is_subscribed_to_is_computed(rig: Rig, peer: Peer, topic: str
     rig.receive(sent)
     assert bool(rig.delivered) == (topic not in WITHOUT_DEPTH)
     assert rig.camera.wanted() == {topic} - WITHOUT_DEPTH
-    rig.camera.publish(sent.header, DEPTH, rig.outputs, PICTURE)
+    rig.camera.publish(sent.header, FOUND, rig.outputs, PICTURE)
     peer.until(lambda: len(heard) == sum(rig.computed.values()))
     assert set(rig.computed) == {topic} and heard[-1].header.stamp == sent.header.stamp
 
@@ -113,7 +115,7 @@ def test_what_needs_a_calibration_waits_for_one(rig: Rig, peer: Peer) -> None:
         return any('no camera_info has come' in fault for fault in rig.camera.faults)
 
     assert not missing()  # no image has come either
-    rig.camera.publish(Header(), DEPTH, rig.outputs, PICTURE)
+    rig.camera.publish(Header(), FOUND, rig.outputs, PICTURE)
     rig.camera._input._receive_image(image(2, 4))
     assert missing()
     assert not rig.computed and not rig.delivered
@@ -133,7 +135,7 @@ def test_a_calibration_with_the_images_stamp_is_that_images(rig: Rig, peer: Peer
     focal = [10.0, 11.0, 11.0]
     assert [rig.camera.focal_length(message.header, 4, 2) for message in sent] == focal
     for message in sent:
-        rig.camera.publish(message.header, DEPTH, rig.outputs, PICTURE)
+        rig.camera.publish(message.header, FOUND, rig.outputs, PICTURE)
     peer.until(lambda: len(heard) == 3)
     assert [info.p[0] for info in heard] == focal
     assert [info.header for info in heard] == [message.header for message in sent]

@@ -57,6 +57,17 @@ def test_a_frame_goes_step_by_step() -> None:
     assert camera.statistics.summary().published == 1
 
 
+def test_a_confidence_needs_the_mirrored_image() -> None:
+    made, camera = Bench(), Camera()
+    camera.subscribed = frozenset({'depth/confidence'})
+    made.pipeline.begin([made.frame(camera, 7)])
+    (kind, warning), = made.warnings
+    assert kind == 'depth/confidence' and 'flip_augmentation is off' in warning
+    made = Bench(flip_augmentation=True)
+    made.pipeline.begin([made.frame(camera, 7)])
+    assert not made.warnings
+
+
 def test_a_frame_that_nobody_wants_any_more_is_neither_decoded_nor_estimated() -> None:
     made, camera, other = Bench(), Camera(), Camera()
     camera.subscribed = frozenset()

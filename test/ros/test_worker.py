@@ -19,6 +19,7 @@ from depth_estimation_ros.core.colour import Colouriser
 from depth_estimation_ros.core.errors import DeviceError, DeviceLostError, ImageError
 from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.frame import Frame as View
+from depth_estimation_ros.core.frame import Prediction
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros import frame_statistics as reasons
 from depth_estimation_ros.ros.frame_statistics import FrameStatistics
@@ -55,11 +56,11 @@ class Camera:
     def prompt(self, stamp: float, slop: float, shape: tuple[int, int]) -> None:
         """Have no other sensor."""
 
-    def publish(self, header: Any, depth: NDArray[np.float32],
-                outputs: tuple[Output, ...], image: Pixels) -> None:
+    def publish(self, header: Any, found: Prediction, outputs: tuple[Output, ...],
+                image: Pixels) -> None:
         if self.error is not None:
             raise self.error
-        self.published.append((header, depth, outputs))
+        self.published.append((header, found.depth, outputs))
 
     @property
     def stamps(self) -> list[int]:
@@ -107,7 +108,7 @@ class Network:
         self.events.append(f'submit {marks}')
         return partial(self._estimate, marks, flip)
 
-    def _estimate(self, marks: list[int], flip: bool) -> list[NDArray[np.float32]]:
+    def _estimate(self, marks: list[int], flip: bool) -> list[Prediction]:
         self.events.append(f'wait {marks}')
         self.batches.append(marks)
         self.flips.append(flip)
@@ -116,7 +117,7 @@ class Network:
         for mark in marks:
             if mark in self.failing:
                 raise self.failing[mark]
-        return [np.array([self.depth], np.float32) for _ in marks]
+        return [Prediction(np.array([self.depth], np.float32)) for _ in marks]
 
     def quantity_of(self, image: Any) -> Quantity:
         return self.quantity
@@ -427,10 +428,10 @@ class Watched(Camera):
         super().__init__()
         self.network, self.then = network, then
 
-    def publish(self, header: Any, depth: NDArray[np.float32],
-                outputs: tuple[Output, ...], image: Pixels) -> None:
+    def publish(self, header: Any, found: Prediction, outputs: tuple[Output, ...],
+                image: Pixels) -> None:
         self.network.events.append(f'publish {header.frame_id[len("optical_"):]}')
-        super().publish(header, depth, outputs, image)
+        super().publish(header, found, outputs, image)
         self.then()
 
 

@@ -9,6 +9,7 @@ from ..groups import Group
 from .base import Estimate, Limits, Output
 from .camera_info import CameraInfoOutput
 from .compressed_depth import CompressedDepthOutput
+from .confidence import ConfidenceOutput
 from .depth import DepthOutput
 from .points import PointsOutput
 from .preview import PreviewOutput
@@ -24,6 +25,7 @@ OUTPUTS: tuple[type[Output], ...] = (
     PreviewOutput,
     PointsOutput,
     ScanOutput,
+    ConfidenceOutput,
     RelativeOutput,
 )
 """Every output, in the order in which they are published."""

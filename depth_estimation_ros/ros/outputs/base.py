@@ -40,6 +40,8 @@ class Estimate:
     """The height and width of the image that the depth was made of, which may be larger."""
     image: NDArray[np.uint8] | None = None
     """The image, uint8 RGB, H×W×3; None where there is no estimate."""
+    confidence: NDArray[np.float32] | None = None
+    """0 to 1, as large as the depth; None where the mirrored image was not looked at."""
     mount: Mount | None = None
     """How the camera stood, where that was not told by parameters and is known."""
     metric: bool = True
@@ -63,6 +65,8 @@ class Output(ABC):
     """Whether there is none without a camera_info."""
     needs_mount: ClassVar[bool] = False
     """Whether it is made by how the camera stands."""
+    needs_mirrored: ClassVar[bool] = False
+    """Whether it is made by what the network says of the mirrored image."""
     takes_metres: ClassVar[bool] = True
     """Whether it can be made of metres."""
     takes_relative: ClassVar[bool] = False

@@ -12,7 +12,7 @@ import rclpy
 from rclpy.lifecycle import LifecycleNode
 
 from ...core.families.base import Quantity
-from ...core.frame import Frame
+from ...core.frame import Frame, Prediction
 from ...ros import codec
 from ...ros.camera import SECOND, Camera
 from ...ros.frame_statistics import FrameStatistics
@@ -44,7 +44,7 @@ class InstantEstimator:
 
     def submit(self, images: list[Frame], *, flip: bool) -> Wait:
         """Return what gives a copy for each image."""
-        return lambda: [self._depth.copy() for _ in images]
+        return lambda: [Prediction(self._depth.copy()) for _ in images]
 
     def quantity_of(self, image: Frame) -> Quantity:
         """Give metres."""
