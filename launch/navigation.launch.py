@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the depth node for a navigation stack: obstacles as points and scan, the scan's frame."""
 
-import math
-
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from depth_estimation_ros.mounting import level_in_optical
 
 SHARE = get_package_share_directory('depth_estimation_ros')
 
@@ -20,32 +20,6 @@ ARGUMENTS = {
     'camera_frame': ('', "The images' frame_id; with it the scan's level frame, its name and "
                      '_level, is published below it; empty leaves that to the robot'),
 }
-
-Quaternion = tuple[float, float, float, float]
-"""x, y, z, w."""
-
-OPTICAL: Quaternion = (-0.5, 0.5, -0.5, 0.5)
-"""Of an optical frame in one with x forward, y left and z up (REP 103)."""
-
-
-def times(a: Quaternion, b: Quaternion) -> Quaternion:
-    """Return the rotation that is b's, then a's."""
-    (ax, ay, az, aw), (bx, by, bz, bw) = a, b
-    return (aw * bx + ax * bw + ay * bz - az * by, aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw, aw * bw - ax * bx - ay * by - az * bz)
-
-
-def level_in_optical(pitch: float, roll: float) -> Quaternion:
-    """
-    Return the rotation of the level frame, x forward and z up, in the camera's optical frame.
-
-    :param pitch: radians above the horizontal: the rotation about y, which points left, is less.
-    :param roll: radians about the optical axis.
-    """
-    up = (0.0, math.sin(-pitch / 2), 0.0, math.cos(pitch / 2))
-    about = (math.sin(roll / 2), 0.0, 0.0, math.cos(roll / 2))
-    x, y, z, w = times(times(up, about), OPTICAL)
-    return -x, -y, -z, w
 
 
 def level_frame(context: LaunchContext) -> list[Node]:
