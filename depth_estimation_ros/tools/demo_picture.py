@@ -126,7 +126,7 @@ def _scans(moment: KeptMoment, mounting: Mounting) -> Iterator[tuple[str, str, A
     if moment.truth is not None:
         given = ScanSettings()
         ranges, first, step = ranges_of(
-            np.ascontiguousarray(moment.truth), _thinned(moment.info, moment.truth.shape[1]),
+            moment.truth.copy(), _thinned(moment.info, moment.truth.shape[1]),
             Mount(*mounting), Band(given.min_height, given.max_height, given.slack))
         yield 'ground truth', TRUE, first + step * np.arange(len(ranges)), ranges
 

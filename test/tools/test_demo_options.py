@@ -44,7 +44,7 @@ def test_points_and_scan_are_asked_for_where_they_can_be_had(arguments, info, mo
 
 def test_the_nodes_parameters_are_those_that_it_has():
     given = demo._parameters('demo', Mounting(2, -0.1))
-    assert given[::2] == ['-p'] * 5
+    assert given[::2] == ['-p'] * 6
     values = dict(text.split(':=') for text in given[1::2])
     assert values.keys() <= parameters().keys()
     assert (values['scan.camera_height'], values['scan.pitch']) == ('2.0', '-0.1')
