@@ -40,6 +40,9 @@ TRUTH = {'ground_truth/depth': Image}
 
 RELIABLE = QoSProfile(depth=10)
 
+WAITING = 32
+"""How many messages wait at most to be written: a few frames of a camera whose depth is late."""
+
 
 class Recorder(Node):
     """Subscribes to a camera and to a node's outputs, and writes each message as it came."""
@@ -59,6 +62,7 @@ class Recorder(Node):
         self.received = Received()
         self._mounting, self._step = mounting, step
         self._writer = Writer(folder)
+        self._waiting: list[tuple[str, int, bytes]] = []
         for topic, kind in (TAKEN | OUTPUTS | TRUTH).items():
             if topic not in without:
                 self.create_subscription(
@@ -68,6 +72,7 @@ class Recorder(Node):
 
     def close(self) -> None:
         """Finish the bag."""
+        self._write()
         self._writer.close()
 
     def _record(self, topic: str, kind: Any) -> Callable[[bytes], None]:
@@ -78,11 +83,19 @@ class Recorder(Node):
             if name not in self._writer:
                 self._writer.add_topic(name, f'sensor_msgs/msg/{kind.__name__}',
                                        qos=self._offered(name))
-            self._writer.write(name, now, data)
+            self._waiting.append((name, now, data))
             self.received.count(topic, len(data))
             if take is not None:
                 take(deserialize_message(data, kind), now)
+            if topic in OUTPUTS or len(self._waiting) > WAITING:
+                self._write()
         return record
+
+    def _write(self) -> None:
+        """Write what waits: compressed while the network runs, an image would cost it a core."""
+        for name, time, data in self._waiting:
+            self._writer.write(name, time, data)
+        self._waiting.clear()
 
     def _takers(self) -> dict[str, Callable[[Any, int], None]]:
         """Return by topic what takes its messages for the report."""
@@ -110,8 +123,8 @@ class Recorder(Node):
         self.received.add_image(stamp_of(message), message)
         if self._mounting is not None and transforms.TOPIC not in self._writer:
             self._writer.add_topic(transforms.TOPIC, transforms.TYPE, qos=[transforms.LATCHED])
-            self._writer.write(transforms.TOPIC, now, transforms.static_transforms(
-                message.header.frame_id, self._mounting, stamp_of(message)))
+            self._waiting.append((transforms.TOPIC, now, transforms.static_transforms(
+                message.header.frame_id, self._mounting, stamp_of(message))))
 
     def _diagnose(self, message: DiagnosticArray) -> None:
         for status in message.status:
