@@ -40,7 +40,6 @@ LINGER = 1.5
 SUBSCRIBERS = 2
 """Of the camera's image: the node and the recorder. The camera starts when both are there."""
 
-
 LIGHT = {'points.stride': 4, 'compressed_depth.png_level': 1}
 """What leaves two cores to the network: points as in config/navigation.yaml, a quicker PNG."""
 
