@@ -40,16 +40,21 @@ def times(a: Quaternion, b: Quaternion) -> Quaternion:
             aw * bz + ax * by - ay * bx + az * bw, aw * bw - ax * bx - ay * by - az * bz)
 
 
-def level_in_optical(pitch: float, roll: float) -> Quaternion:
+def optical_in_level(pitch: float, roll: float) -> Quaternion:
     """
-    Return the rotation of the level frame, x forward and z up, in the camera's optical frame.
+    Return the rotation of the camera's optical frame in its level frame, x forward and z up.
 
     :param pitch: radians above the horizontal: the rotation about y, which points left, is less.
     :param roll: radians about the optical axis.
     """
     up = (0.0, math.sin(-pitch / 2), 0.0, math.cos(pitch / 2))
     about = (math.sin(roll / 2), 0.0, 0.0, math.cos(roll / 2))
-    x, y, z, w = times(times(up, about), OPTICAL)
+    return times(times(up, about), OPTICAL)
+
+
+def level_in_optical(pitch: float, roll: float) -> Quaternion:
+    """Return the inverse of :func:`optical_in_level`."""
+    x, y, z, w = optical_in_level(pitch, roll)
     return -x, -y, -z, w
 
 

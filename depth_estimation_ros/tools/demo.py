@@ -17,19 +17,18 @@ from typing import Any
 os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
 
 import rclpy
-from rich.console import Console
-from rich.table import Table
 from tqdm import tqdm
 
-from ..recordings import RecordingError, find_cameras, open_recording
+from ..core.mount import Mount
+from ..recordings import Camera, RecordingError, find_cameras, open_recording
 from ..resources import share_folder
-from .demo_report import preview_picture, report
-from .recorder import Recorder
+from .demo_report import print_report, report
+from .recorder import OUTPUTS, Recorder
 
 CAMERA = 'depth_estimation_ros.tools.camera'
 NODE = 'depth_estimation_ros.ros.main'
 
-OUTPUTS = ('bag', 'preview.png', 'report.json')
+WRITTEN = ('bag', 'preview.png', 'report.json')
 """What a demo leaves in its folder."""
 
 STARTUP = 120.0
@@ -41,13 +40,20 @@ LINGER = 1.5
 SUBSCRIBERS = 2
 """Of the camera's image: the node and the recorder. The camera starts when both are there."""
 
+LIGHT = {'points.stride': 4, 'compressed_depth.png_level': 1}
+"""What leaves two cores to the network: points as in config/navigation.yaml, a quicker PNG."""
+
+DRIVE = Mount(1.2, -0.19)
+"""How the camera stands in the drive through the rendered room (training/clip.py)."""
+
 
 class DemoError(RuntimeError):
     """The demo could not be run; the text says which process failed."""
 
 
 def run(source: str, output: Path, *, model: str, rate: float, playing: list[str],
-        total: int | None = None) -> dict[str, Any]:
+        total: int | None = None, mount: Mount | None = None,
+        silent: dict[str, str] | None = None) -> dict[str, Any]:
     """
     Run the three processes and write ``output``: the bag, preview.png and report.json.
 
@@ -57,14 +63,17 @@ def run(source: str, output: Path, *, model: str, rate: float, playing: list[str
     :param rate: frames a second of the camera.
     :param playing: more options of the camera.
     :param total: how many images it will publish, where that is known.
+    :param mount: how it stands over the floor, where that is known.
+    :param silent: the outputs that cannot be had of it, with the reason.
     :return: the report.
     :raises DemoError: when the node or the camera ends early or never starts, or the folder
         holds something else or cannot be written.
     """
     _clear(output)
     rclpy.init()
-    recorder = Recorder(output / 'bag')
-    processes = [node := _start(NODE, '--ros-args', '-p', f'model:={model}')]
+    silent = silent or {}
+    recorder = Recorder(output / 'bag', mount=mount, without=silent)
+    processes = [node := _start(NODE, '--ros-args', *_parameters(model, mount))]
     try:
         _await(recorder, node)
         processes.append(camera := _start(
@@ -75,21 +84,32 @@ def run(source: str, output: Path, *, model: str, rate: float, playing: list[str
         exit_code, *_ = [_stop(process) for process in processes]
         recorder.close()
         rclpy.try_shutdown()
-    result = report(recorder.received, published, published / rate)
-    result['node_exit_code'] = exit_code
+    from .demo_picture import preview_picture  # after the run: torch takes seconds to import
+    result = {**report(recorder.received, published, published / rate,
+                       {topic: silent.get(topic, '') for topic in OUTPUTS}),
+              'node_exit_code': exit_code}
     (output / 'report.json').write_text(json.dumps(result, indent=2) + '\n')
-    preview_picture(recorder.received, output / 'preview.png')
+    preview_picture(recorder.received, output / 'preview.png', mount)
     return result
+
+
+def _parameters(model: str, mount: Mount | None) -> list[str]:
+    """Return the node's arguments: its model, what makes outputs light, and a scan's floor."""
+    values: dict[str, Any] = {'model': model, **LIGHT}
+    if mount is not None:
+        values |= {'scan.camera_height': float(mount.height), 'scan.pitch': float(mount.pitch),
+                   'scan.roll': float(mount.roll)}
+    return [text for name, value in values.items() for text in ('-p', f'{name}:={value}')]
 
 
 def _clear(output: Path) -> None:
     """Make the folder, without an earlier demo's files; never remove anyone else's."""
     try:
         output.mkdir(parents=True, exist_ok=True)
-        if foreign := sorted(path.name for path in output.iterdir() if path.name not in OUTPUTS):
+        if foreign := sorted(path.name for path in output.iterdir() if path.name not in WRITTEN):
             raise DemoError(f'{output} holds {foreign[0]}, which no demo made: name another '
                             '--output')
-        for name in OUTPUTS:
+        for name in WRITTEN:
             path = output / name
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -160,33 +180,39 @@ def main() -> int:
     try:
         recording = open_recording(source)
         camera = find_cameras(recording, options.topic)[0]
+        mount = _mount(options)
         result = run(source, options.output, model=options.model, rate=options.rate,
                      playing=['--topic', camera.image, '--frames', str(options.frames),
                               '--least', str(least)],
                      total=options.frames or _rounded(recording.channels[camera.image].count,
-                                                      least))
+                                                      least),
+                     mount=mount, silent=_silent(camera, mount))
     except (RecordingError, DemoError) as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1
-    _print(result, options.output)
+    print_report(result)
+    print(f'Written: {", ".join(str(path) for path in sorted(options.output.iterdir()))}')
     return 0 if result['frames_out'] else 1
+
+
+def _mount(options: argparse.Namespace) -> Mount | None:
+    """Return how the camera stands, where its height is given or it is the drive's."""
+    if options.camera_height:
+        return Mount(options.camera_height, options.pitch, options.roll)
+    return None if options.input else DRIVE
+
+
+def _silent(camera: Camera, mount: Mount | None) -> dict[str, str]:
+    """Return the outputs that cannot be had of a camera, with the reason."""
+    if camera.info is None:
+        return dict.fromkeys(('depth/camera_info', 'depth/points', 'depth/scan'),
+                             'the input has no camera_info')
+    return {} if mount else {'depth/scan': 'give --camera-height, and --pitch'}
 
 
 def _rounded(count: int | None, least: int) -> int | None:
     """Return how many images whole rounds of a source make, where it says how many it has."""
     return count * max(1, -(-least // count)) if count else None
-
-
-def _print(result: dict[str, Any], output: Path) -> None:
-    table = Table(title='depth_estimation_ros demo')
-    table.add_column('figure')
-    table.add_column('value')
-    for name, value in result.items():
-        text = ', '.join(f'{key} {number}' for key, number in value.items()) if isinstance(
-            value, dict) else str(value)
-        table.add_row(name, text or 'none')
-    Console(width=100).print(table)
-    print(f'Written: {", ".join(str(path) for path in sorted(output.iterdir()))}')
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -201,6 +227,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--seconds', type=float, default=20.0,
                         help='play the input again for so long')
     parser.add_argument('--frames', type=int, default=0, help='exactly so many')
+    parser.add_argument('--camera-height', type=float, help='metres of the camera above the '
+                        'floor, for depth/scan; without --input those of the drive')
+    parser.add_argument('--pitch', type=float, default=0.0, help='radians of its optical axis '
+                        'above the horizontal; negative looks down')
+    parser.add_argument('--roll', type=float, default=0.0, help='radians about its optical axis; '
+                        "positive turns the camera's right side down")
     return parser
 
 

@@ -1,28 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo makes of a recording: figures, and one picture of image, depth and truth."""
+"""The figures that the demo makes of a recording, and the tables that it prints of them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import matplotlib
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
-from ..ros import codec
-from .received import Received
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt
+from .received import Flow, Received
 
 
-def report(received: Received, published: int, seconds: float) -> dict[str, Any]:
+def report(received: Received, published: int, seconds: float,
+           silent: Mapping[str, str] | None = None) -> dict[str, Any]:
     """
     Summarise a recording.
 
     :param received: what the recorder kept.
     :param published: how many images the camera published.
     :param seconds: how long it published.
+    :param silent: why nothing comes, by topic; '' for an output that is subscribed to.
     :return: the figures of report.json, in the order in which they are printed.
     """
     latency = list(received.latency_ms) or [float('nan')]
@@ -41,7 +40,15 @@ def report(received: Received, published: int, seconds: float) -> dict[str, Any]
         'fps': round(len(received.latency_ms) / seconds, 1),
         'latency_ms': {'p50': round(float(np.percentile(latency, 50)), 1),
                        'p99': round(float(np.percentile(latency, 99)), 1)},
-        'depth_m': received.depth.summary(), **accuracy(received)}
+        'depth_m': received.depth.summary(), **accuracy(received),
+        'outputs': {topic: _rate(received.flows.get(topic, Flow()), seconds, reason)
+                    for topic, reason in (silent or {}).items()}}
+
+
+def _rate(flow: Flow, seconds: float, silent_because: str) -> dict[str, Any]:
+    rate = {'messages': flow.messages, 'hz': round(flow.messages / seconds, 1),
+            'mb_s': round(flow.size / seconds / 1e6, 3)}
+    return {**rate, 'silent_because': silent_because} if silent_because else rate
 
 
 def accuracy(received: Received) -> dict[str, Any]:
@@ -52,27 +59,21 @@ def accuracy(received: Received) -> dict[str, Any]:
             for name, errors in received.errors.items() if len(errors)}
 
 
-def preview_picture(received: Received, path: Path) -> None:
-    """Draw the middle kept image beside its depth and, where there is any, the ground truth."""
-    moments = [moment for moment in received.moments.values() if moment.depth is not None]
-    if not moments:
-        return
-    moment = moments[len(moments) // 2]
-    panels = {title: panel for title, panel in (('depth', moment.depth),
-                                                ('ground truth', moment.truth))
-              if panel is not None}
-    far = max(float(np.nanpercentile(panel[np.isfinite(panel)], 99))
-              for panel in panels.values())
-    figure, axes = plt.subplots(1, 1 + len(panels), figsize=(4.2 * (1 + len(panels)), 3.4),
-                                layout='constrained')
-    axes[0].imshow(codec.decode(moment.image))
-    axes[0].set_title('image')
-    for axis, (title, panel) in zip(axes[1:], panels.items(), strict=True):
-        drawn = axis.imshow(np.where(np.isfinite(panel), panel, np.nan), cmap='turbo', vmin=0,
-                            vmax=far)
-        axis.set_title(title)
-    for axis in axes:
-        axis.axis('off')
-    figure.colorbar(drawn, ax=axes, label='metres', fraction=0.025)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+def print_report(result: dict[str, Any]) -> None:
+    """Print the figures as one table, and what came of each output as another."""
+    console = Console(width=100)
+    figures = Table('figure', 'value', title='depth_estimation_ros demo')
+    for name, value in result.items():
+        if name != 'outputs':
+            text = ', '.join(f'{key} {number}' for key, number in value.items()) if isinstance(
+                value, dict) else str(value)
+            figures.add_row(name, text or 'none')
+    console.print(figures)
+    outputs = Table('output', title='what the node published')
+    for heading in ('messages', 'Hz', 'MB/s'):
+        outputs.add_column(heading, justify='right')
+    for topic, rate in result['outputs'].items():
+        reason = rate.get('silent_because') or ('' if rate['messages'] else 'nothing came')
+        outputs.add_row(topic, *([f'none: {reason}', '', ''] if reason else [
+            str(rate['messages']), f'{rate["hz"]:.1f}', f'{rate["mb_s"]:.3f}']))
+    console.print(outputs)

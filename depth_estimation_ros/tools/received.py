@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 from ..core.evaluation.metrics import depth_metrics
 
 ERRORS = ('abs_rel', 'delta1', 'rmse_m')
+
+PARTS = ('depth', 'truth', 'info', 'points', 'scan')
+"""What comes beside an image, under its stamp."""
+
 RECENT = 32
-"""How many maps wait for what has the same stamp."""
+"""How many of each part wait for what has the same stamp."""
 
 KEPT = 16
 """How many moments are kept for a picture, spread evenly over the run."""
@@ -60,11 +64,31 @@ class DepthRange:
 
 @dataclass
 class KeptMoment:
-    """An image of the run with its depth and ground truth, as far as they came."""
+    """An image of the run with what bears its stamp, as far as it came."""
 
     image: Any
     depth: NDArray[np.float32] | None = None
     truth: NDArray[np.float32] | None = None
+    info: Any = None
+    """The depth's sensor_msgs/CameraInfo."""
+    points: Any = None
+    """A sensor_msgs/PointCloud2."""
+    scan: Any = None
+    """A sensor_msgs/LaserScan."""
+
+    @property
+    def parts(self) -> int:
+        """How many of its parts came."""
+        return sum(getattr(self, part) is not None for part in PARTS)
+
+
+@dataclass
+class Flow:
+    """What came on a topic."""
+
+    messages: int = 0
+    size: int = 0
+    """Bytes, serialised."""
 
 
 class Received:
@@ -81,8 +105,9 @@ class Received:
         self.moments: OrderedDict[int, KeptMoment] = OrderedDict()
         self.status: dict[str, dict[str, str]] = {}
         """The last diagnostics by status name."""
-        self._depths: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
-        self._truths: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
+        self.flows: dict[str, Flow] = {}
+        """By topic, those on which anything came."""
+        self._recent: dict[str, OrderedDict[int, Any]] = {part: OrderedDict() for part in PARTS}
         self._images, self._stride = 0, 1
 
     def of(self, name: str) -> dict[str, str]:
@@ -98,7 +123,7 @@ class Received:
         """
         self.latency_ms.append(latency_ms)
         self.depth.add(depth)
-        _remember(self._depths, stamp, depth)
+        self.add_part('depth', stamp, depth)
         self._match(stamp)
 
     def add_truth(self, stamp: int, truth: NDArray[np.float32]) -> None:
@@ -107,24 +132,41 @@ class Received:
 
         :param truth: metres, NaN where unknown, every n-th pixel of the camera's image.
         """
-        _remember(self._truths, stamp, truth)
+        self.add_part('truth', stamp, truth)
         self._match(stamp)
 
     def add_image(self, stamp: int, image: Any) -> None:
         """Take the camera's image; a few of a run are kept, fewer the longer it lasts."""
         if self._images % self._stride == 0:
-            self.moments[stamp] = KeptMoment(image, self._depths.get(stamp),
-                                             self._truths.get(stamp))
+            self.moments[stamp] = KeptMoment(
+                image, *(self._recent[part].get(stamp) for part in PARTS))
             if len(self.moments) > KEPT:
                 for old in list(self.moments)[1::2]:
                     del self.moments[old]
                 self._stride *= 2
         self._images += 1
 
-    def _match(self, stamp: int) -> None:
-        depth, truth = self._depths.get(stamp), self._truths.get(stamp)
+    def add_part(self, part: str, stamp: int, value: Any) -> None:
+        """
+        Take what bears the stamp of an image, for its moment if that is kept.
+
+        :param part: one of :data:`PARTS`.
+        """
+        recent = self._recent[part]
+        recent[stamp] = value
+        if len(recent) > RECENT:
+            recent.popitem(last=False)
         if stamp in self.moments:
-            self.moments[stamp].depth, self.moments[stamp].truth = depth, truth
+            setattr(self.moments[stamp], part, value)
+
+    def count(self, topic: str, size: int) -> None:
+        """Count a message of so many bytes."""
+        flow = self.flows.setdefault(topic, Flow())
+        flow.messages += 1
+        flow.size += size
+
+    def _match(self, stamp: int) -> None:
+        depth, truth = (self._recent[part].get(stamp) for part in ('depth', 'truth'))
         if depth is None or truth is None:
             return
         try:
@@ -134,13 +176,6 @@ class Received:
             return
         for name in ERRORS:
             self.errors[name].append(getattr(errors, name))
-
-
-def _remember(maps: OrderedDict[int, NDArray[np.float32]], stamp: int,
-              depth: NDArray[np.float32]) -> None:
-    maps[stamp] = depth
-    if len(maps) > RECENT:
-        maps.popitem(last=False)
 
 
 def matched(depth: NDArray[np.float32],

@@ -12,8 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
@@ -29,9 +31,13 @@ from depth_estimation_ros.recordings import (
 from depth_estimation_ros.resources import model_folder, share_folder
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.tools.camera import Moment, moment_of
+from depth_estimation_ros.tools.demo import DRIVE
+from depth_estimation_ros.tools.geometry_picture import level_points
 from depth_estimation_ros.tools.received import matched
+from depth_estimation_ros.tools.recorder import OUTPUTS, TAKEN, TRUTH
 
-FRAMES = 30
+from .conftest import FRAMES, RATE
+
 TOLERANCE = 0.01
 """By how much AbsRel and delta1 may differ between the messages and the model alone."""
 
@@ -49,17 +55,6 @@ class Accuracy:
     def near(self, other: Accuracy) -> bool:
         return (abs(self.abs_rel - other.abs_rel) <= TOLERANCE
                 and abs(self.delta1 - other.delta1) <= TOLERANCE)
-
-
-@pytest.fixture(scope='module')
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the demo left of the first frames of its drive."""
-    folder = tmp_path_factory.mktemp('demo') / 'output'
-    ran = subprocess.run(
-        [sys.executable, '-m', 'depth_estimation_ros.tools.demo', '--frames', str(FRAMES),
-         '--rate', '4', '--output', str(folder)], capture_output=True, text=True, timeout=180)
-    assert ran.returncode == 0, ran.stderr
-    return folder
 
 
 @pytest.fixture(scope='module')
@@ -130,6 +125,61 @@ def test_the_report_says_what_was_received(output, received, drive):
     assert (output / 'preview.png').stat().st_size > 10_000
 
 
+def test_every_output_was_published_and_its_rate_reported(output):
+    report = json.loads((output / 'report.json').read_text())
+    assert report['outputs'].keys() == OUTPUTS.keys()
+    for topic, rate in report['outputs'].items():
+        assert report['frames_out'] - 2 <= rate['messages'] <= FRAMES, topic
+        assert rate['hz'] == round(rate['messages'] * RATE / FRAMES, 1) and rate['mb_s'] > 0
+    assert report['outputs']['depth/image_rect']['messages'] == report['frames_out']
+
+
+def test_the_bag_holds_what_was_taken_and_made_with_the_offered_qos(output):
+    bag = open_recording(output / 'bag')
+    kinds = {f'/{topic}': kind.__name__ for topic, kind in (TAKEN | OUTPUTS | TRUTH).items()}
+    assert {topic: kind.rpartition('/')[2] for topic, kind in bag.topics.items()} == {
+        **kinds, '/tf_static': 'TFMessage'}
+    qos = {topic: yaml.safe_load(channel.qos)[0] for topic, channel in bag.channels.items()}
+    assert {topic for topic, profile in qos.items() if profile['reliability'] == 'best_effort'
+            } == {'/image', '/camera_info'}
+    assert {topic for topic, profile in qos.items()
+            if profile['durability'] == 'transient_local'} == {'/tf_static'}
+
+
+def test_the_points_and_the_scan_are_those_of_the_drives_camera(output):
+    bag = open_recording(output / 'bag')
+    latest = {record.topic: record.message for record in bag.records(
+        ('/depth/points', '/depth/scan', '/tf_static'))}
+    cloud, scan = latest['/depth/points'], latest['/depth/scan']
+    floor, level = latest['/tf_static'].transforms
+    assert (cloud.height, cloud.width) == (120, 160)
+    assert cloud.header.frame_id == floor.child_frame_id == level.header.frame_id
+    assert scan.header.frame_id == level.child_frame_id
+    points = level_points(cloud, DRIVE)
+    lowest = np.nanpercentile(points[:, 2], 2)
+    assert lowest == pytest.approx(-floor.transform.translation.z, abs=0.15)
+    assert np.isfinite(scan.ranges).mean() > 0.8 and np.nanmin(scan.ranges) > 0.8
+
+
+@pytest.mark.slow
+def test_pictures_without_calibration_are_served_and_what_lacks_is_named(tmp_path, drive):
+    for number, shot in enumerate(drive[::10]):
+        cv2.imwrite(str(tmp_path / f'{number}.png'), codec.decode(shot.image)[..., ::-1])
+    ran = subprocess.run(
+        [sys.executable, '-m', 'depth_estimation_ros.tools.demo', '--input', str(tmp_path),
+         '--frames', '6', '--rate', '2', '--output', str(tmp_path / 'out')], capture_output=True,
+        text=True, timeout=180)
+    assert ran.returncode == 0, ran.stderr
+    report = json.loads((tmp_path / 'out' / 'report.json').read_text())
+    assert report['frames_out'] + sum(report['dropped'].values()) == 6
+    silent = {topic for topic, rate in report['outputs'].items() if 'silent_because' in rate}
+    assert silent == {'depth/camera_info', 'depth/points', 'depth/scan'}
+    assert 'none: the input has no camera_info' in ran.stdout
+    assert report['outputs']['depth/preview']['messages']
+    assert '/tf_static' not in open_recording(tmp_path / 'out' / 'bag').topics
+    assert 'camera_info' not in ran.stderr and (tmp_path / 'out' / 'preview.png').exists()
+
+
 def broken_crop(monkeypatch: pytest.MonkeyPatch, drive: list[Moment]) -> Depths:
     """Depth of the padded image, squeezed into the image's size instead of cropped."""
     def uncropped(transforms, depth, height, width):
@@ -158,22 +208,3 @@ MISTAKES: dict[str, Callable[[pytest.MonkeyPatch, list[Moment]], Depths]] = {
 @pytest.mark.parametrize('mistake', MISTAKES)
 def test_each_mistake_of_the_chain_would_be_found(mistake, monkeypatch, offline, drive):
     assert not holds(MISTAKES[mistake](monkeypatch, drive), offline, drive)
-
-
-def test_a_source_that_is_none_is_named(tmp_path):
-    ran = subprocess.run(
-        [sys.executable, '-m', 'depth_estimation_ros.tools.demo', '--input', str(tmp_path)],
-        capture_output=True, text=True, timeout=60)
-    assert ran.returncode == 1
-    assert str(tmp_path) in ran.stderr and 'Traceback' not in ran.stderr
-
-
-def test_a_folder_of_something_else_is_left_alone(tmp_path):
-    (tmp_path / 'bag').mkdir()
-    (tmp_path / 'thesis.txt').write_text('chapter one')
-    ran = subprocess.run(
-        [sys.executable, '-m', 'depth_estimation_ros.tools.demo', '--output', str(tmp_path)],
-        capture_output=True, text=True, timeout=60)
-    assert ran.returncode == 1
-    assert 'thesis.txt' in ran.stderr and 'Traceback' not in ran.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['bag', 'thesis.txt']

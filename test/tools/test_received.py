@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from depth_estimation_ros.core.evaluation.metrics import depth_metrics
-from depth_estimation_ros.ros import codec
-from depth_estimation_ros.tools.demo_report import accuracy, preview_picture, report
-from depth_estimation_ros.tools.received import KEPT, RECENT, DepthRange, Received, matched
+from depth_estimation_ros.tools.demo_report import accuracy, print_report, report
+from depth_estimation_ros.tools.received import KEPT, PARTS, RECENT, DepthRange, Received, matched
 
 RNG = np.random.default_rng(2)
 
@@ -59,24 +58,58 @@ def test_what_is_kept_does_not_grow_with_the_run():
     for stamp in range(3000):
         received.add_image(stamp, f'image {stamp}')
         received.add_depth(stamp, depth_map(2, 2), 30.0)
+        received.add_part('scan', stamp, f'scan {stamp}')
         if stamp % 2:
             received.add_truth(stamp, depth_map(2, 2))
     assert len(received.moments) <= KEPT
-    assert len(received._depths) <= RECENT and len(received._truths) <= RECENT
+    assert all(len(received._recent[part]) <= RECENT for part in PARTS)
     kept = sorted(received.moments)
     assert kept[0] < 400 and kept[-1] > 2600 and len(kept) >= KEPT // 2
-    assert all(moment.depth is not None for moment in received.moments.values())
+    assert all(moment.depth is not None and moment.scan == f'scan {stamp}'
+               for stamp, moment in received.moments.items())
 
 
-def test_an_image_that_comes_after_its_depth_is_drawn_with_it(tmp_path):
+@pytest.mark.parametrize('image_first', [True, False])
+def test_a_moment_has_what_bears_its_stamp_whichever_comes_first(image_first):
     received = Received()
-    received.add_truth(5, depth_map())
-    received.add_depth(5, depth_map(), 30.0)
-    received.add_image(5, codec.encode(np.zeros((48, 64, 3), np.uint8), 'rgb8', None))
-    moment = received.moments[5]
-    assert moment.depth is not None and moment.truth is not None
-    preview_picture(received, tmp_path / 'preview.png')
-    assert (tmp_path / 'preview.png').stat().st_size > 1000
+    if image_first:
+        received.add_image(5, 'image')
+    for stamp in (4, 5, 6):
+        received.add_truth(stamp, depth_map())
+        received.add_depth(stamp, depth_map(), 30.0)
+        for part in ('info', 'points', 'scan'):
+            received.add_part(part, stamp, f'{part} {stamp}')
+    if not image_first:
+        received.add_image(5, 'image')
+    moment, = received.moments.values()
+    assert moment.parts == len(PARTS)
+    assert (moment.info, moment.points, moment.scan) == ('info 5', 'points 5', 'scan 5')
+
+
+def test_the_report_has_each_outputs_rate_or_why_it_is_silent():
+    received = Received()
+    for _ in range(30):
+        received.count('depth/scan', 4000)
+    outputs = report(received, 30, 2.0, {
+        'depth/scan': '', 'depth/preview': '', 'depth/points': 'no calibration'})['outputs']
+    assert outputs == {
+        'depth/scan': {'messages': 30, 'hz': 15.0, 'mb_s': 0.06},
+        'depth/preview': {'messages': 0, 'hz': 0.0, 'mb_s': 0.0},
+        'depth/points': {'messages': 0, 'hz': 0.0, 'mb_s': 0.0,
+                         'silent_because': 'no calibration'}}
+
+
+def test_the_tables_name_each_output_with_its_rate_or_none(capsys):
+    received = Received()
+    received.count('depth/scan', 4000)
+    print_report(report(received, 1, 1.0, {
+        'depth/scan': '', 'depth/preview': '', 'depth/points': 'no calibration'}))
+    rows = {line.split('│')[1].strip(): [cell.strip() for cell in line.split('│')[2:-1]]
+            for line in capsys.readouterr().out.splitlines() if line.startswith('│')}
+    assert rows['depth/scan'] == ['1', '1.0', '0.004']
+    assert rows['depth/preview'][0] == 'none: nothing came'
+    assert rows['depth/points'][0] == 'none: no calibration'
+    assert 'outputs' not in rows and rows['frames_in'] == ['1']
 
 
 def test_ground_truth_of_another_size_is_reported_and_not_compared():

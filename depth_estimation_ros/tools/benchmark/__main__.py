@@ -110,7 +110,17 @@ def _costs(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-PARTS = {'costs': _costs, 'core': _core, 'steps': _steps, 'shell': _shell, 'ros': _ros}
+def _bytes(options: argparse.Namespace) -> list[dict[str, Any]]:
+    from .bandwidth import RATE, measure_bandwidth
+    sizes = (options.sizes or NODE_SIZES).split(',')
+    rows = measure_bandwidth(sizes)
+    tables.print_table(f'Bytes of a message, and MB a second at {RATE:g} Hz',
+                       tables.bandwidth(sizes), rows)
+    return rows
+
+
+PARTS = {'costs': _costs, 'bytes': _bytes, 'core': _core, 'steps': _steps, 'shell': _shell,
+         'ros': _ros}
 
 
 def _numbers(text: str | None) -> list[int] | None:
@@ -127,6 +137,8 @@ def _parser() -> argparse.ArgumentParser:
         prog='benchmark', description=f'{__doc__} Lists are separated by commas.')
     parser.add_argument('--costs', action='store_true', help='parameters and operations of the '
                         'published networks, reckoned (costs.json)')
+    parser.add_argument('--bytes', action='store_true', help='bytes of each output a message and '
+                        'a second (bytes.json)')
     parser.add_argument('--core', action='store_true', help='the estimator (core.json)')
     parser.add_argument('--steps', action='store_true', help='what each step of the fast path '
                         'gains (steps.json)')

@@ -53,6 +53,13 @@ def print_table(title: str, columns: dict[str, str], rows: list[dict[str, Any]])
     Console(width=max(console.width, WIDTH)).print(table)
 
 
+def bandwidth(sizes: list[str]) -> dict[str, str]:
+    """Return the columns of bytes.json for images of these sizes."""
+    return {'output': 'output', 'format': 'format'} | {
+        f'{size}_{unit}': f'{size} {heading}' for size in sizes
+        for unit, heading in (('bytes', 'bytes'), ('mb_s', 'MB/s'))}
+
+
 def print_core(rows: list[dict[str, Any]]) -> None:
     """Print the rows of core.json, and which versions they are from."""
     for device in dict.fromkeys(row['device'] for row in rows):

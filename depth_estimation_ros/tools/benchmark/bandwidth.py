@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bytes of each output's message, serialised, for frames of the rendered drive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CameraInfo
+
+from ...core.estimator import DepthEstimator, EstimatorOptions
+from ...core.validity import apply_range
+from ...recordings import find_cameras, open_recording, shots
+from ...resources import model_folder, share_folder
+from ...ros import codec
+from ...ros.outputs import OUTPUTS, Estimate, prepare
+from ...ros.settings import Settings
+from ..camera import moment_of
+from ..demo import DRIVE
+
+RATE = 15.0
+EVERY = 60
+"""One in so many frames of the drive is measured."""
+
+SCAN = {'scan.camera_height': DRIVE.height, 'scan.pitch': DRIVE.pitch}
+
+VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ('depth/image_rect', '32FC1', {}),
+    ('depth/image_rect', '16UC1', {'depth.encoding': '16UC1'}),
+    ('depth/image_rect/compressedDepth', 'png', {}),
+    ('depth/image_rect/compressedDepth', 'rvl', {'compressed_depth.format': 'rvl'}),
+    ('depth/camera_info', '', {}),
+    ('depth/preview', 'bgr8', {}),
+    ('depth/points', '', {}),
+    ('depth/points', 'stride 4', {'points.stride': 4}),
+    ('depth/points', 'stride 4, color', {'points.stride': 4, 'points.color': True}),
+    ('depth/scan', '', SCAN),
+)
+"""A topic, what its messages are, and the parameters that make them so."""
+
+
+def measure_bandwidth(sizes: list[str]) -> list[dict[str, Any]]:
+    """
+    Serialise what the node publishes of the drive, by the demo model, and count the bytes.
+
+    :param sizes: of the image, as 640x480; the drive's own is 640x480.
+    :return: a row for the image and each of :data:`VARIANTS`: the median bytes of a message and
+        the megabytes of a second at :data:`RATE`, for each size.
+    """
+    rows = [{'output': 'image', 'format': 'rgb8'}] + [
+        {'output': topic, 'format': form} for topic, form, _ in VARIANTS]
+    options = EstimatorOptions(model=model_folder('demo'), device='cpu', backend='torch')
+    with closing(DepthEstimator(options)) as estimator:
+        for size in sizes:
+            width, height = (int(side) for side in size.split('x'))
+            frames = [_sizes(image, info, estimator) for image, info in _frames(width, height)]
+            for row, *counts in zip(rows, *frames, strict=True):
+                row |= {f'{size}_bytes': round(median(counts)),
+                        f'{size}_mb_s': round(median(counts) * RATE / 1e6, 3)}
+    return rows
+
+
+def _frames(width: int, height: int) -> Iterator[tuple[NDArray[np.uint8], CameraInfo]]:
+    """Yield images of the drive and their calibration, cut to a shape and brought to a size."""
+    clip = open_recording(str(share_folder() / 'clips' / 'demo_room'))
+    for shot in islice(shots(clip, find_cameras(clip)[0]), 0, None, EVERY):
+        moment = moment_of(shot)
+        image, info = codec.decode(moment.image), moment.info
+        assert info is not None  # the drive's camera is calibrated
+        scale = max(width / info.width, height / info.height)
+        columns, rows = round(width / scale), round(height / scale)
+        left, top = (info.width - columns) // 2, (info.height - rows) // 2
+        part = image[top:top + rows, left:left + columns]
+        yield (cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC),
+               _scaled(info, scale, (left, top), (width, height)))
+
+
+def _scaled(info: CameraInfo, scale: float, corner: tuple[int, int],
+            size: tuple[int, int]) -> CameraInfo:
+    """Return the calibration of a part of an image that was brought to a size."""
+    focal = info.k[0] * scale
+    cx, cy = ((place - first + 0.5) * scale - 0.5 for place, first in zip(
+        (info.k[2], info.k[5]), corner, strict=True))
+    return CameraInfo(
+        header=info.header, width=size[0], height=size[1], distortion_model='plumb_bob',
+        d=[0.0] * 5, k=[focal, 0.0, cx, 0.0, focal, cy, 0.0, 0.0, 1.0], r=info.r,
+        p=[focal, 0.0, cx, 0.0, 0.0, focal, cy, 0.0, 0.0, 0.0, 1.0, 0.0])
+
+
+def _sizes(image: NDArray[np.uint8], info: CameraInfo, estimator: DepthEstimator) -> list[int]:
+    """Return the bytes of an image's message and of each output."""
+    depth, = estimator.estimate([image])
+    limits = Settings().range.limits(estimator.range[1])
+    estimate = Estimate(info.header, apply_range(depth, limits.near, limits.far), info,
+                        depth.shape, image)
+    messages = [codec.encode(image, 'rgb8', info.header)]
+    for topic, _, changes in VARIANTS:
+        outputs = prepare(Settings().changed(changes).outputs, limits)
+        output = next(each for each, kind in zip(outputs, OUTPUTS, strict=True)
+                      if kind.topic == topic)
+        messages.append(output.encode(estimate))
+    return [len(serialize_message(message)) for message in messages]
