@@ -3,10 +3,15 @@
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
+from launch_ros.actions import Node, SetRemap
 
 from depth_estimation_ros.core.mount import level_in_optical
 
@@ -23,7 +28,22 @@ ARGUMENTS = {
     'camera_frame': ('', "With mount:=given: the images' frame_id; with it the scan's level "
                      'frame, its name and _level, is published below it; empty leaves that to '
                      'the robot'),
+    'points': ('own', 'Who makes depth/points: own is the node; depth_image_proc'),
+    'scan': ('own', 'Who makes depth/scan: own is the node; depthimage_to_laserscan, which takes '
+             "the image's middle row for the horizon"),
 }
+
+CHOICES = {'points': ['own', 'depth_image_proc'], 'scan': ['own', 'depthimage_to_laserscan']}
+
+OTHERS = {
+    'depth_image_proc': ('point_cloud_xyz_node', [
+        ('image_rect', 'depth/image_rect'), ('camera_info', 'depth/camera_info'),
+        ('points', 'depth/points')]),
+    'depthimage_to_laserscan': ('depthimage_to_laserscan_node', [
+        ('depth', 'depth/image_rect'), ('depth_camera_info', 'depth/camera_info'),
+        ('scan', 'depth/scan')]),
+}
+"""The executable of each package that may replace an output of the node's, and its topics."""
 
 
 def level_frame(context: LaunchContext) -> list[Node]:
@@ -32,7 +52,7 @@ def level_frame(context: LaunchContext) -> list[Node]:
         'mount', 'camera_height', 'camera_frame', 'pitch', 'roll'))
     if mount != 'given':
         return []
-    if not height:
+    if not height and asked(context, 'scan') == 'own':
         raise ValueError('camera_height: how high the camera stands must be given, or mount:=tf '
                          "to take it from the robot's transforms, or mount:=floor to find the "
                          'floor in the depth')
@@ -46,11 +66,42 @@ def level_frame(context: LaunchContext) -> list[Node]:
                      '--frame-id', frame, '--child-frame-id', f'{frame}_level', *rotation])]
 
 
+def asked(context: LaunchContext, argument: str) -> str:
+    """Return the value of an argument."""
+    return str(LaunchConfiguration(argument).perform(context))
+
+
+def depth_node(context: LaunchContext) -> list[GroupAction]:
+    """Return the node, without the outputs that others make, and the others."""
+    replaced = {name: asked(context, name) for name in CHOICES if asked(context, name) != 'own'}
+    if replaced and context.launch_configurations.get('cameras'):
+        raise ValueError(f'{", ".join(replaced)}: other packages\' nodes serve one camera: leave '
+                         'cameras out, or start them yourself')
+    if 'scan' in replaced and float(asked(context, 'pitch')):
+        raise ValueError('scan: depthimage_to_laserscan knows no tilt, so the camera has to look '
+                         'level: leave pitch out, or scan:=own')
+    launched = IncludeLaunchDescription(PythonLaunchDescriptionSource(
+        f'{SHARE}/launch/depth.launch.py'))
+    return [GroupAction([*(SetRemap(f'depth/{name}', f'depth/own_{name}') for name in replaced),
+                         launched]), *(other(context, package) for package in replaced.values())]
+
+
+def other(context: LaunchContext, package: str) -> Node:
+    """Return another package's node, on this one's topics."""
+    executable, topics = OTHERS[package]
+    frame = asked(context, 'camera_frame')
+    return Node(package=package, executable=executable, remappings=topics, output='screen',
+                namespace=context.launch_configurations.get('namespace', ''),
+                parameters=[{'output_frame': f'{frame}_level'}] if frame and (
+                    package == 'depthimage_to_laserscan') else [])
+
+
 def generate_launch_description() -> LaunchDescription:
     """Give depth.launch.py what navigation needs; its further arguments pass through."""
     return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=description)
+        *(DeclareLaunchArgument(name, default_value=default, description=description,
+                                choices=CHOICES.get(name))
           for name, (default, description) in ARGUMENTS.items()),
         OpaqueFunction(function=level_frame),
-        IncludeLaunchDescription(PythonLaunchDescriptionSource(f'{SHARE}/launch/depth.launch.py')),
+        OpaqueFunction(function=depth_node),
     ])

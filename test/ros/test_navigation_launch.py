@@ -22,7 +22,8 @@ from depth_estimation_ros.ros.settings import Settings, parameters
 
 from .test_depth_launch import STUBS, Recorded, launch_file, launched_node  # noqa: F401
 
-FURTHER = {'launch.actions': ['IncludeLaunchDescription'],
+FURTHER = {'launch.actions': ['GroupAction', 'IncludeLaunchDescription'],
+           'launch_ros.actions': ['SetRemap'],
            'launch.launch_description_sources': ['PythonLaunchDescriptionSource']}
 OURS = {f'/{output.topic}': output.message.__name__ for output in OUTPUTS}
 GIVEN = {'/image': 'Image'}
@@ -51,7 +52,7 @@ def navigation(root, monkeypatch) -> ModuleType:
 def test_it_gives_the_nodes_launch_file_what_that_declares(navigation, launch_file, root):  # noqa: F811
     given = {entity.args[0] for entity in navigation.generate_launch_description().args[0]
              if type(entity).__name__ == 'DeclareLaunchArgument'}
-    assert given - set(launch_file.ARGUMENTS) == {'camera_frame'}
+    assert given - set(launch_file.ARGUMENTS) == {'camera_frame', 'points', 'scan'}
     assert navigation.ARGUMENTS['params_file'][0] == str(root / 'config' / 'navigation.yaml')
 
 
@@ -77,18 +78,47 @@ def test_the_level_frame_is_that_of_the_scan(pitch, roll):
 
 
 def test_the_frame_is_published_where_the_cameras_is_named(navigation):
-    given = {'mount': 'given', 'camera_height': '1.2', 'pitch': '-0.2', 'roll': '0.0',
-             'camera_frame': ''}
+    given = asked(navigation, camera_height='1.2', pitch='-0.2')
     assert navigation.level_frame(given) == []
-    assert navigation.level_frame({**given, 'mount': 'tf', 'camera_frame': 'cam_optical'}) == []
+    assert navigation.level_frame(Context({**given, 'mount': 'tf', 'camera_frame': 'cam_optical'})) == []
     with pytest.raises(ValueError, match='mount:=tf'):  # no scan without it
-        navigation.level_frame({**given, 'camera_height': ''})
-    node, = navigation.level_frame({**given, 'camera_frame': 'cam_optical'})
+        navigation.level_frame(Context({**given, 'camera_height': ''}))
+    node, = navigation.level_frame(Context({**given, 'camera_frame': 'cam_optical'}))
     flags = dict(zip(node.arguments[::2], node.arguments[1::2], strict=True))
     assert (node.package, node.executable) == ('tf2_ros', 'static_transform_publisher')
     assert (flags['--frame-id'], flags['--child-frame-id']) == (
         'cam_optical', 'cam_optical_level')
     assert math.hypot(*(float(flags[f'--q{axis}']) for axis in 'xyzw')) == pytest.approx(1.0)
+
+
+def test_points_and_scan_are_the_nodes_own_unless_others_are_asked_for(navigation, root):
+    group, = navigation.depth_node(asked(navigation))
+    included, = group.args[0]
+    assert type(included).__name__ == 'IncludeLaunchDescription'
+    group, points, scan = navigation.depth_node(asked(
+        navigation, points='depth_image_proc', scan='depthimage_to_laserscan',
+        camera_frame='cam_optical', namespace='robot'))
+    *remapped, included = group.args[0]
+    assert [each.args for each in remapped] == [
+        ('depth/points', 'depth/own_points'), ('depth/scan', 'depth/own_scan')]
+    for node, topic in ((points, 'points'), (scan, 'scan')):
+        assert node.namespace == 'robot'
+        ours = dict(node.remappings)
+        assert ours[topic] == f'depth/{topic}'
+        assert {*ours.values()} <= {name[1:] for name in OURS}
+    assert (points.package, points.executable) == ('depth_image_proc', 'point_cloud_xyz_node')
+    assert (scan.package, scan.executable) == (
+        'depthimage_to_laserscan', 'depthimage_to_laserscan_node')
+    assert (points.parameters, scan.parameters) == ([], [{'output_frame': 'cam_optical_level'}])
+
+
+def test_what_others_cannot_do_is_refused(navigation):
+    for arguments, said in (({'scan': 'depthimage_to_laserscan', 'pitch': '-0.2'}, 'look level'),
+                            ({'points': 'depth_image_proc', 'cameras': '[a, b]'}, 'one camera')):
+        with pytest.raises(ValueError, match=said):
+            navigation.depth_node(asked(navigation, **arguments))
+    without = asked(navigation, scan='depthimage_to_laserscan')
+    assert navigation.level_frame(without) == []  # which needs no height
 
 
 def test_its_parameters_are_taken_and_clear_what_nav2_asks_for(root):
@@ -100,6 +130,20 @@ def test_its_parameters_are_taken_and_clear_what_nav2_asks_for(root):
     costmap = yaml.safe_load((root / 'config' / 'nav2.yaml').read_text())
     layer = costmap['local_costmap']['local_costmap']['ros__parameters']['voxel_layer']
     assert given['points.clearing'] > layer['depth_clearing']['raytrace_max_range']
+
+
+class Context(dict[str, str]):
+    """Launch's, with the value of each argument."""
+
+    @property
+    def launch_configurations(self) -> dict[str, str]:
+        return self
+
+
+def asked(navigation: ModuleType, **arguments: str) -> Context:
+    """Return what launch knows where these arguments are given."""
+    defaults = {name: default for name, (default, _) in navigation.ARGUMENTS.items()}
+    return Context({**defaults, **arguments})
 
 
 def flattened(tree: dict[str, Any], prefix: str = '') -> list[tuple[str, Any]]:
