@@ -4,6 +4,7 @@
 import fcntl
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +30,7 @@ def free_domain() -> tuple[int, IO[str]]:
     raise RuntimeError(f'all {DOMAINS} ROS domains are taken: is anything left of other runs?')
 
 
+BEGAN = time.time()
 DOMAIN, HELD = free_domain()
 os.environ['ROS_DOMAIN_ID'] = str(DOMAIN)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
@@ -36,6 +38,13 @@ for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FIL
     os.environ[variable] = str(ROOT / 'config' / 'fastdds.xml')
 os.environ['HF_HUB_DISABLE_TELEMETRY'] = '1'
 os.environ.setdefault('OMP_WAIT_POLICY', 'passive')  # threads that wait leave the cores to others
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the shared memory that killed nodes left, once all processes have ended."""
+    from .ros.shared_memory import remove_left
+    if not hasattr(session.config, 'workerinput'):
+        remove_left(BEGAN)
 
 
 @pytest.fixture(scope='session')

@@ -80,7 +80,8 @@ def test_the_level_frame_is_that_of_the_scan(pitch, roll):
 def test_the_frame_is_published_where_the_cameras_is_named(navigation):
     given = asked(navigation, camera_height='1.2', pitch='-0.2')
     assert navigation.level_frame(given) == []
-    assert navigation.level_frame(Context({**given, 'mount': 'tf', 'camera_frame': 'cam_optical'})) == []
+    by_tf = Context({**given, 'mount': 'tf', 'camera_frame': 'cam_optical'})
+    assert navigation.level_frame(by_tf) == []
     with pytest.raises(ValueError, match='mount:=tf'):  # no scan without it
         navigation.level_frame(Context({**given, 'camera_height': ''}))
     node, = navigation.level_frame(Context({**given, 'camera_frame': 'cam_optical'}))
