@@ -11,8 +11,9 @@ from typing import Any
 from .errors import RecordingError
 from .recording import Recording
 from .types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from .video_messages import VIDEO, description_of
 
-TRANSPORTS = r'/(compressed|compressedDepth|theora|zstd|ffmpeg|draco|rvl)$'
+TRANSPORTS = r'/(compressed|compressedDepth|theora|zstd|ffmpeg|foxglove|draco|rvl)$'
 NOT_COLOUR = re.compile(r'^(16S|32S|32F|64F)C\d|^16UC1$')
 TRUTH_NAMES = ('ground_truth', 'registered', 'aligned')
 """In the order in which depth topics of one camera are preferred."""
@@ -40,7 +41,8 @@ def find_cameras(recording: Recording, image: str = '', truth: str = '') -> list
     for name in filter(None, (image, truth)):
         if name not in recording.channels:
             raise RecordingError(f'{recording.name} has no topic {name}; {_listed(recording)}')
-    firsts = _first_messages(recording, _of_types(recording, IMAGE, COMPRESSED_IMAGE, CAMERA_INFO))
+    firsts = _first_messages(recording, _of_types(
+        recording, IMAGE, COMPRESSED_IMAGE, CAMERA_INFO, *VIDEO))
     images = {topic: message for topic, message in firsts.items() if _is_colour(topic, message)}
     if image and image not in images:
         raise RecordingError(f'{recording.name}: {image} holds no colour image that can be read; '
@@ -83,7 +85,8 @@ def _first_messages(recording: Recording, topics: Collection[str]) -> dict[str, 
     for record in recording.records(expected) if expected else ():
         if record.topic not in found:
             try:
-                found[record.topic] = record.message
+                found[record.topic] = (description_of(record) if record.type in VIDEO
+                                       else record.message)
             except RecordingError as error:
                 recording.warn(f'{recording.name}: {record.topic}: {error}')
         if len(found) == len(expected):

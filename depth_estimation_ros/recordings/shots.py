@@ -11,6 +11,7 @@ from typing import Any
 from .cameras import Camera
 from .errors import RecordingError
 from .recording import Record, Recording
+from .video_messages import VIDEO, VideoStream
 
 TOLERANCE = 20_000_000
 """Nanoseconds by which a depth camera's stamp may differ from the colour camera's."""
@@ -49,12 +50,23 @@ def shots(recording: Recording, camera: Camera,
     """
     pairing, watch = _Pairing(camera), _Watch(recording, broken)
     topics = [topic for topic in (camera.image, camera.info, camera.truth) if topic]
-    for record in recording.records(topics):
+    for record in _images_of(recording, camera.image, topics):
         if watch.is_sound(record, record.topic == camera.image):
             pairing.add(record)
             yield from pairing.complete(record.time)
     yield from pairing.complete(None)
     watch.sum_up()
+
+
+def _images_of(recording: Recording, image: str, topics: list[str]) -> Iterator[Record]:
+    """Yield records, in place of a video's packets the images that they become."""
+    if recording.topics[image] not in VIDEO:
+        yield from recording.records(topics)
+        return
+    stream = VideoStream()
+    for record in recording.records(topics):
+        yield from stream.images(record) if record.topic == image else (record,)
+    yield from stream.rest()
 
 
 @dataclass

@@ -24,6 +24,16 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 HEADER = 'std_msgs/msg/Header'
+COMPRESSED_VIDEO = 'foxglove_msgs/msg/CompressedVideo'
+FFMPEG_PACKET = 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket'
+
+COMMON = {
+    COMPRESSED_VIDEO: 'builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\n'
+                      'string format\n',
+    FFMPEG_PACKET: 'std_msgs/Header header\nint32 width\nint32 height\nstring encoding\n'
+                   'uint64 pts\nuint8 flags\nbool is_bigendian\nuint8[] data\n',
+}
+"""Types that ROS 2 does not come with, for recordings without definitions."""
 
 MALFORMED = (SerdeError, TypesysError, struct.error, ValueError, KeyError, IndexError)
 """What rosbags raises for bytes that are not a message of the type they are declared to be."""
@@ -86,7 +96,8 @@ class Types:
 
 def store_of(kind: str, definition: str) -> Any:
     """Return a store with a type as it is defined; the standard one where it is not."""
-    if not definition.strip():
+    definition = definition if definition.strip() else COMMON.get(kind, '')
+    if not definition:
         return standard_types()
     store = get_typestore(Stores.EMPTY)
     try:
