@@ -22,6 +22,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from ..recordings import RecordingError, find_cameras, open_recording
+from ..report import write_report
 from ..resources import share_folder
 from .demo_report import preview_picture, report
 from .recorder import Recorder
@@ -29,7 +30,7 @@ from .recorder import Recorder
 CAMERA = 'depth_estimation_ros.tools.camera'
 NODE = 'depth_estimation_ros.ros.main'
 
-OUTPUTS = ('bag', 'preview.png', 'report.json')
+OUTPUTS = ('bag', 'preview.png', 'report.json', 'report.html')
 """What a demo leaves in its folder."""
 
 STARTUP = 120.0
@@ -49,7 +50,7 @@ class DemoError(RuntimeError):
 def run(source: str, output: Path, *, model: str, rate: float, playing: list[str],
         total: int | None = None) -> dict[str, Any]:
     """
-    Run the three processes and write ``output``: the bag, preview.png and report.json.
+    Run the three processes and write ``output``: the bag, preview.png and both reports.
 
     :param source: a recording of any kind.
     :param output: the folder to write; what an earlier demo left in it is removed.
@@ -79,6 +80,7 @@ def run(source: str, output: Path, *, model: str, rate: float, playing: list[str
     result['node_exit_code'] = exit_code
     (output / 'report.json').write_text(json.dumps(result, indent=2) + '\n')
     preview_picture(recorder.received, output / 'preview.png')
+    write_report(output)
     return result
 
 
