@@ -49,6 +49,8 @@ def test_samples_are_spread_over_the_run(count: int) -> None:
     assert len(numbers) == min(count, SAMPLES) and numbers == sorted(set(numbers))
     if count:
         assert numbers[0] == 0 and numbers[-1] >= 0.8 * (count - 1)
+    gaps = np.diff(numbers)
+    assert not gaps.size or gaps.max() <= 2 * gaps.min()
 
 
 def test_inf_is_no_distance_and_not_unknown() -> None:

@@ -12,8 +12,10 @@ import pytest
 from tqdm import tqdm
 
 from depth_estimation_ros.offline.estimate import EstimateOptions, estimate
+from depth_estimation_ros.offline.formats import FORMATS, decoded
 from depth_estimation_ros.offline.network import NetworkOptions
 from depth_estimation_ros.offline.process import ProcessOptions, process_bag
+from depth_estimation_ros.recordings import RecordingError
 from depth_estimation_ros.report import Gallery, Report, Series, Table, report_of
 from depth_estimation_ros.tools import evaluate, report
 
@@ -79,6 +81,8 @@ def test_each_camera_has_its_sections(tmp_path: Path) -> None:
         said.append(one._replace(topic=one.topic.replace('/cam', '/rear'), message=message))
     found = report_of(write_rosbag2(tmp_path / 'run', sorted(said, key=lambda one: one.time)))
     assert found.facts['/rear/depth/image_rect: Frames with depth'] == '3'
+    assert found.facts['/rear/depth/image_rect: Image'] == '/rear/image_raw'
+    assert found.facts['/cam/depth/image_rect: Image'] == IMAGE
     assert found.facts['/cam/depth/image_rect: Ground truth'] == TRUTH
     assert found.facts['/rear/depth/image_rect: Ground truth'] == 'none'
 
@@ -98,6 +102,22 @@ def test_process_bag_and_report_agree(tmp_path: Path, checkpoint: Path) -> None:
                 progress=tqdm(disable=True))
     found = report_of(tmp_path / 'out')
     assert found.facts['Frames with depth'] == '3' and titles(found)[0] == 'Frames'
+
+
+@pytest.mark.parametrize('kind', FORMATS)
+def test_each_kind_of_file_is_read_back(tmp_path: Path, kind: str) -> None:
+    if kind == 'exr':
+        pytest.importorskip('OpenEXR')
+    suffix, encode = FORMATS[kind]
+    file, depth = tmp_path / f'depth{suffix}', depth_map(3)
+    file.write_bytes(encode(depth))
+    found = decoded(kind, file)
+    if suffix == '.png':
+        depth[np.isinf(depth)] = np.nan  # 0 in both
+    np.testing.assert_allclose(found, depth, atol=0.002)
+    file.write_bytes(b'rubbish')
+    with pytest.raises(RecordingError, match='is no depth'):
+        decoded(kind, file)
 
 
 @pytest.mark.parametrize('kinds', [('png',), ('kitti', 'npy'), ('pfm',), ('npz',)])
