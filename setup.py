@@ -26,7 +26,7 @@ setup(
     maintainer_email=next(MANIFEST.iter('maintainer')).get('email'),
     license=MANIFEST.findtext('license'),
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['py.typed']},
+    package_data={NAME: ['py.typed', 'report/page.*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (str(SHARE), ['package.xml']),
@@ -44,5 +44,6 @@ setup(
         'evaluate = depth_estimation_ros.tools.evaluate:main',
         'export = depth_estimation_ros.tools.export:main',
         'calibrate = depth_estimation_ros.tools.calibrate:main',
+        'report = depth_estimation_ros.tools.report:main',
     ]},
 )

@@ -29,7 +29,7 @@ from .frames import Frame, Pipeline
 from .network import Depth, Network, NetworkOptions, Pixels
 from .video import VideoWriter, rate_of
 
-JOB = 'estimate.json'
+JOB, FRAMES = 'estimate.json', 'frames.json'
 VIDEO = 'video.mp4'
 
 
@@ -69,14 +69,14 @@ def estimate(inputs: Sequence[str], output: Path, options: EstimateOptions,
     :raises DepthError: when the network is.
     """
     require(options.formats)
-    opened = list(_opened(inputs, output))
-    cameras = [find_cameras(recording, options.image)[0] for recording, _ in opened]
+    sources_of = list(opened(inputs, output))
+    cameras = [find_cameras(recording, options.image)[0] for recording, _ in sources_of]
     since = _check_job(
         output, {'inputs': sorted({str(Path(path).resolve()) for path in inputs}),
                  'image': options.image, 'fov': options.fov, 'preview_far': options.preview_far,
                  **asdict(network)}, options.overwrite)
     sources = [Source(recording, Camera(camera.image, camera.info), folder, options, since)
-               for (recording, folder), camera in zip(opened, cameras, strict=True)]
+               for (recording, folder), camera in zip(sources_of, cameras, strict=True)]
     accounts: dict[str, Account] = {}
     warnings: list[str] = []
     with ExitStack() as stack:
@@ -85,6 +85,8 @@ def estimate(inputs: Sequence[str], output: Path, options: EstimateOptions,
         for source in sources:
             accounts[source.recording.name] = source.run(pipeline, progress)
             warnings += source.recording.warnings
+    write_whole(output / FRAMES, json.dumps({
+        name: account.as_json() for name, account in accounts.items()}, indent=1).encode())
     if not any(account.received - sum(account.dropped.values()) for account in accounts.values()):
         raise RecordingError('no image has depth: ' + '; '.join(
             f'{name}: {account}' for name, account in accounts.items()))
@@ -123,7 +125,7 @@ class Source:
         self._folder, self._options = folder, options
         self._colourise = Colouriser('turbo', 0.0, options.preview_far)
         self._account = Account()
-        self._names = _names(recording.files) if isinstance(recording, Pictures) else []
+        self._names = names_of(recording.files) if isinstance(recording, Pictures) else []
 
     @property
     def count(self) -> int | None:
@@ -219,7 +221,7 @@ class Source:
         return found
 
 
-def _opened(inputs: Sequence[str], output: Path) -> Iterator[tuple[Any, Path]]:
+def opened(inputs: Sequence[str], output: Path) -> Iterator[tuple[Any, Path]]:
     """Open the inputs, each with the folder that it is written to."""
     paths = [Path(path) for path in inputs]
     if len(paths) > 1 and all(path.is_file() and path.suffix.lower() in PICTURES
@@ -234,7 +236,7 @@ def _opened(inputs: Sequence[str], output: Path) -> Iterator[tuple[Any, Path]]:
                              'them')
 
 
-def _names(files: Sequence[Path]) -> list[str]:
+def names_of(files: Sequence[Path]) -> list[str]:
     """Return a name for each picture: its path below all of them, unique without its suffix."""
     folder = os.path.commonpath([file.absolute().parent for file in files])
     below = [Path(os.path.relpath(file.absolute(), folder)) for file in files]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -77,6 +78,47 @@ FORMATS: dict[str, tuple[str, Callable[[Depth], bytes]]] = {
     'exr': ('.exr', _exr),
 }
 """By name, the suffix of the file and what makes its bytes."""
+
+
+def decoded(kind: str, path: Path) -> Depth:
+    """
+    Read a file of depth back.
+
+    :param kind: a name in :data:`FORMATS`.
+    :return: metres; NaN where a picture holds 0.
+    :raises RecordingError: when it is no such file.
+    """
+    try:
+        depth = READERS[kind](path)
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, cv2.error) as error:
+        raise RecordingError(f'{path} is no depth: {error}') from error
+    if getattr(depth, 'ndim', 0) != 2:
+        raise RecordingError(f'{path} is no depth of one channel')
+    return np.asarray(depth, np.float32)
+
+
+def _picture(path: Path, steps: int) -> Any:
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16:
+        raise ValueError('a PNG of 16 bits is')
+    return np.where(pixels == 0, np.float32(np.nan), pixels.astype(np.float32) / steps)
+
+
+def _read_exr(path: Path) -> Any:
+    require(['exr'])
+    import OpenEXR
+    return OpenEXR.File(str(path)).channels()['Z'].pixels
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    'npy': np.load,
+    'npz': lambda path: np.load(path)['depth'],
+    'pfm': lambda path: cv2.imread(str(path), cv2.IMREAD_UNCHANGED),
+    'exr': _read_exr,
+    'png': lambda path: _picture(path, 1000),
+    'kitti': lambda path: _picture(path, 256),
+}
+"""By name, what reads a file; what loses least comes first."""
 
 
 def require(formats: Iterable[str]) -> None:

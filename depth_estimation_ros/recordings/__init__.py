@@ -5,7 +5,7 @@ Nothing here imports rclpy: messages are objects with the fields of their types 
 and their bytes are CDR, which rclpy.serialization takes as they are.
 """
 
-from .cameras import Camera, find_cameras
+from .cameras import Camera, Estimate, find_cameras, find_estimates
 from .depth import depth_of, metres
 from .errors import RecordingError
 from .opening import open_recording
@@ -15,7 +15,7 @@ from .types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from .writer import Writer
 
 __all__ = [
-    'CAMERA_INFO', 'COMPRESSED_IMAGE', 'IMAGE', 'Camera', 'Channel', 'Record', 'Recording',
-    'RecordingError', 'Shot', 'Writer', 'depth_of', 'find_cameras', 'metres', 'open_recording',
-    'shots', 'stamp_of',
+    'CAMERA_INFO', 'COMPRESSED_IMAGE', 'IMAGE', 'Camera', 'Channel', 'Estimate', 'Record',
+    'Recording', 'RecordingError', 'Shot', 'Writer', 'depth_of', 'find_cameras',
+    'find_estimates', 'metres', 'open_recording', 'shots', 'stamp_of',
 ]

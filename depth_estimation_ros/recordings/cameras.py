@@ -58,6 +58,31 @@ def find_cameras(recording: Recording, image: str = '', truth: str = '') -> list
                 topic, images[topic])))]
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A topic of estimated depth, and what it was made of."""
+
+    depth: str
+    image: str | None = None
+    truth: str | None = None
+    """Depth of another source in the same frame."""
+
+
+def find_estimates(recording: Recording) -> list[Estimate]:
+    """Return the topics ``NAMESPACE/NAME/image_rect`` with depth; the image is in NAMESPACE."""
+    firsts = _first_messages(recording, _of_types(recording, IMAGE, COMPRESSED_IMAGE))
+    depths = {topic: message for topic, message in firsts.items() if _is_depth(topic, message)}
+    images = _distinct({topic: message for topic, message in firsts.items()
+                        if _is_colour(topic, message)})
+    own = [topic for topic in _distinct(depths) if base_topic(topic).endswith('/image_rect')]
+    others = {topic: message for topic, message in depths.items()
+              if base_topic(topic) not in map(base_topic, own)}
+    return [Estimate(topic, min((image for image in images
+                                 if namespace(image) == namespace(namespace(topic))), default=None,
+                                key=lambda image: _rank(image, firsts[image])),
+                     _own_depth(firsts[topic], others)) for topic in sorted(own)]
+
+
 def base_topic(topic: str) -> str:
     """Return the name that image_transport's transports append theirs to."""
     return re.sub(TRANSPORTS, '', topic)

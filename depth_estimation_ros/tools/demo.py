@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from ..core.mount import Mount
 from ..recordings import Camera, RecordingError, find_cameras, open_recording
+from ..report import write_report
 from ..resources import share_folder
 from .demo_report import print_report, report
 from .recorder import OUTPUTS, Recorder
@@ -28,7 +29,7 @@ from .recorder import OUTPUTS, Recorder
 CAMERA = 'depth_estimation_ros.tools.camera'
 NODE = 'depth_estimation_ros.ros.main'
 
-WRITTEN = ('bag', 'preview.png', 'report.json')
+WRITTEN = ('bag', 'preview.png', 'report.json', 'report.html')
 """What a demo leaves in its folder."""
 
 STARTUP = 120.0
@@ -55,7 +56,7 @@ def run(source: str, output: Path, *, model: str, rate: float, playing: list[str
         total: int | None = None, mount: Mount | None = None,
         silent: dict[str, str] | None = None) -> dict[str, Any]:
     """
-    Run the three processes and write ``output``: the bag, preview.png and report.json.
+    Run the three processes and write ``output``: the bag, preview.png and both reports.
 
     :param source: a recording of any kind.
     :param output: the folder to write; what an earlier demo left in it is removed.
@@ -90,6 +91,7 @@ def run(source: str, output: Path, *, model: str, rate: float, playing: list[str
               'node_exit_code': exit_code}
     (output / 'report.json').write_text(json.dumps(result, indent=2) + '\n')
     preview_picture(recorder.received, output / 'preview.png', mount)
+    write_report(output)
     return result
 
 

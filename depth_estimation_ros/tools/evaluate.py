@@ -21,6 +21,8 @@ from ..core.errors import DepthError
 from ..core.evaluation.evaluation import Evaluation
 from ..core.evaluation.protocol import CROPS, Protocol
 from ..recordings import RecordingError, find_cameras, open_recording
+from ..report import write_page
+from ..report.evaluated import evaluation_page
 from ..resources import DEMO_MODEL
 from . import evaluation_report
 from .depth_folders import PER_METRE
@@ -185,6 +187,8 @@ def evaluate(options: argparse.Namespace) -> None:
     assert run.example is not None
     evaluation_report.write(options.output, figures, evaluation_report.draw(
         run.plain, *run.example))
+    if options.html:
+        write_page(evaluation_page(figures, run.plain, run.example), options.html)
     _print(source, run, options)
 
 
@@ -247,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
                         'all images together rather than their mean over the images')
     parser.add_argument('--frames', type=int, default=0, help='so many images at most; 0 is all')
     parser.add_argument('--output', type=Path, default=Path('evaluation_output'))
+    parser.add_argument('--html', type=Path, metavar='FILE', help='a page to write as well')
     return parser
 
 

@@ -30,6 +30,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from tqdm import tqdm
 
+from ..report import write_report
 from .demo import NODE, DemoError
 from .soak_report import Readings, faults, picture, report
 
@@ -212,6 +213,7 @@ def main() -> int:
         print(f'soak: {error}', file=sys.stderr)
         return 1
     (options.output / 'report.json').write_text(json.dumps(figures, indent=2) + '\n')
+    write_report(options.output)
     curve = figures.pop('rss_mb')
     print(json.dumps({**figures, 'rss_mb': f'{len(curve)} readings in report.json'}, indent=2))
     for fault in faults(figures):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Both commands run where no ROS is installed."""
+"""The commands on recordings run where no ROS is installed."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ except ImportError:
 else:
     sys.exit('the blocker blocks nothing')
 
-from depth_estimation_ros.tools import estimate, process_bag
+from depth_estimation_ros.tools import estimate, process_bag, report
 source, output, model = sys.argv[1:]
 network = ['--model', model, '--device', 'cpu', '--backend', 'torch', '--stats']
 sys.argv[1:] = [source, output + '/bag', '--preview', *network]
 assert process_bag.main() == 0
 sys.argv[1:] = [source, '--output', output + '/files', '--preview', '--cloud', *network]
 assert estimate.main() == 0
+for run in 'bag', 'files':
+    assert report.main([f'{output}/{run}', '--output', f'{output}/{run}.html']) == 0
 assert not FORBIDDEN & {name.split('.')[0] for name in sys.modules}
 """
 

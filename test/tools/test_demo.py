@@ -123,6 +123,7 @@ def test_the_report_says_what_was_received(output, received, drive):
     assert stated.near(accuracy(received, drive))
     assert 0.1 < report['depth_m']['min'] < report['depth_m']['max'] < 20
     assert (output / 'preview.png').stat().st_size > 10_000
+    assert 'Histogram of depth' in (output / 'report.html').read_text()
 
 
 def test_every_output_was_published_and_its_rate_reported(output):

@@ -75,3 +75,4 @@ def test_the_soak_passes(tmp_path: Path) -> None:
     figures = json.loads((tmp_path / 'report.json').read_text())
     assert figures['unaccounted'] == 0 and figures['frames_out'] > 20
     assert figures['seconds'] == 20 and (tmp_path / 'memory.png').exists()
+    assert 'Memory of the node' in (tmp_path / 'report.html').read_text()
