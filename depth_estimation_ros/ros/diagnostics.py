@@ -26,6 +26,9 @@ from .frame_statistics import (
 SILENT_AFTER = 2.0
 """Seconds without a frame after which a camera is called silent."""
 
+STARTING = 15.0
+"""Seconds that a camera which has never been heard has before the log names it."""
+
 MANY_DROPS = 0.5
 """The share of frames dropped for a fault, within a second, that is worth a WARN."""
 
@@ -72,10 +75,11 @@ class CameraWatch:
         if self.heard is None or summary.received > before.received or now < self.heard:
             self.heard = now
         self.before = summary
-        faults = [*([] if now else [NO_CLOCK]), *self._silence(now), *faults,
-                  *_blank_depth(summary, before),
+        faults = [*([] if now else [NO_CLOCK]), *faults, *_blank_depth(summary, before),
                   *(calibration.faults if calibration else [])]
-        self._log(faults)
+        silence = self._silence(now)
+        self._log([*faults, *(silence if self._is_missed(summary, now) else [])])
+        faults = [*silence, *faults]
         level, problem = self._problem(summary, before)
         if faults:
             level = max(level, DiagnosticStatus.WARN)
@@ -109,6 +113,10 @@ class CameraWatch:
         return [] if silence <= SILENT_AFTER else [
             f'no image on {self.topic} for {silence:.0f} s: is the camera running, and the topic '
             'remapped to it?']
+
+    def _is_missed(self, summary: Summary, now: float) -> bool:
+        """Whether a silent camera is worth a line: one that is yet to start is given time."""
+        return bool(summary.received) or now - (self.heard or now) > STARTING
 
     def _problem(self, summary: Summary, before: Summary) -> tuple[bytes, str]:
         """Return what is wrong with the frames of the last second, and how badly."""

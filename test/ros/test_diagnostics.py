@@ -93,6 +93,9 @@ def test_each_silence_is_logged_once(second: Second) -> None:
 def test_a_camera_that_never_spoke_is_a_warning_too(second: Second) -> None:
     assert second.status(seconds=1.5).level == OK
     assert second.status(seconds=1.5).level == WARN
+    assert not second.logged  # its driver may start later than the node
+    second.status(seconds=15.0)
+    assert len(second.logged) == 1
 
 
 def test_a_clock_that_jumps_back_is_not_silence(second: Second) -> None:
