@@ -16,7 +16,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: help setup demo test test-checked-fields test-triton test-cv-bridge test-colcon benchmark gpu soak clean
+.PHONY: help setup demo test test-checked-fields test-triton test-cv-bridge test-colcon benchmark gpu soak drive clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -76,6 +76,9 @@ gpu: $(READY)  ## try all that only a GPU can show, then measure; gpu_output/rep
 
 soak: $(READY)  ## four cameras, bad frames and changing parameters for SECONDS (600)
 	@$(RUN) depth_estimation_ros.tools.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+drive: $(READY)  ## a robot drives through rendered rooms by the scan alone; ARGS='--output drive.png'
+	@$(RUN) training.drive $(ARGS)
 
 clean:  ## remove the environments and what the targets wrote
 	rm -rf .venv .venv-* *_output build install log .pytest_cache .mypy_cache .ruff_cache .hypothesis
