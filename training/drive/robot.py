@@ -4,8 +4,8 @@
 import math
 from dataclasses import dataclass
 
-from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.core.mount import Mount
+from depth_estimation_ros.core.pinhole import Pinhole
 from training.scene import IMAGE_HEIGHT, IMAGE_WIDTH
 from training.world import Camera, Intrinsics
 
