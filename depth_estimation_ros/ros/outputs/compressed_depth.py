@@ -13,6 +13,11 @@ from ...core.rvl import encode_rvl
 from ..groups import Group, parameter
 from .base import Estimate, Limits, Output
 
+FROM_THE_ROW_ABOVE = (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP) if (
+    hasattr(cv2, 'IMWRITE_PNG_FILTER')) else ()
+"""The filter that suits depth best, where OpenCV lets choose one: at level 1 as small as level 3
+without, in a third of its time."""
+
 
 @dataclass(frozen=True)
 class CompressedDepthSettings(Group):
@@ -52,6 +57,7 @@ class CompressedDepthOutput(Output):
             header=estimate.header, format=f'32FC1; compressedDepth {self._settings.format}')
         message.data.frombytes(self._inverse.pack())
         message.data.frombytes(encode_rvl(code) if self._settings.format == 'rvl' else
-                               cv2.imencode('.png', code, [cv2.IMWRITE_PNG_COMPRESSION,
-                                                           self._settings.png_level])[1].data)
+                               cv2.imencode('.png', code, [
+                                   cv2.IMWRITE_PNG_COMPRESSION, self._settings.png_level,
+                                   *FROM_THE_ROW_ABOVE])[1].data)
         return message
