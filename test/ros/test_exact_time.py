@@ -31,7 +31,8 @@ class ExactTime:
 
 
 def test_every_output_of_a_frame_is_matched_by_its_stamp(start, checkpoint, peer):
-    node = start(model=checkpoint, device='cpu', near=0.0, scan__camera_height=1.0)
+    node = start(model=checkpoint, device='cpu', near=0.0, scan__camera_height=1.0,
+                 flip_augmentation=True)
     node.wait_for('configured')
     kinds = [kind for kind in OUTPUTS if kind.takes_metres]
     exact = ExactTime([kind.topic for kind in kinds])

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from rclpy.time import Time
 from sensor_msgs.msg import PointField
 from std_msgs.msg import Header
 
@@ -113,6 +114,18 @@ def test_a_wall_is_seen_at_its_distance_and_the_scan_is_level() -> None:
     assert (scan.range_min, scan.range_max) == (np.float32(LIMITS.near * 0.1), 2 * LIMITS.far)
     named = prepared('depth/scan', scan__camera_height=1.0, scan__frame='base_scan')
     assert named.encode(estimate(WALL)).header.frame_id == 'base_scan'
+
+
+def test_a_scans_rays_are_of_one_moment_and_its_time_is_that_since_the_one_before() -> None:
+    output = prepared('depth/scan', scan__camera_height=1.0)
+    times = []
+    for frame, at in (('a', 7.0), ('a', 7.25), ('b', 7.3), ('a', 7.5), ('a', 3.0), ('a', 90.0)):
+        given = estimate(WALL)
+        given.header.frame_id, given.header.stamp = frame, Time(seconds=at).to_msg()
+        scan = output.encode(given)
+        assert scan.time_increment == 0.0
+        times.append(scan.scan_time)
+    assert times == pytest.approx([0.0, 0.25, 0.0, 0.25, 0.0, 0.0])
 
 
 def test_a_scan_without_the_cameras_height_is_silent_and_says_why() -> None:

@@ -32,10 +32,12 @@ def test_the_bytes_are_those_of_the_payload_and_little_more(few):
         for key, payload in {
                 ('image', 'rgb8'): 3, ('depth/image_rect', '32FC1'): 4,
                 ('depth/image_rect', '16UC1'): 2, ('depth/preview', 'bgr8'): 3,
-                ('depth/points', ''): 16, ('depth/points', 'stride 4'): 1,
+                ('depth/confidence', '32FC1'): 4, ('depth/points', ''): 16,
+                ('depth/points', 'stride 4'): 1,
                 ('depth/points', 'stride 4, color'): 2}.items():
             row = rows[key]
             assert 0 < row[f'{size}_bytes'] - pixels * payload < ENVELOPE, key
+            assert row[f'{size}_ms'] >= 0
             assert row[f'{size}_mb_s'] == pytest.approx(15e-6 * row[f'{size}_bytes'], abs=6e-4)
         png, rvl = (rows['depth/image_rect/compressedDepth', form] for form in ('png', 'rvl'))
         assert pixels / 20 < png[f'{size}_bytes'] < rvl[f'{size}_bytes'] < 2 * pixels

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
+import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 
 from ...core.pinhole import Pinhole
@@ -50,27 +52,37 @@ class PointsOutput(Output):
         self._fields = [PointField(name=name, offset=OFFSETS[name], datatype=PointField.FLOAT32,
                                    count=1) for name in names]
         self._step = 32 if settings.color else 16
-        self._cloud: Cloud | None = None
-        """The last one, whose memory is used again."""
+        self._memory = array('B')
+        """The bytes of the last cloud with rows and columns, written anew for each."""
 
     def encode(self, estimate: Estimate) -> PointCloud2 | None:
-        """Return the cloud under the image's header; None for a camera that is not calibrated."""
+        """
+        Return the cloud under the image's header; None for a camera that is not calibrated.
+
+        The next one may be written into the same memory: publish it before.
+        """
         camera = camera_of(estimate)
         if camera is None:
             return None
-        stride = self._settings.stride
-        shape = tuple(-(-side // stride) for side in estimate.depth.shape)
-        kept = self._cloud if self._cloud is not None and self._cloud.shape[:2] == shape else None
-        image = estimate.image if self._settings.color else None
-        cloud = cloud_of(estimate.depth, camera, image, stride=stride, voxel=self._settings.voxel,
-                         clearing=self._settings.clearing, out=kept)
-        self._cloud = cloud if not self._settings.voxel else None
+        settings = self._settings
+        cloud = cloud_of(
+            estimate.depth, camera, estimate.image if settings.color else None,
+            stride=settings.stride, voxel=settings.voxel, clearing=settings.clearing,
+            out=None if settings.voxel else self._rows(estimate.depth.shape))
         message = PointCloud2(
             header=estimate.header, height=cloud.shape[0], width=cloud.shape[1],
             fields=self._fields, is_bigendian=False, point_step=self._step,
-            row_step=self._step * cloud.shape[1], is_dense=bool(self._settings.voxel))
-        message.data.frombytes(cloud.data.cast('B') if cloud.size else b'')
+            row_step=self._step * cloud.shape[1], is_dense=bool(settings.voxel))
+        message.data = self._memory if not settings.voxel else array('B', cloud.tobytes())
         return message
+
+    def _rows(self, shape: tuple[int, ...]) -> Cloud:
+        """Return the memory of a cloud with rows and columns as numbers."""
+        rows, columns = (-(-side // self._settings.stride) for side in shape)
+        size = rows * columns * self._step
+        if len(self._memory) != size:
+            self._memory = array('B', bytes(size))
+        return np.frombuffer(self._memory, np.float32).reshape(rows, columns, self._step // 4)
 
 
 def camera_of(estimate: Estimate) -> Pinhole | None:

@@ -13,11 +13,15 @@ from std_msgs.msg import Header
 from ...core.mount import Mount
 from ...core.scan import Band, ranges_of
 from ..groups import Group, parameter
+from ..stamps import seconds
 from .base import Estimate, Limits, Output
 from .points import camera_of
 
 FARTHEST = 100.0
 """Metres of range_max where the model names no range."""
+
+LONGEST = 10.0
+"""Seconds between two scans beyond which they do not follow each other."""
 
 NEAREST_PART, FARTHEST_PART = 0.1, 2.0
 """What range_min and range_max are of the limits of depth: those are along Z, a range is in the
@@ -79,6 +83,8 @@ class ScanOutput(Output):
         self._given = None if settings.mount != 'given' else Mount(
             settings.camera_height, settings.pitch, settings.roll)
         self._band = Band(settings.min_height, settings.max_height, settings.slack)
+        self._last: dict[str, float] = {}
+        """The stamp of the last scan in each frame, in seconds."""
 
     @property
     def silent_because(self) -> str:
@@ -99,9 +105,17 @@ class ScanOutput(Output):
         return LaserScan(
             header=Header(stamp=estimate.header.stamp, frame_id=self._settings.frame or (
                 level_frame(estimate.header.frame_id))),
+            scan_time=self._since_last(estimate.header),
             angle_min=first, angle_max=first + step * (len(ranges) - 1), angle_increment=step,
             range_min=near * NEAREST_PART, range_max=most,
             ranges=array('f', ranges.tobytes()))
+
+    def _since_last(self, header: Header) -> float:
+        """Return the seconds since the camera's last scan; 0 where that is none or long ago."""
+        now = seconds(header.stamp)
+        since = now - self._last.get(header.frame_id, now)
+        self._last[header.frame_id] = now
+        return since if 0 < since < LONGEST else 0.0
 
 
 def level_frame(optical_frame: str) -> str:

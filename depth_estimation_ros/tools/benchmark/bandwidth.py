@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bytes of each output's message, serialised, for frames of the rendered drive."""
+"""What each output's message weighs and costs, for frames of the rendered drive."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from itertools import islice
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 import cv2
@@ -35,6 +37,7 @@ VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ('depth/image_rect', '32FC1', {}),
     ('depth/image_rect', '16UC1', {'depth.encoding': '16UC1'}),
     ('depth/image_rect/compressedDepth', 'png', {}),
+    ('depth/image_rect/compressedDepth', 'png level 1', {'compressed_depth.png_level': 1}),
     ('depth/image_rect/compressedDepth', 'rvl', {'compressed_depth.format': 'rvl'}),
     ('depth/camera_info', '', {}),
     ('depth/preview', 'bgr8', {}),
@@ -42,17 +45,19 @@ VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ('depth/points', 'stride 4', {'points.stride': 4}),
     ('depth/points', 'stride 4, color', {'points.stride': 4, 'points.color': True}),
     ('depth/scan', '', SCAN),
+    ('depth/confidence', '32FC1', {}),
 )
 """A topic, what its messages are, and the parameters that make them so."""
 
 
 def measure_bandwidth(sizes: list[str]) -> list[dict[str, Any]]:
     """
-    Serialise what the node publishes of the drive, by the demo model, and count the bytes.
+    Encode and serialise what the node publishes of the drive, by the demo model.
 
     :param sizes: of the image, as 640x480; the drive's own is 640x480.
-    :return: a row for the image and each of :data:`VARIANTS`: the median bytes of a message and
-        the megabytes of a second at :data:`RATE`, for each size.
+    :return: a row for the image and each of :data:`VARIANTS`: the median bytes of a message, the
+        megabytes of a second at :data:`RATE`, and the milliseconds until it is made, for each
+        size.
     """
     rows = [{'output': 'image', 'format': 'rgb8'}] + [
         {'output': topic, 'format': form} for topic, form, _ in VARIANTS]
@@ -60,10 +65,12 @@ def measure_bandwidth(sizes: list[str]) -> list[dict[str, Any]]:
     with closing(DepthEstimator(options)) as estimator:
         for size in sizes:
             width, height = (int(side) for side in size.split('x'))
-            frames = [_sizes(image, info, estimator) for image, info in _frames(width, height)]
-            for row, *counts in zip(rows, *frames, strict=True):
-                row |= {f'{size}_bytes': round(median(counts)),
-                        f'{size}_mb_s': round(median(counts) * RATE / 1e6, 3)}
+            frames = [_costs(image, info, estimator) for image, info in _frames(width, height)]
+            for row, *costs in zip(rows, *frames, strict=True):
+                weight, seconds = (median(each) for each in zip(*costs, strict=True))
+                row |= {f'{size}_bytes': round(weight),
+                        f'{size}_mb_s': round(weight * RATE / 1e6, 3),
+                        f'{size}_ms': round(1e3 * seconds, 1)}
     return rows
 
 
@@ -94,16 +101,26 @@ def _scaled(info: CameraInfo, scale: float, corner: tuple[int, int],
         p=[focal, 0.0, cx, 0.0, 0.0, focal, cy, 0.0, 0.0, 0.0, 1.0, 0.0])
 
 
-def _sizes(image: NDArray[np.uint8], info: CameraInfo, estimator: DepthEstimator) -> list[int]:
-    """Return the bytes of an image's message and of each output."""
-    depth, = estimator.estimate([image])
+def _costs(image: NDArray[np.uint8], info: CameraInfo,
+           estimator: DepthEstimator) -> list[tuple[int, float]]:
+    """Return bytes and seconds of an image's message and of each output's."""
+    found, = estimator.submit([image], flip=True)()
     limits = Settings().range.limits(estimator.range[1])
-    estimate = Estimate(info.header, apply_range(depth, limits.near, limits.far), info,
-                        depth.shape, image)
-    messages = [codec.encode(image, 'rgb8', info.header)]
+    estimate = Estimate(info.header, apply_range(found.depth, limits.near, limits.far), info,
+                        found.depth.shape, image, found.confidence)
+    costs = [_cost(partial(codec.encode, image, 'rgb8', info.header))]
     for topic, _, changes in VARIANTS:
         outputs = prepare(Settings().changed(changes).outputs, limits)
         output = next(each for each, kind in zip(outputs, OUTPUTS, strict=True)
                       if kind.topic == topic)
-        messages.append(output.encode(estimate))
-    return [len(serialize_message(message)) for message in messages]
+        output.encode(estimate)  # makes what is the same for every frame
+        costs.append(_cost(partial(output.encode, estimate)))
+    return costs
+
+
+def _cost(encode: Callable[[], Any]) -> tuple[int, float]:
+    """Return the bytes of a message and the seconds until it is made."""
+    began = perf_counter()
+    message = encode()
+    seconds = perf_counter() - began
+    return len(serialize_message(message)), seconds

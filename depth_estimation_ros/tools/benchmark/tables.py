@@ -57,7 +57,7 @@ def bandwidth(sizes: list[str]) -> dict[str, str]:
     """Return the columns of bytes.json for images of these sizes."""
     return {'output': 'output', 'format': 'format'} | {
         f'{size}_{unit}': f'{size} {heading}' for size in sizes
-        for unit, heading in (('bytes', 'bytes'), ('mb_s', 'MB/s'))}
+        for unit, heading in (('bytes', 'bytes'), ('mb_s', 'MB/s'), ('ms', 'ms'))}
 
 
 def print_core(rows: list[dict[str, Any]]) -> None:
