@@ -58,7 +58,8 @@ class Transforms:
             transform=Transform(rotation=QuaternionMessage(x=x, y=y, z=z, w=w))))
 
     def _lookup(self, header: Header, floor_frame: str) -> TransformStamped:
-        stamp = Time.from_msg(header.stamp)
+        # an image may have a stamp before 1970, which Time refuses; as 0 it asks for the newest
+        stamp = Time(nanoseconds=max(header.stamp.sec * 10**9 + header.stamp.nanosec, 0))
         if stamp.nanoseconds < self._latest - JUMP * 1e9:
             self._buffer.clear()
         self._latest = stamp.nanoseconds

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time as TimeMessage
 from geometry_msgs.msg import TransformStamped
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, LaserScan
@@ -152,6 +153,12 @@ def test_a_bag_that_begins_anew_forgets_its_end(robot: Robot) -> None:
     for seconds, cleared in ((100.0, False), (99.5, False), (200.0, False), (100.0, True)):
         camera.at(header(seconds))
         assert robot.buffer.cleared is cleared
+
+
+def test_an_image_without_a_time_takes_the_newest(robot: Robot) -> None:
+    robot.buffer.seconds = [90.0, 100.0]
+    for stamp in (TimeMessage(), TimeMessage(sec=-5)):
+        assert robot.camera().at(Header(stamp=stamp, frame_id='optical')) is not None
 
 
 def test_without_tf2_ros_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
