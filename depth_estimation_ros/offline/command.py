@@ -73,6 +73,8 @@ def stats(wanted: bool, frames: Callable[[], int]) -> Iterator[None]:
     """
     Print seconds, frames a second and the peak of memory of what runs within.
 
+    Of processes that it starts, and that have ended, the largest has its peak printed too.
+
     :param frames: tells how many frames were served.
     """
     start = time.perf_counter()
@@ -80,5 +82,7 @@ def stats(wanted: bool, frames: Callable[[], int]) -> Iterator[None]:
     if wanted:
         seconds, count = time.perf_counter() - start, frames()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+        other = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
         print(f'{seconds:.1f} s with the start, {count / seconds:.1f} frames/s, '
-              f'peak memory {peak:.0f} MB')
+              f'peak memory {peak:.0f} MB' + (f', {other:.0f} MB of another process' if other
+                                              else ''))

@@ -20,6 +20,7 @@ from ..core.correction import KINDS
 from ..core.errors import DepthError
 from ..core.floor import Floor, FloorOptions, NotEnoughFloorError, find_floor
 from ..core.floor_scale import FloorScale, agree
+from ..offline.command import stats
 from ..recordings import RecordingError, find_cameras, open_recording
 from ..resources import DEMO_MODEL
 from .views import Depth, Predictor, View, camera_key, lens_of, recorded_views
@@ -62,6 +63,11 @@ class Survey:
         except NotEnoughFloorError as error:
             self.faults[str(error)] += 1
 
+    def survey(self, views: Iterator[View], predictor: Predictor) -> None:
+        """Look for the floor in every view."""
+        for view in tqdm(views, desc='images', unit='', disable=None):
+            self.add(view, predictor(view))
+
     def result(self, camera_height: float) -> FloorScale:
         """Return what the images agree on; raises NotEnoughFloorError, with an example of why."""
         try:
@@ -72,15 +78,6 @@ class Survey:
             example = self.faults.most_common(1)[0][0].partition(': ')[2]
             raise NotEnoughFloorError(f"{str(error).partition(': ')[2]}; in one, {example}"
                                       ) from error
-
-
-def survey(views: Iterator[View], predictor: Predictor, topic: str, options: FloorOptions,
-           focal: float | None) -> Survey:
-    """Look for the floor in every view."""
-    found = Survey(topic, options, focal)
-    for view in tqdm(views, desc='images', unit='', disable=None):
-        found.add(view, predictor(view))
-    return found
 
 
 def calibrate_floor(options: argparse.Namespace) -> None:
@@ -97,7 +94,9 @@ def calibrate_floor(options: argparse.Namespace) -> None:
     if options.frames:
         views = islice(views, options.frames)
     try:
-        found = survey(views, predictor, topic, floor_options(options), options.focal)
+        found = Survey(topic, floor_options(options), options.focal)
+        with stats(options.stats, lambda: found.looked_at):
+            found.survey(views, predictor)
     finally:
         predictor.close()
         for text in recording.warnings:
@@ -199,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
                        'recording has no camera_info')
     floor.add_argument('--frames', type=int, default=0, help='so many images at most; 0 is all')
     floor.add_argument('--output', type=Path, default=Path('calibration.yaml'))
+    floor.add_argument('--stats', action='store_true', help='print time and peak memory')
     return parser
 
 

@@ -20,6 +20,7 @@ import rclpy
 from tqdm import tqdm
 
 from ..core.mount import Mount
+from ..offline.command import stats
 from ..recordings import Camera, RecordingError, find_cameras, open_recording
 from ..report import write_report
 from ..resources import share_folder
@@ -183,12 +184,13 @@ def main() -> int:
         recording = open_recording(source)
         camera = find_cameras(recording, options.topic)[0]
         mount = _mount(options)
-        result = run(source, options.output, model=options.model, rate=options.rate,
-                     playing=['--topic', camera.image, '--frames', str(options.frames),
-                              '--least', str(least)],
-                     total=options.frames or _rounded(recording.channels[camera.image].count,
-                                                      least),
-                     mount=mount, silent=_silent(camera, mount))
+        with stats(options.stats, lambda: result['frames_out']):
+            result = run(source, options.output, model=options.model, rate=options.rate,
+                         playing=['--topic', camera.image, '--frames', str(options.frames),
+                                  '--least', str(least)],
+                         total=options.frames or _rounded(
+                             recording.channels[camera.image].count, least),
+                         mount=mount, silent=_silent(camera, mount))
     except (RecordingError, DemoError) as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1
@@ -229,6 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--seconds', type=float, default=20.0,
                         help='play the input again for so long')
     parser.add_argument('--frames', type=int, default=0, help='exactly so many')
+    parser.add_argument('--stats', action='store_true', help='print time and peak memory')
     parser.add_argument('--camera-height', type=float, help='metres of the camera above the '
                         'floor, for depth/scan; without --input those of the drive')
     parser.add_argument('--pitch', type=float, default=0.0, help='radians of its optical axis '

@@ -20,6 +20,7 @@ from ..calibration_file import CalibrationError, CalibrationFile, CameraKey, rea
 from ..core.errors import DepthError
 from ..core.evaluation.evaluation import Evaluation
 from ..core.evaluation.protocol import CROPS, Protocol
+from ..offline.command import stats
 from ..recordings import RecordingError, find_cameras, open_recording
 from ..report import write_page
 from ..report.evaluated import evaluation_page
@@ -178,7 +179,8 @@ def evaluate(options: argparse.Namespace) -> None:
               Predictor(options.model or DEMO_MODEL, options.device, only_metres=(
                   calibration is None or calibration.correction.kind != 'inverse')), calibration)
     try:
-        run.over(source, options.frames)
+        with stats(options.stats, lambda: run.seen):
+            run.over(source, options.frames)
     finally:
         run.predictor.close()
         for text in source.warnings:
@@ -252,6 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--frames', type=int, default=0, help='so many images at most; 0 is all')
     parser.add_argument('--output', type=Path, default=Path('evaluation_output'))
     parser.add_argument('--html', type=Path, metavar='FILE', help='a page to write as well')
+    parser.add_argument('--stats', action='store_true', help='print time and peak memory')
     return parser
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,6 +197,11 @@ def test_the_floor_makes_a_model_metric(tmp_path, capsys, depth, args, scale, sh
     assert evaluate.main([str(drive), '--image', '/cam/image_raw', '--depth', TRUTH, *TOPIC,
                           '--calibration', str(output), '--output', str(tmp_path / 'output')]) == 0
     assert figures(tmp_path)['errors']['not_aligned']['pooled']['all']['abs_rel'] < 0.005
+
+
+def test_time_and_memory_are_told_where_they_are_asked_for(tmp_path, capsys) -> None:
+    code, _, _ = calibrated(tmp_path, floor_map(), '--stats')
+    assert code == 0 and re.search(r'frames/s, peak memory \d+ MB', capsys.readouterr().out)
 
 
 def test_a_recorded_depth_calibrates_the_model_that_made_it(tmp_path) -> None:
