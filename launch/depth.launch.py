@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the depth node on one camera's topics, or on several cameras'."""
 
+import re
 from pathlib import Path
 
 import yaml
@@ -59,6 +60,9 @@ MOUNT = ('mount', 'floor_frame', 'camera_height', 'pitch', 'roll')
 WORDS = ('mount', 'floor_frame')
 """Those of them that are no numbers."""
 
+TOPIC = re.compile(r'(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
+"""What rcl takes for a topic's name; it says no more than where it gave up."""
+
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Where Fast DDS before and since version 3 looks for its profile."""
 
@@ -105,6 +109,9 @@ def camera_names(text: str) -> list[str]:
 
 def pattern(argument: str, topic: str, cameras: list[str]) -> str:
     """Return the topic that an argument names, with {camera} in it for several cameras."""
+    if not TOPIC.fullmatch(topic.replace('{camera}', 'camera')):
+        raise ValueError(f"{argument}: '{topic}' is no topic: its parts between single / have "
+                         'letters, digits and _, and no digit first')
     if argument == 'image' and topic.endswith('/compressed'):
         raise ValueError(f"image: '{topic}' is the compressed topic: leave its ending /compressed "
                          'out, and set image_transport:=compressed')

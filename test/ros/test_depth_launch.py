@@ -125,6 +125,9 @@ def test_several_cameras_are_remapped_by_a_pattern(launch_file):
     ({'cameras': '[front, rear]', 'image': '/cam/image'}, 'one topic for 2 cameras'),
     ({'image': '/{camera}/image'}, 'cameras names none'),
     ({'image': '/cam/image/compressed'}, 'image_transport:=compressed'),
+    ({'image': '/my camera/image'}, "image: '/my camera/image' is no topic"),
+    ({'camera_info': '/1/camera_info'}, 'no digit first'),
+    ({'image': 'image//rect'}, 'is no topic'), ({'image': ''}, "image: '' is no topic"),
     ({'params_file': '/nowhere.yaml'}, "no file '/nowhere.yaml'")])
 def test_arguments_that_make_no_sense_are_refused_by_name(launch_file, arguments, named):
     with pytest.raises(ValueError, match=named):
