@@ -60,7 +60,7 @@ def shots(recording: Recording, camera: Camera,
 
 def _images_of(recording: Recording, image: str, topics: list[str]) -> Iterator[Record]:
     """Yield records, in place of a video's packets the images that they become."""
-    if recording.topics[image] not in VIDEO:
+    if recording.topics.get(image) not in VIDEO:
         yield from recording.records(topics)
         return
     stream = VideoStream()
