@@ -96,7 +96,8 @@ def draw(evaluation: Evaluation, image: NDArray[np.uint8] | None, prediction: De
     """
     figure, axes = plt.subplots(2, 3, figsize=(13, 7), layout='constrained')
     far = float(np.nanpercentile(np.where(np.isfinite(truth), truth, np.nan), 99))
-    error = np.abs(prediction - truth) / truth
+    with np.errstate(invalid='ignore', divide='ignore'):  # where neither is a distance
+        error = np.abs(prediction - truth) / truth
     if image is not None:
         axes[0, 0].imshow(image)
     _map(axes[0, 1], prediction, 'prediction, m', 'turbo', far)
