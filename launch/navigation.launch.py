@@ -13,7 +13,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, SetRemap
 
-from depth_estimation_ros.core.mount import level_in_optical
+from depth_estimation_ros.core.mount import level_frame, level_in_optical
 
 SHARE = get_package_share_directory('depth_estimation_ros')
 
@@ -35,7 +35,7 @@ ARGUMENTS = {
 
 CHOICES = {'points': ['own', 'depth_image_proc'], 'scan': ['own', 'depthimage_to_laserscan']}
 
-OTHERS = {
+REPLACEMENTS = {
     'depth_image_proc': ('point_cloud_xyz_node', [
         ('image_rect', 'depth/image_rect'), ('camera_info', 'depth/camera_info'),
         ('points', 'depth/points')]),
@@ -46,7 +46,7 @@ OTHERS = {
 """The executable of each package that may replace an output of the node's, and its topics."""
 
 
-def level_frame(context: LaunchContext) -> list[Node]:
+def frame_publisher(context: LaunchContext) -> list[Node]:
     """Return what publishes the scan's frame, where the node doesn't and the camera's is named."""
     mount, height, frame, *tilt = (LaunchConfiguration(name).perform(context) for name in (
         'mount', 'camera_height', 'camera_frame', 'pitch', 'roll'))
@@ -63,7 +63,7 @@ def level_frame(context: LaunchContext) -> list[Node]:
                 for text in (f'--q{name}', repr(value))]
     return [Node(package='tf2_ros', executable='static_transform_publisher',
                  name='depth_scan_frame', arguments=[
-                     '--frame-id', frame, '--child-frame-id', f'{frame}_level', *rotation])]
+                     '--frame-id', frame, '--child-frame-id', level_frame(frame), *rotation])]
 
 
 def asked(context: LaunchContext, argument: str) -> str:
@@ -82,17 +82,18 @@ def depth_node(context: LaunchContext) -> list[GroupAction]:
                          'level: leave pitch out, or scan:=own')
     launched = IncludeLaunchDescription(PythonLaunchDescriptionSource(
         f'{SHARE}/launch/depth.launch.py'))
-    return [GroupAction([*(SetRemap(f'depth/{name}', f'depth/own_{name}') for name in replaced),
-                         launched]), *(other(context, package) for package in replaced.values())]
+    remapped = [SetRemap(f'depth/{name}', f'depth/own_{name}') for name in replaced]
+    return [GroupAction([*remapped, launched]),
+            *(replacement(context, package) for package in replaced.values())]
 
 
-def other(context: LaunchContext, package: str) -> Node:
+def replacement(context: LaunchContext, package: str) -> Node:
     """Return another package's node, on this one's topics."""
-    executable, topics = OTHERS[package]
+    executable, topics = REPLACEMENTS[package]
     frame = asked(context, 'camera_frame')
     return Node(package=package, executable=executable, remappings=topics, output='screen',
                 namespace=context.launch_configurations.get('namespace', ''),
-                parameters=[{'output_frame': f'{frame}_level'}] if frame and (
+                parameters=[{'output_frame': level_frame(frame)}] if frame and (
                     package == 'depthimage_to_laserscan') else [])
 
 
@@ -102,6 +103,6 @@ def generate_launch_description() -> LaunchDescription:
         *(DeclareLaunchArgument(name, default_value=default, description=description,
                                 choices=CHOICES.get(name))
           for name, (default, description) in ARGUMENTS.items()),
-        OpaqueFunction(function=level_frame),
+        OpaqueFunction(function=frame_publisher),
         OpaqueFunction(function=depth_node),
     ])

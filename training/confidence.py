@@ -82,7 +82,7 @@ def edge_strength(depth: Map) -> Map:
     return (largest + least)[0, 0].numpy()
 
 
-def doubts(estimator: DepthEstimator, bins: Bins, image: NDArray[np.uint8],
+def uncertainties(estimator: DepthEstimator, bins: Bins, image: NDArray[np.uint8],
            ) -> tuple[Map, dict[str, Map]]:
     """Return depth, and each candidate's map: larger is less sure."""
     found, = estimator.submit([image], flip=True)()
@@ -103,10 +103,10 @@ def measured(rooms: int) -> Iterator[tuple[str, float, float]]:
     for index in tqdm(range(rooms), unit='room', disable=None):
         sample = camera_sample('test', index)
         image = sample.image.permute(1, 2, 0).contiguous().numpy()
-        depth, candidates = doubts(estimator, bins, image)
+        depth, candidates = uncertainties(estimator, bins, image)
         errors = np.abs(depth / sample.depth.numpy() - 1)
-        for name, doubt in candidates.items():
-            curve = sparsification(errors, doubt)
+        for name, uncertainty in candidates.items():
+            curve = sparsification(errors, uncertainty)
             sums.setdefault(name, []).append((curve.ause, curve.aurg))
     for name, each in sums.items():
         ause, aurg = np.mean(each, axis=0)

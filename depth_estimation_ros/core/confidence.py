@@ -28,7 +28,7 @@ def agreement(straight: Tensor, mirrored: Tensor) -> Tensor:
     return torch.where(known, smaller / larger, 0.0)
 
 
-def without_doubt(depth: Depth, confidence: Depth, least: float) -> Depth:
+def without_low_confidence(depth: Depth, confidence: Depth, least: float) -> Depth:
     """
     Make unknown, in place, what is less sure than asked, and return the array.
 

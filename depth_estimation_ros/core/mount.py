@@ -33,6 +33,11 @@ class Mount:
     """Radians about the optical axis; positive turns the camera's right side down (REP 103)."""
 
 
+def level_frame(optical_frame: str) -> str:
+    """Return the name of a camera's level frame, where the robot has none of its own."""
+    return f'{optical_frame}_level'
+
+
 def times(a: Quaternion, b: Quaternion) -> Quaternion:
     """Return the rotation that is b's, then a's."""
     (ax, ay, az, aw), (bx, by, bz, bw) = a, b

@@ -10,14 +10,6 @@ from heapq import merge
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
 from tqdm import tqdm
 
 from .. import __version__
@@ -36,15 +28,14 @@ from ..recordings import (
     shots,
 )
 from ..recordings.cameras import namespace
+from ..recordings.qos import reliable
 from .account import Account
 from .frames import Frame, Pipeline
 from .messages import image_bytes, info_bytes
 from .network import Network, NetworkOptions
 from .partial import Partial, source_of
 
-FOREVER = QosTime(9223372036, 854775807)
-QOS = Qos(QosHistory.KEEP_LAST, 2, QosReliability.RELIABLE, QosDurability.VOLATILE, FOREVER,
-          FOREVER, QosLiveliness.AUTOMATIC, FOREVER, False)
+QOS = reliable(2)
 """What the node offers."""
 
 T = TypeVar('T')

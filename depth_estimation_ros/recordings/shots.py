@@ -66,7 +66,7 @@ def _images_of(recording: Recording, image: str, topics: list[str]) -> Iterator[
     stream = VideoStream()
     for record in recording.records(topics):
         yield from stream.images(record) if record.topic == image else (record,)
-    yield from stream.rest()
+    yield from stream.flush()
 
 
 @dataclass

@@ -72,7 +72,7 @@ class VideoStream:
             return
         yield from self._completed(decoded)
 
-    def rest(self) -> Iterator[Record]:
+    def flush(self) -> Iterator[Record]:
         """Yield what the decoder still holds, when the last packet has been given."""
         import av
         if self._codec is not None:

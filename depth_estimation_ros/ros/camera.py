@@ -22,13 +22,13 @@ from .frame_statistics import PAUSED, RATE_LIMITED, UNWANTED, FrameStatistics
 from .groups import Group
 from .input import UNKNOWN_SHAPE, Input
 from .mailbox import Frame
+from .mount_source import MountSource
 from .outputs import OUTPUTS, Estimate, Limits, Output
 from .outputs.camera_info import CameraInfoOutput
 from .prompts import Prompts
 from .qos import OUTPUT
 from .settings import DepthSize
 from .stamps import RateLimit, seconds
-from .standing import Standing
 
 SECOND = 1e-9
 
@@ -49,7 +49,7 @@ class Camera:
     def __init__(self, node: LifecycleNode, name: str, *, transport: str,
                  deliver: Callable[[Frame], None], quantity: Quantity = Quantity.METRES,
                  calibrated: bool = False, prompted: bool = False,
-                 standing: Standing | None = None,
+                 mount_source: MountSource | None = None,
                  expect: Callable[[int, int], None] = lambda height, width: None) -> None:
         """
         Create the publishers; the subscriptions come with :meth:`subscribe`.
@@ -60,7 +60,7 @@ class Camera:
         :param quantity: what the model gives.
         :param calibrated: whether metres are made of it.
         :param prompted: whether it needs another sensor's depth beside each image.
-        :param standing: what tells how the camera stands, where the parameters do not.
+        :param mount_source: what tells how the camera stands, where the parameters do not.
         :param expect: called with the height and width of the first image, wanted or not.
         """
         self.name, self._quantity = name, quantity
@@ -69,7 +69,7 @@ class Camera:
         self.statistics = FrameStatistics()
         self.rate, self.size = RateLimit(), DepthSize()
         self.paused = False
-        self._expect, self._standing = expect, standing
+        self._expect, self._mount_source = expect, mount_source
         self._announced = False
         prefix = f'{name}/' if name else ''
         self._input = Input(node, prefix, transport, self._receive,
@@ -115,8 +115,8 @@ class Camera:
             faults += [f'{sender.topic} is subscribed to, but no camera_info has come: remap it '
                        "to the camera's" for kind, sender in self._senders.items()
                        if kind.needs_info and sender.wanted]
-        elif self._standing is not None and self._standing.fault:
-            faults += [f'{sender.topic} is subscribed to, but {self._standing.fault}'
+        elif self._mount_source is not None and self._mount_source.fault:
+            faults += [f'{sender.topic} is subscribed to, but {self._mount_source.fault}'
                        for kind, sender in self._senders.items()
                        if kind.needs_mount and sender.wanted]
         return faults
@@ -124,7 +124,7 @@ class Camera:
     @property
     def facts(self) -> dict[str, str]:
         """What is known of the camera, for diagnostics."""
-        return self._standing.facts if self._standing else {}
+        return self._mount_source.facts if self._mount_source else {}
 
     def wanted(self) -> frozenset[str]:
         """Return the topics to publish of an estimate; none where it is not worth one."""
@@ -146,14 +146,15 @@ class Camera:
         """
         source = self._input.shape = image.shape[0], image.shape[1]
         outputs = list(outputs)
-        standing = self._standing if any(each.needs_mount for each in outputs) else None
+        mount_source = self._mount_source if any(each.needs_mount for each in outputs) else None
         estimate = Estimate(
-            header, found.depth, self._input.info_of(header.stamp), source, image,
-            found.confidence, standing.at(header) if standing else None, self.metric)
+            header, found.depth, self._input.info_of(header.stamp), source, image=image,
+            confidence=found.confidence, mount=mount_source.at(header) if mount_source else None,
+            metric=self.metric)
         failed = [failure for failure in (self._failure(output, estimate) for output in outputs)
                   if failure]
-        if standing:
-            standing.observe(estimate)
+        if mount_source:
+            mount_source.observe(estimate)
         if failed:
             raise RuntimeError('; '.join(failed))
 

@@ -28,11 +28,11 @@ from .diagnostics import CameraWatch, model_facts, model_status
 from .lifecycle import ManagedNode
 from .logs import CoreLog, Throttle, one_line
 from .mailbox import Frame
+from .mount_source import mount_source_of, transforms_for
 from .outputs.scan import ScanSettings
 from .pipeline import Pipeline
 from .settings import Range, Settings
 from .settling import settled
-from .standing import standing_of, transforms_for
 from .worker import Worker
 
 DEMO_FRAME = 'demo_camera_optical_frame'
@@ -100,7 +100,7 @@ class DepthEstimationNode(ManagedNode):
                 deliver=self._deliver, expect=self._estimator.prepare,
                 quantity=self._estimator.family.quantity, calibrated=name in self._calibrations,
                 prompted=self._estimator.family.needs_prompt,
-                standing=standing_of(scan, transforms)))
+                mount_source=mount_source_of(scan, transforms)))
         if math.isinf(far) and any(camera.metric for camera in self._cameras):
             self.get_logger().warning('this model names no farthest distance, so sky has one: set '
                                       'far to the metres from which on depth is +Inf')

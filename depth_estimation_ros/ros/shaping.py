@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..core.confidence import without_doubt
+from ..core.confidence import without_low_confidence
 from ..core.frame import Prediction
 from ..core.shaping import reduced, without_edges
 from ..core.validity import apply_range
@@ -33,7 +33,7 @@ class Shaping:
         depth, confidence = found
         least = self.settings.output(ConfidenceSettings).min
         if least and confidence is not None:
-            depth = without_doubt(depth, confidence, least)
+            depth = without_low_confidence(depth, confidence, least)
         if metric:
             if edges.jump:
                 depth = without_edges(depth, edges.jump, edges.width)

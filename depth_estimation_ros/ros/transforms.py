@@ -60,9 +60,10 @@ class Transforms:
     def _lookup(self, header: Header, floor_frame: str) -> TransformStamped:
         # an image may have a stamp before 1970, which Time refuses; as 0 it asks for the newest
         stamp = Time(nanoseconds=max(header.stamp.sec * 10**9 + header.stamp.nanosec, 0))
-        if stamp.nanoseconds < self._latest - JUMP * 1e9:
-            self._buffer.clear()
-        self._latest = stamp.nanoseconds
+        if stamp.nanoseconds:
+            if stamp.nanoseconds < self._latest - JUMP * 1e9:
+                self._buffer.clear()
+            self._latest = stamp.nanoseconds
         try:
             return self._buffer.lookup_transform(floor_frame, header.frame_id, stamp)
         except self._error as error:

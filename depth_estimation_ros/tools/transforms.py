@@ -9,25 +9,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
 from rosbags.typesys import Stores, get_typestore
 
-from ..core.mount import Mount, Quaternion, level_in_optical, optical_in_level
+from ..core.mount import (
+    Mount,
+    Quaternion,
+    level_frame,
+    level_in_optical,
+    optical_in_level,
+)
+from ..recordings.qos import reliable
 
 TOPIC, TYPE = '/tf_static', 'tf2_msgs/msg/TFMessage'
 
-FOREVER = QosTime(9223372036, 854775807)
-"""What rosbag2 writes of a duration without a limit."""
-
-LATCHED = Qos(QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL,
-              FOREVER, FOREVER, QosLiveliness.AUTOMATIC, FOREVER, False)
+LATCHED = reliable(1, latched=True)
 """What tf2_ros offers of static transforms."""
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
@@ -44,7 +39,7 @@ def static_transforms(optical: str, mount: Mount, stamp: int) -> bytes:
     pitch, roll = mount.pitch, mount.roll
     tree = [_transform(f'{optical}_floor', optical, stamp, optical_in_level(pitch, roll),
                        mount.height),
-            _transform(optical, f'{optical}_level', stamp, level_in_optical(pitch, roll))]
+            _transform(optical, level_frame(optical), stamp, level_in_optical(pitch, roll))]
     message = TYPES.types[TYPE](transforms=tree)
     return bytes(TYPES.serialize_cdr(message, TYPE))
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depth_estimation_ros.core.confidence import agreement, without_doubt
+from depth_estimation_ros.core.confidence import agreement, without_low_confidence
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 
 from .conftest import smooth_image
@@ -33,7 +33,8 @@ def test_what_is_unknown_is_not_believed(unknown: float) -> None:
 def test_what_is_doubtful_becomes_unknown() -> None:
     depth = np.array([[1.0, 2.0, 3.0]], np.float32)
     confidence = np.array([[0.79, 0.8, 1.0]], np.float32)
-    np.testing.assert_array_equal(without_doubt(depth, confidence, 0.8), [[np.nan, 2.0, 3.0]])
+    sure = without_low_confidence(depth, confidence, 0.8)
+    np.testing.assert_array_equal(sure, [[np.nan, 2.0, 3.0]])
 
 
 @pytest.mark.parametrize('heads', [1, 2])

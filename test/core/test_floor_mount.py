@@ -40,18 +40,16 @@ def test_depth_of_a_wrong_scale_has_its_floor_where_the_scan_looks(scale: float,
 
 
 def test_furniture_leaves_the_floor() -> None:
-    found = FloorMount()
-    heights = []
+    told = 0
     for seed in range(8):
-        seen = furnished_view(seed, -0.2)
-        heights.append(seen.camera.position[2])
-        found.looks.clear()
+        seen, found = furnished_view(seed, -0.2), FloorMount()
         for _ in range(ENOUGH):
             found.look(seen.depth.numpy(), seen.pinhole)
         if found.looks[-1] is not None:
-            assert found.mount.height == pytest.approx(heights[-1], rel=0.02)
+            told += 1
+            assert found.mount.height == pytest.approx(seen.camera.position[2], rel=0.02)
             assert found.mount.pitch == pytest.approx(-0.2, abs=0.01)
-    assert len(heights) == 8
+    assert told >= 6
 
 
 def test_nothing_is_said_before_a_floor_was_seen_often_enough() -> None:

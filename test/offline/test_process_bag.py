@@ -20,8 +20,8 @@ from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as RosbagsWriter
 
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
-from depth_estimation_ros.offline.process import FOREVER
 from depth_estimation_ros.recordings import RecordingError, open_recording, stamp_of
+from depth_estimation_ros.recordings.qos import FOREVER
 
 from ..recordings.bags import PERIOD, START, TYPES, image, info, jpeg, write_ros1, write_rosbag2
 from .conftest import SHAPE, frames

@@ -79,12 +79,12 @@ def test_the_level_frame_is_that_of_the_scan(pitch, roll):
 
 def test_the_frame_is_published_where_the_cameras_is_named(navigation):
     given = asked(navigation, camera_height='1.2', pitch='-0.2')
-    assert navigation.level_frame(given) == []
+    assert navigation.frame_publisher(given) == []
     by_tf = Context({**given, 'mount': 'tf', 'camera_frame': 'cam_optical'})
-    assert navigation.level_frame(by_tf) == []
+    assert navigation.frame_publisher(by_tf) == []
     with pytest.raises(ValueError, match='mount:=tf'):  # no scan without it
-        navigation.level_frame(Context({**given, 'camera_height': ''}))
-    node, = navigation.level_frame(Context({**given, 'camera_frame': 'cam_optical'}))
+        navigation.frame_publisher(Context({**given, 'camera_height': ''}))
+    node, = navigation.frame_publisher(Context({**given, 'camera_frame': 'cam_optical'}))
     flags = dict(zip(node.arguments[::2], node.arguments[1::2], strict=True))
     assert (node.package, node.executable) == ('tf2_ros', 'static_transform_publisher')
     assert (flags['--frame-id'], flags['--child-frame-id']) == (
@@ -119,7 +119,7 @@ def test_what_others_cannot_do_is_refused(navigation):
         with pytest.raises(ValueError, match=said):
             navigation.depth_node(asked(navigation, **arguments))
     without = asked(navigation, scan='depthimage_to_laserscan')
-    assert navigation.level_frame(without) == []  # which needs no height
+    assert navigation.frame_publisher(without) == []  # which needs no height
 
 
 def test_its_parameters_are_taken_and_clear_what_nav2_asks_for(root):

@@ -7,14 +7,14 @@ import pytest
 pytest.importorskip('torch')
 
 from training.drive import loop, robot
-from training.drive.__main__ import drive_all
 from training.drive.clearance import clearance, collides
 from training.drive.course import Course, draw_course, obstructed
 from training.drive.grid import cheapest_path
 from training.drive.memory import Memory
+from training.drive.parallel import drive_all
 from training.drive.planner import Planner
 from training.drive.robot import MOUNT, Pose, blind_m, pinhole, step
-from training.drive.sources import DIVISOR, DemoModel, row_scan, true_depth, true_scan
+from training.drive.sources import DIVISOR, row_scan, true_depth, true_scan
 from training.drive.table import avoidable, failures, table
 from training.sensor import Sensor
 from training.world import Box, Cylinder, Light, Material, Shape, Sphere, World
@@ -170,7 +170,7 @@ def test_courses_are_the_same_each_time_and_lead_round_something() -> None:
 def test_depth_feeds_navigation() -> None:
     """The goal of the closed loop: 20 held-out rooms."""
     courses = [draw_course(index) for index in range(20)]
-    drives = drive_all(courses, {'truth': true_scan, 'demo model': DemoModel()})
+    drives = drive_all(courses, ['true depth', 'demo model'], 2)
     truth, demo = drives.values()
     assert sum(drive.outcome == 'reached' for drive in truth) == 20
     assert sum(drive.outcome == 'reached' for drive in demo) >= 16

@@ -2,23 +2,14 @@
 """Drive through held-out rooms by several scans: `python -m training.drive` prints the table."""
 
 import argparse
-from collections.abc import Sequence
+import os
 from pathlib import Path
 
-import torch
-from tqdm import tqdm
-
-from training.drive.course import Course, draw_course
-from training.drive.loop import drive
+from training.drive.course import draw_course
+from training.drive.parallel import drive_all
 from training.drive.picture import draw
-from training.drive.sources import Source, sources
-from training.drive.table import Drives, avoidable, failures, table
-
-
-def drive_all(courses: Sequence[Course], by: dict[str, Source]) -> Drives:
-    """Send every source through every room."""
-    return {name: [drive(course, source) for course in tqdm(courses, desc=name)]
-            for name, source in by.items()}
+from training.drive.sources import SOURCES
+from training.drive.table import avoidable, failures, table
 
 
 def main() -> None:
@@ -29,11 +20,10 @@ def main() -> None:
     parser.add_argument('--output', type=Path, help='a PNG file for the floor plans')
     parser.add_argument('--shown', type=int, nargs='+', default=[0, 1],
                         help='rooms in it, counted from the first')
-    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--processes', type=int, default=os.cpu_count())
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     courses = [draw_course(options.first + index) for index in range(options.rooms)]
-    drives = drive_all(courses, sources())
+    drives = drive_all(courses, list(SOURCES), options.processes)
     truth, demo, *_ = drives.values()
     print(table(courses, drives), f'not reached:\n{failures(courses, drives)}',
           f'collisions of the demo model that true depth avoided: {avoidable(truth, demo)}',

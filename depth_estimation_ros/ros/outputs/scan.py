@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
-from ...core.mount import Mount
+from ...core.mount import Mount, level_frame
 from ...core.scan import Band, ranges_of
 from ..groups import Group, parameter
 from ..stamps import seconds
@@ -116,8 +116,3 @@ class ScanOutput(Output):
         since = now - self._last.get(header.frame_id, now)
         self._last[header.frame_id] = now
         return since if 0 < since < LONGEST else 0.0
-
-
-def level_frame(optical_frame: str) -> str:
-    """Return the name of a camera's level frame, unless the robot has one."""
-    return f'{optical_frame}_level'

@@ -30,17 +30,17 @@ def test_chance_gains_nothing() -> None:
 
 
 def test_two_kinds_of_pixels_by_hand() -> None:
-    errors = np.repeat([0.0, 1.0], 50)  # the doubtful half is the wrong half
+    errors = np.repeat([0.0, 1.0], 50)  # the uncertain half is the wrong half
     curve = sparsification(errors, np.repeat([0.1, 0.9], 50))
     left_out = np.arange(STEPS) / STEPS
     expected = np.maximum(0.5 - left_out, 0) / (1 - left_out) / 0.5
-    np.testing.assert_allclose(curve.doubt, expected, atol=1e-12)
+    np.testing.assert_allclose(curve.uncertainty, expected, atol=1e-12)
 
 
-def test_what_is_not_known_is_left_out_or_doubted_first() -> None:
+def test_what_is_not_known_is_left_out_or_uncertain_first() -> None:
     errors = np.array([np.nan, 1.0, 0.0, 0.0])
     curve = sparsification(errors, np.array([0.0, np.nan, 0.2, 0.1]))
-    assert curve.ause == 0 and curve.doubt[0] == 1 and curve.doubt[-1] == 0
+    assert curve.ause == 0 and curve.uncertainty[0] == 1 and curve.uncertainty[-1] == 0
 
 
 @pytest.mark.parametrize('errors', [[], [np.nan], [0.0, 0.0]])

@@ -17,10 +17,10 @@ from std_msgs.msg import Header
 
 from depth_estimation_ros.core.floor_mount import ENOUGH
 from depth_estimation_ros.core.mount import Mount, level_in_optical
-from depth_estimation_ros.ros import standing
+from depth_estimation_ros.ros import mount_source
+from depth_estimation_ros.ros.mount_source import MountSource, mount_source_of, transforms_for
 from depth_estimation_ros.ros.outputs import Estimate
 from depth_estimation_ros.ros.outputs.scan import ScanSettings
-from depth_estimation_ros.ros.standing import Standing, standing_of, transforms_for
 
 from ..core.test_floor import HEIGHT, LENS, PITCH, SHAPE, floor_map
 from .conftest import camera_info, image
@@ -75,15 +75,15 @@ class Robot:
                 'TransformBroadcaster': lambda node: self}.items():
             setattr(module, name, value)
         monkeypatch.setitem(sys.modules, 'tf2_ros', module)
-        monkeypatch.setattr(standing, 'is_installed', lambda: True)
+        monkeypatch.setattr(mount_source, 'is_installed', lambda: True)
 
     def sendTransform(self, transform: TransformStamped) -> None:  # noqa: N802
         self.sent.append(transform)
 
-    def camera(self, **settings: Any) -> Standing:
+    def camera(self, **settings: Any) -> MountSource:
         """One camera's."""
         scan = ScanSettings(**{'mount': 'tf', 'floor_frame': 'floor', **settings})
-        found = standing_of(scan, transforms_for(scan, None))
+        found = mount_source_of(scan, transforms_for(scan, None))
         assert found is not None
         return found
 
@@ -99,7 +99,7 @@ def header(seconds: float = 100.0) -> Header:
 
 def test_what_is_given_asks_nobody() -> None:
     given = ScanSettings(camera_height=1.0)
-    assert transforms_for(given, None) is None and standing_of(given, None) is None
+    assert transforms_for(given, None) is None and mount_source_of(given, None) is None
 
 
 def test_transforms_tell_height_and_tilt(robot: Robot) -> None:
@@ -157,12 +157,15 @@ def test_a_bag_that_begins_anew_forgets_its_end(robot: Robot) -> None:
 
 def test_an_image_without_a_time_takes_the_newest(robot: Robot) -> None:
     robot.buffer.seconds = [90.0, 100.0]
+    camera = robot.camera()
+    camera.at(header())
     for stamp in (TimeMessage(), TimeMessage(sec=-5)):
-        assert robot.camera().at(Header(stamp=stamp, frame_id='optical')) is not None
+        assert camera.at(Header(stamp=stamp, frame_id='optical')) is not None
+    assert not robot.buffer.cleared
 
 
 def test_without_tf2_ros_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, 'is_installed', lambda: False)
+    monkeypatch.setattr(mount_source, 'is_installed', lambda: False)
     with pytest.raises(ValueError, match='tf2-ros-py'):
         transforms_for(ScanSettings(mount='tf'), None)
     with pytest.raises(ValueError, match=r'scan\.frame'):
@@ -178,7 +181,7 @@ def floor_info() -> CameraInfo:
 
 def test_the_floor_in_the_depth_tells_and_the_scan_follows(
         robot: Robot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, 'PERIOD', 0.0)
+    monkeypatch.setattr(mount_source, 'PERIOD', 0.0)
     camera, output = robot.camera(mount='floor'), prepared('depth/scan', scan__mount='floor')
     depth = (0.8 * floor_map()).astype(np.float32)  # a network that sees everything too near
     estimate = Estimate(header(), depth, floor_info(), SHAPE)

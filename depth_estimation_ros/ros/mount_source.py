@@ -12,17 +12,17 @@ from std_msgs.msg import Header
 
 from ..core.floor_mount import FloorMount
 from ..core.live_floor import thinned
-from ..core.mount import Mount, UnknownMountError
+from ..core.mount import Mount, UnknownMountError, level_frame
 from .outputs import Estimate
 from .outputs.points import camera_of
-from .outputs.scan import ScanSettings, level_frame
+from .outputs.scan import ScanSettings
 from .transforms import Transforms, is_installed
 
 PERIOD = 0.5
 """Seconds between the images of a camera that are searched for the floor."""
 
 
-class Standing(ABC):
+class MountSource(ABC):
     """
     How one camera stands, asked for each image that gives a scan.
 
@@ -64,7 +64,7 @@ class Standing(ABC):
         """Return the mount, or raise UnknownMountError."""
 
 
-class ByTransforms(Standing):
+class TransformMountSource(MountSource):
     """As the robot's transforms say."""
 
     def observe(self, estimate: Estimate) -> None:
@@ -75,7 +75,7 @@ class ByTransforms(Standing):
         return self._transforms.mount(header, self._settings.floor_frame)
 
 
-class ByFloor(Standing):
+class FloorMountSource(MountSource):
     """As the floor in the camera's own depth shows."""
 
     def __init__(self, transforms: Transforms | None, settings: ScanSettings) -> None:
@@ -97,9 +97,9 @@ class ByFloor(Standing):
         return self._floor.mount
 
 
-def standing_of(settings: ScanSettings, transforms: Transforms | None) -> Standing | None:
+def mount_source_of(settings: ScanSettings, transforms: Transforms | None) -> MountSource | None:
     """Return what tells how one camera stands; None where the parameters do."""
-    kinds: dict[str, type[Standing]] = {'tf': ByTransforms, 'floor': ByFloor}
+    kinds: dict[str, type[MountSource]] = {'tf': TransformMountSource, 'floor': FloorMountSource}
     kind = kinds.get(settings.mount)
     return None if kind is None else kind(transforms, settings)
 
