@@ -26,7 +26,7 @@ from .frame_statistics import (
 SILENT_AFTER = 2.0
 """Seconds without a frame after which a camera is called silent."""
 
-STARTING = 15.0
+STARTING = 60.0
 """Seconds that a camera which has never been heard has before the log names it."""
 
 MANY_DROPS = 0.5

@@ -94,6 +94,8 @@ def test_a_camera_that_never_spoke_is_a_warning_too(second: Second) -> None:
     assert second.status(seconds=1.5).level == OK
     assert second.status(seconds=1.5).level == WARN
     assert not second.logged  # its driver may start later than the node
+    second.status(seconds=50.0)
+    assert not second.logged
     second.status(seconds=15.0)
     assert len(second.logged) == 1
 
