@@ -41,6 +41,7 @@ setup(
         'camera = depth_estimation_ros.tools.camera:main',
         'estimate = depth_estimation_ros.tools.estimate:main',
         'process_bag = depth_estimation_ros.tools.process_bag:main',
+        'process_bags = depth_estimation_ros.tools.process_bags:main',
         'evaluate = depth_estimation_ros.tools.evaluate:main',
         'export = depth_estimation_ros.tools.export:main',
         'calibrate = depth_estimation_ros.tools.calibrate:main',

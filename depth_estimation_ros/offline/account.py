@@ -55,3 +55,11 @@ class Account:
         dropped = ''.join(f', {count} {reason} ({self.explanations[reason]})'
                           for reason, count in sorted(self.dropped.items()))
         return f'{self.received} frames, {self.published} with depth{dropped}'
+
+
+def without_depth(accounts: Mapping[str, Account]) -> str:
+    """Say what became of the frames where none of them has depth; else ''."""
+    if any(account.published for account in accounts.values()):
+        return ''
+    return 'no image has depth: ' + '; '.join(
+        f'{topic}: {account}' for topic, account in accounts.items())

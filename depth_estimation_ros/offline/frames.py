@@ -59,16 +59,23 @@ class Decoders:
 
     def start(self, shot: Shot) -> Future[Frame]:
         """Begin to decode; the result has pixels or a reason."""
+        return self._thread(shot.image.topic).submit(self._decoded, shot)
+
+    def learn(self, shot: Shot) -> None:
+        """Let the camera's decoder learn from an image that is not wanted."""
         topic = shot.image.topic
-        if topic not in self._threads:
-            self._threads[topic] = ThreadPoolExecutor(1, f'decode{topic.replace("/", "_")}')
-            self._decoders[topic] = CameraDecoder(topic, decode)
-        return self._threads[topic].submit(self._decoded, shot)
+        self._thread(topic).submit(self._decoders[topic].learn, shot.image.message).result()
 
     def close(self) -> None:
         """End the threads; what has not begun is left."""
         for thread in self._threads.values():
             thread.shutdown(cancel_futures=True)
+
+    def _thread(self, topic: str) -> ThreadPoolExecutor:
+        if topic not in self._threads:
+            self._threads[topic] = ThreadPoolExecutor(1, f'decode{topic.replace("/", "_")}')
+            self._decoders[topic] = CameraDecoder(topic, decode)
+        return self._threads[topic]
 
     def _decoded(self, shot: Shot) -> Frame:
         frame = Frame(shot)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..core.device import resolve_device
@@ -97,6 +98,11 @@ class Network:
     def close(self) -> None:
         """Release the device."""
         self._estimator.close()
+
+
+def gpus_here(device: str) -> int:
+    """Return how many GPUs of this machine a network may run on."""
+    return 0 if device == 'cpu' else torch.cuda.device_count()
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:

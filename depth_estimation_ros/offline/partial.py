@@ -5,22 +5,16 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-import yaml
-
 from ..recordings import RecordingError, Writer
 from ..recordings.metadata import FILE_NAME
 from .files import fault, write_whole
-
-INFORMATION = 'rosbag2_bagfile_information'
-CUSTOM = 'depth_estimation_ros'
-"""Under this name metadata.yaml has the account of the frames."""
+from .parts import differences, metadata_file, part_note
 
 
 class Partial:
@@ -76,11 +70,10 @@ class Partial:
         """Take in a part that its writer has closed, and what became of its frames."""
         name = self._name(number)
         try:
-            found = yaml.safe_load((self._work / name / FILE_NAME).read_text())[INFORMATION]
+            note = part_note(self._work / name, accounts)
             (self._work / name / f'{name}.mcap').replace(self._bag / f'{name}.mcap')
             shutil.rmtree(self._work / name)
-            write_whole(self._notes / f'{number}.json',
-                        json.dumps({'metadata': found, 'accounts': accounts}).encode())
+            write_whole(self._notes / f'{number}.json', json.dumps(note).encode())
         except OSError as error:
             raise fault(self.output, error) from error
 
@@ -91,12 +84,9 @@ class Partial:
         :param count: how many parts it has.
         :param accounts: by image topic, kept in metadata.yaml.
         """
-        parts = [note['metadata'] for note in map(self.finished, range(count)) if note]
-        metadata = merged(parts)
-        metadata['custom_data'] = {CUSTOM: json.dumps(accounts, sort_keys=True)}
+        notes = [note for note in map(self.finished, range(count)) if note]
         try:
-            write_whole(self._bag / FILE_NAME,
-                        yaml.safe_dump({INFORMATION: metadata}).encode())
+            write_whole(self._bag / FILE_NAME, metadata_file(notes, accounts))
             write_whole(self._whole, b'')
             self._bag.rename(self.output)
         except OSError as error:
@@ -140,40 +130,8 @@ class Partial:
             shutil.rmtree(self._notes, ignore_errors=True)
         if self.holds_parts and note.read_text() != text:
             raise RecordingError(
-                f'{self.output} was begun with {_differences(json.loads(note.read_text()), job)}: '
+                f'{self.output} was begun with {differences(json.loads(note.read_text()), job)}: '
                 'say the same, or --restart')
         write_whole(note, text.encode())
         for folder in (self._bag, self._notes, self._work):
             folder.mkdir(exist_ok=True)
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    plain = json.loads(json.dumps(now))
-    return ', '.join(f'{key} {before.get(key)} instead of {value}'
-                     for key, value in sorted(plain.items()) if before.get(key) != value)
-
-
-def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the metadata of a directory of files from those of each."""
-    files = [file for part in parts for file in part['files']]
-    starts = [file['starting_time']['nanoseconds_since_epoch'] for file in files]
-    ends = [start + file['duration']['nanoseconds'] for start, file in zip(starts, files)]
-    counts: dict[str, int] = {}
-    for part in parts:
-        for entry in part['topics_with_message_count']:
-            name = entry['topic_metadata']['name']
-            counts[name] = counts.get(name, 0) + entry['message_count']
-    topics = [{**entry, 'message_count': counts[entry['topic_metadata']['name']]}
-              for entry in parts[0]['topics_with_message_count']]
-    return {**parts[0], 'files': files, 'relative_file_paths': [file['path'] for file in files],
-            'starting_time': {'nanoseconds_since_epoch': min(starts)},
-            'duration': {'nanoseconds': max(ends) - min(starts)},
-            'message_count': sum(counts.values()), 'topics_with_message_count': topics}
-
-
-def source_of(path: str) -> list[tuple[str, int, int]]:
-    """Return what tells a recording from another: its files, their sizes and times."""
-    found = Path(path)
-    files = sorted(found.iterdir()) if found.is_dir() else [found] if found.exists() else []
-    return [(os.path.relpath(file, found.parent), file.stat().st_size, file.stat().st_mtime_ns)
-            for file in files if file.is_file()]

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from ..offline.partial import CUSTOM, INFORMATION
+from ..offline.parts import CUSTOM, INFORMATION
 from ..recordings import (
     Camera,
     Estimate,

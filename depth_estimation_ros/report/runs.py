@@ -7,19 +7,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..fleet.run import REPORT as BAGS
 from ..offline.estimate import JOB
 from ..offline.files import write_whole
 from ..recordings import RecordingError
 from .description import Report
 from .estimated import estimated_report
 from .figures import demo_report, soak_report
+from .job import job_report
 from .page import html_of
 from .recorded import recorded_report
 
 PAGE = 'report.html'
 FIGURES = 'report.json'
 KINDS = ('a recording with depth, as process_bag and the node leave it, or the folder of '
-         'estimate, demo or soak')
+         'estimate, process_bags, demo or soak')
 
 
 def write_report(run: Path, output: Path | None = None) -> Path:
@@ -46,24 +48,27 @@ def report_of(run: Path) -> Report:
     """
     if (run / JOB).is_file():
         return estimated_report(run)
-    figures = _figures(run / FIGURES)
+    bags, figures = _noted(run / BAGS), _noted(run / FIGURES)
+    figures = figures if isinstance(figures, dict) else {}
     try:
+        if isinstance(bags, list):
+            return job_report(run, bags)
         if 'rss_mb' in figures:
             return soak_report(run, figures)
         if 'frames_in' in figures:
             return demo_report(run, figures)
     except (KeyError, TypeError, ValueError) as error:
-        raise RecordingError(f'{run / FIGURES} is of no demo or soak of this version: '
-                             f'{error!r}') from error
+        raise RecordingError(f'{run / (FIGURES if bags is None else BAGS)} is of no run '
+                             f'of this version: {error!r}') from error
     try:
         return recorded_report(run)
     except RecordingError as error:
         raise RecordingError(f'{run} is no run ({error}); a run is {KINDS}') from error
 
 
-def _figures(path: Path) -> dict[str, Any]:
+def _noted(path: Path) -> Any:
+    """Return what a file in JSON says; None where there is none."""
     try:
-        found = json.loads(path.read_text()) if path.is_file() else {}
+        return json.loads(path.read_text()) if path.is_file() else None
     except (OSError, ValueError) as error:
         raise RecordingError(f'{path} cannot be read: {error}') from error
-    return found if isinstance(found, dict) else {}

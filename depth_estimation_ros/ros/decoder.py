@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ class CameraDecoder:
         self._camera, self._decode = camera or 'the camera', decode
         self._bits = BitsInUse(self._camera)
         self._assumed = False
-        self._pads, self._padded_frames = False, 0
+        self._pads, self._padded_frames, self._sound_frames = False, 0, 0
 
     def __call__(self, message: Image | CompressedImage) -> NDArray[np.uint8]:
         """Return uint8 RGB, H×W×3; raises CodecError with the reason where that can't be done."""
@@ -53,6 +54,21 @@ class CameraDecoder:
                 return codec.to_rgb(pixels, encoding, bits)
         return self._decode(message)
 
+    def learn(self, message: Image | CompressedImage) -> None:
+        """
+        Learn from a message without its pixels; for frames of a recording that are gone past.
+
+        Only what may teach something is decoded: 16-bit pictures, and the first JPEGs, until they
+        have shown for HABIT frames in a row that the camera does not pad them.
+        """
+        with suppress(codec.CodecError):
+            if hasattr(message, 'format'):
+                settled = self._pads or self._sound_frames >= HABIT
+                if not (settled and bytes(message.data[:len(compressed.JPEG)]) == compressed.JPEG):
+                    self._decompress(message)
+            elif (encoding := codec.encoding_of(message)).dtype == 'u2':
+                self._bits.observe(codec.view(message, encoding), message.encoding.lower())
+
     def _decompress(self, message: CompressedImage) -> NDArray[np.uint8]:
         if jpeg.SIMPLEJPEG is None:
             warn_of_missing_library()
@@ -63,11 +79,14 @@ class CameraDecoder:
     def _unpack(self, message: CompressedImage) -> compressed.Picture:
         padded, self._padded_frames = self._padded_frames, 0
         try:
-            return compressed.unpack(message, padded=self._pads)
+            picture = compressed.unpack(message, padded=self._pads)
         except jpeg.PaddedError:
-            self._padded_frames = padded + 1
+            self._sound_frames, self._padded_frames = 0, padded + 1
             if self._padded_frames < HABIT:
                 raise
+        else:
+            self._sound_frames += 1
+            return picture
         self._pads = True
         LOGGER.warning('%s pads its JPEGs before their markers, as some webcams do: taken from '
                        'now on, but damage that begins there is not seen', self._camera)

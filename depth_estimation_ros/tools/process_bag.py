@@ -10,9 +10,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..offline.account import Account
+from ..offline.added import ProcessOptions
 from ..offline.command import positive, run_command, say_all, stats
 from ..offline.network import add_network_arguments, network_options
-from ..offline.process import ProcessOptions, process_bag
+from ..offline.process import process_bag
 
 NAME = 'process_bag'
 
@@ -24,8 +25,7 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    wanted = ProcessOptions(tuple(options.image), options.name, options.preview,
-                            options.preview_far, options.part)
+    wanted = process_options(options)
     accounts: dict[str, Account] = {}
     with tqdm(unit='frame', desc='depth', disable=None) as progress, stats(
             options.stats, lambda: sum(account.received for account in accounts.values())):
@@ -39,10 +39,8 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=NAME, description=__doc__)
-    parser.add_argument('input', help='rosbag2 directory, .mcap, .db3 or .bag file')
-    parser.add_argument('output', type=Path, help='rosbag2 directory to make; must not exist')
+def add_process_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is made of a bag."""
     parser.add_argument('--image', action='append', default=[], metavar='TOPIC',
                         help='an image topic, once for each; without it one of each namespace')
     parser.add_argument('--name', default=ProcessOptions.name,
@@ -54,6 +52,19 @@ def _parser() -> argparse.ArgumentParser:
                         help='seconds of recording in one file, which is what a kill can cost')
     parser.add_argument('--restart', action='store_true',
                         help='throw away what an earlier run has left of this output')
+
+
+def process_options(options: argparse.Namespace) -> ProcessOptions:
+    """Return what the command line says is made of a bag."""
+    return ProcessOptions(tuple(options.image), options.name, options.preview,
+                          options.preview_far, options.part)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=NAME, description=__doc__)
+    parser.add_argument('input', help='rosbag2 directory, .mcap, .db3 or .bag file')
+    parser.add_argument('output', type=Path, help='rosbag2 directory to make; must not exist')
+    add_process_arguments(parser)
     parser.add_argument('--stats', action='store_true', help='print time and peak memory')
     add_network_arguments(parser)
     return parser

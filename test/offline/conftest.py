@@ -12,9 +12,10 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin
 from tqdm import tqdm
 
+from depth_estimation_ros.offline.added import ProcessOptions
 from depth_estimation_ros.offline.estimate import EstimateOptions, estimate
 from depth_estimation_ros.offline.network import NetworkOptions
-from depth_estimation_ros.offline.process import ProcessOptions, process_bag
+from depth_estimation_ros.offline.process import process_bag
 
 from ..recordings.bags import PERIOD, START, TYPES, Said, image, info, write_rosbag2
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from depth_estimation_ros.offline.added import ProcessOptions
 from depth_estimation_ros.offline.network import NetworkOptions
-from depth_estimation_ros.offline.process import ProcessOptions, process_bag
+from depth_estimation_ros.offline.process import process_bag
 
 
 def start(source: str, output: Path, model: str) -> int:

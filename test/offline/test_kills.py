@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from depth_estimation_ros.offline.one_pass import Process
 from depth_estimation_ros.offline.partial import Partial
-from depth_estimation_ros.offline.process import Process
 
 from ..recordings.bags import PERIOD, START, image
 from .conftest import frames
@@ -55,13 +55,13 @@ def test_a_run_goes_on_where_the_last_one_ended(tmp_path, bag, process, monkeypa
         process(source, tmp_path / 'out', part=0.1)
     begun = []
     monkeypatch.setattr(Partial, 'finish', whole)
-    before = Process._make
+    before = Process.make
 
-    def noted(self, pipeline, number, end):
-        begun.append(number)
-        return before(self, pipeline, number, end)
+    def noted(self):
+        begun.append(self.part)
+        return before(self)
 
-    monkeypatch.setattr(Process, '_make', noted)
+    monkeypatch.setattr(Process, 'make', noted)
     assert not (tmp_path / 'out').exists()
     process(source, tmp_path / 'out', part=0.1)
     assert begun == [2, 3]

@@ -14,9 +14,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from depth_estimation_ros.core.evaluation.metrics import depth_metrics
+from depth_estimation_ros.offline.added import ProcessOptions
 from depth_estimation_ros.offline.estimate import EstimateOptions, estimate
 from depth_estimation_ros.offline.network import NetworkOptions
-from depth_estimation_ros.offline.process import ProcessOptions, process_bag
+from depth_estimation_ros.offline.process import process_bag
 from depth_estimation_ros.recordings import (
     Writer,
     find_cameras,

@@ -14,8 +14,9 @@ import pytest
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from tqdm import tqdm
 
+from depth_estimation_ros.offline.added import ProcessOptions
 from depth_estimation_ros.offline.network import NetworkOptions
-from depth_estimation_ros.offline.process import ProcessOptions, process_bag
+from depth_estimation_ros.offline.process import process_bag
 from depth_estimation_ros.recordings import (
     RecordingError,
     Shot,

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
+from depth_estimation_ros.offline.added import ProcessOptions
 from depth_estimation_ros.offline.estimate import EstimateOptions, estimate
 from depth_estimation_ros.offline.formats import FORMATS, decoded
 from depth_estimation_ros.offline.network import NetworkOptions
-from depth_estimation_ros.offline.process import ProcessOptions, process_bag
+from depth_estimation_ros.offline.process import process_bag
 from depth_estimation_ros.recordings import RecordingError
 from depth_estimation_ros.report import Gallery, Report, Series, Table, report_of
 from depth_estimation_ros.tools import evaluate, report
@@ -22,7 +23,7 @@ from depth_estimation_ros.tools import evaluate, report
 from ..offline.conftest import frames
 from ..recordings.bags import drive as other_drive
 from ..recordings.bags import write_rosbag2
-from .runs import DEPTH, HOSTILE, IMAGE, SHAPE, TRUTH, depth_map, drive, processed
+from .runs import ACCOUNT, DEPTH, HOSTILE, IMAGE, SHAPE, TRUTH, depth_map, drive, processed
 
 
 def titles(found: Report) -> list[str]:
@@ -199,7 +200,7 @@ def bad(tmp_path: Path) -> dict[str, Path]:
 @pytest.mark.parametrize(('which', 'said'), [
     ('pictures', 'a run is a recording with depth'), ('empty', 'a run is'),
     ('missing', 'does not exist'), ('raw', 'holds no depth'), ('broken', 'cannot be read'),
-    ('other figures', 'of no demo or soak'), ('other demo', 'of no demo or soak'),
+    ('other figures', 'of no run of this version'), ('other demo', 'of no run of this version'),
     ('no files', 'holds no file of depth')])
 def test_what_is_no_run_is_refused_in_one_line(bad, which, said, tmp_path, capsys) -> None:
     assert report.main([str(bad[which]), '--output', str(tmp_path / 'page.html')]) == 1
@@ -217,3 +218,19 @@ def test_the_command_writes_a_page_and_no_other_file(tmp_path: Path, capsys) -> 
     assert HOSTILE not in page.read_text()
     assert report.main([str(run), '--output', str(run / 'metadata.yaml')]) == 1
     assert 'is no page' in capsys.readouterr().err
+
+
+def test_a_job_over_many_bags(tmp_path: Path) -> None:
+    bag = {'bag': 'a', 'parts': 2, 'done': 2, 'made': 2, 'seconds': 4.0, 'is_whole': True,
+           'frames': {IMAGE: ACCOUNT}, 'errors': [], 'warnings': [], 'source': '/a'}
+    lost = {**bag, 'bag': 'b', 'made': 0, 'is_whole': False, 'frames': {}, 'errors': [HOSTILE]}
+    (tmp_path / 'process_bags.json').write_text(json.dumps([bag, lost]))
+    found = report_of(tmp_path)
+    assert found.facts['Bags with depth'] == '1 of 2'
+    assert found.facts['Frames with depth'] == '10'
+    bags = found.sections[0]
+    assert isinstance(bags, Table) and [row[-1] for row in bags.rows] == ['whole', HOSTILE]
+    assert found.notes == [f'b: {HOSTILE}']
+    (tmp_path / 'process_bags.json').write_text('[{}]')
+    with pytest.raises(RecordingError, match=r'process_bags\.json is of no run of this version'):
+        report_of(tmp_path)

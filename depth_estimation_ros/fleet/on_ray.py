@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The actors of a Ray cluster, fed by Ray Data, which replaces those that are lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..recordings import RecordingError
+from .bags import Bag
+from .engines import MISSING, RayOptions
+from .maker import Job, PartMaker, Range, Row, plan_bag
+
+os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')  # nobody is told of what runs here
+
+try:
+    import ray
+    import ray.data
+except ImportError as error:
+    raise RecordingError(f'{MISSING}: {error}') from error
+
+MOST = 256
+"""Workers at most, where nobody says how many."""
+
+
+PATIENCE = 5.0
+"""Seconds for a cluster to answer."""
+
+
+class OnRay:
+    """An engine whose workers each have a network of their own."""
+
+    def __init__(self, options: RayOptions, device: str) -> None:
+        """
+        Connect to a cluster, or start one inside.
+
+        :param device: of the networks; 'cpu' leaves GPUs to others.
+        :raises RecordingError: when there is no such cluster.
+        """
+        _connect(options.address)
+        machines = [machine['Resources'] for machine in ray.nodes() if machine['Alive']]
+        cpus = [int(machine['CPU']) for machine in machines if machine.get('CPU')] or [1]
+        gpus = 0.0 if device == 'cpu' else sum(machine.get('GPU', 0.0) for machine in machines)
+        self._most = options.workers or MOST
+        self._gpus = options.gpus if gpus else 0.0
+        self._cpus = options.cpus or (1 if gpus else _share(cpus, options.workers))
+        room = gpus / self._gpus if self._gpus else sum(each // self._cpus for each in cpus)
+        self.workers = max(1, min(int(room), self._most))
+
+    def plan(self, job: Job, bags: Iterable[Bag]) -> Iterator[Row]:
+        """Read the bags by tasks, each on one CPU of any machine."""
+        rows = [{'bag': bag.as_json()} for bag in bags]
+        planned = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            _plan, fn_kwargs={'job': job}, num_cpus=1)
+        yield from map(dict, planned.iter_rows())
+
+    def make(self, job: Job, ranges: Iterable[Range]) -> Iterator[Row]:
+        """Make the ranges by actors; what one that is lost had begun is made by another."""
+        rows = [{'bag': each.bag.as_json(), 'first': each.first, 'end': each.end}
+                for each in ranges]
+        actors = ray.data.ActorPoolStrategy(
+            min_size=1, max_size=self._most, max_tasks_in_flight_per_actor=1)
+        made = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            RangeMaker, fn_constructor_kwargs={'job': job}, batch_size=1, compute=actors,
+            num_cpus=self._cpus, num_gpus=self._gpus or None)
+        yield from map(dict, made.iter_rows())
+
+    def close(self) -> None:
+        """Disconnect; a cluster that was started inside ends."""
+        ray.shutdown()
+
+
+class RangeMaker:
+    """A :class:`.maker.PartMaker` as Ray Data calls it: tables of columns in and out."""
+
+    def __init__(self, job: Job) -> None:
+        """Keep the job; the network is loaded when the first range comes."""
+        self._maker = PartMaker(job)
+
+    def __call__(self, table: dict[str, Any]) -> dict[str, list[Any]]:
+        """Make the ranges of a table."""
+        rows = [row for bag, first, end in zip(
+            table['bag'], table['first'], table['end'], strict=True)
+            for row in self._maker.make(Range(Bag.from_json(str(bag)), int(first), int(end)))]
+        return {key: [row[key] for row in rows] for key in rows[0]}
+
+
+def _plan(row: Row, job: Job) -> Row:
+    return plan_bag(job, Bag.from_json(row['bag']))
+
+
+def _connect(address: str) -> None:
+    """Connect to a cluster, '' for one of this machine; raises RecordingError where none is."""
+    if address not in ('', 'auto'):
+        _check_answers(address)
+    quiet = {'log_to_driver': False, 'logging_level': logging.ERROR}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(address='local', include_dashboard=False, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise RecordingError(f'no Ray cluster at {address or "this machine"}: '
+                             f'{" ".join(str(error).split())}') from error
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    for name in ('ray', 'ray.data'):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _check_answers(address: str) -> None:
+    """Raise RecordingError where nothing answers; Ray itself asks for ten minutes."""
+    host, _, port = address.rpartition(':')
+    if not (host and port.isdecimal()):
+        raise RecordingError(f"'{address}' is no address of a Ray cluster: auto or HOST:PORT, as "
+                             'ray start --head prints it')
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise RecordingError(f'no Ray cluster answers at {address}: {error}') from error
+
+
+def _share(cpus: list[int], workers: int) -> int:
+    """Return the CPUs of each of some workers, no more than the smallest machine has."""
+    return max(1, min([*cpus, sum(cpus) // (workers or len(cpus))]))

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job over many bags: find them, plan them, make their parts, give them their names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from math import ceil
+from typing import Any
+
+from tqdm import tqdm
+
+from .. import __version__
+from ..offline.added import ProcessOptions
+from ..offline.network import NetworkOptions
+from ..recordings import RecordingError
+from .bags import Bag, find_bags
+from .engines import Engine
+from .maker import Job, Range, Row, explained
+from .state import JobState
+from .storage import Storage
+
+RANGES_A_WORKER = 4
+"""Ranges of parts that a worker takes one after another: more share the work out more evenly, but
+each begins by going past what lies before it in its bag."""
+
+REPORT = 'process_bags.json'
+
+
+@dataclass
+class BagReport:
+    """What became of one bag."""
+
+    bag: Bag
+    parts: int = 0
+    done: int = 0
+    """Parts that are finished, or have an error."""
+    made: int = 0
+    """Parts that this run has made; the others were finished already."""
+    seconds: float = 0.0
+    """Of work, by all workers together."""
+    is_whole: bool = False
+    frames: dict[str, Any] = field(default_factory=dict)
+    """The account of each image topic."""
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def planned(self, plan: Row) -> None:
+        """Take in what reading it once has told."""
+        self.parts, self.warnings = int(plan['parts']), [str(text) for text in plan['warnings']]
+        if plan.get('error'):
+            self.errors.append(plan['error'])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**asdict(self), 'bag': self.bag.name, 'source': self.bag.source}
+
+
+def process_bags(sources: Sequence[str], output: str, options: ProcessOptions,
+                 network: NetworkOptions, engine: Engine, *, restart: bool = False,
+                 progress: tqdm) -> list[BagReport]:
+    """
+    Write a bag with depth for every bag that some paths lead to.
+
+    What is finished of an earlier run is not made again. A bag or a part that cannot be made is
+    in the report with its error, and the others are made.
+
+    :param sources: as :func:`.bags.find_bags` takes them.
+    :param output: a folder on any filesystem; bags keep their names in it.
+    :param restart: whether to make bags anew that an earlier run has begun or finished.
+    :param progress: the bar to move, a part at a time.
+    :raises RecordingError: when there is no bag, or the output was begun with other options.
+    """
+    storage, job = Storage(output), Job(output, options, network)
+    reports = {bag.name: BagReport(bag) for bag in find_bags(sources, output)}
+    state = JobState(storage)
+    state.begin({'version': __version__, **asdict(options), **asdict(network)})
+    for report in reports.values() if restart else ():
+        job.state(report.bag).forget()
+    _plan(job, engine, reports)
+    progress.reset(total=sum(report.parts for report in reports.values()))
+    for row in _rows(job, engine, list(reports.values())):
+        _note(job, reports[row['bag']], row)
+        progress.update()
+    storage.write(REPORT, json.dumps([report.as_json() for report in reports.values()],
+                                     indent=1).encode())
+    state.end()
+    return list(reports.values())
+
+
+def _plan(job: Job, engine: Engine, reports: dict[str, BagReport]) -> None:
+    """Note of each bag how many parts it has, or why it cannot be read."""
+    unplanned = []
+    for report in reports.values():
+        try:
+            plan = job.state(report.bag).plan()
+        except RecordingError as error:
+            report.errors.append(str(error))
+            continue
+        if plan is None:
+            unplanned.append(report.bag)
+        else:
+            report.planned(plan)
+    for row in engine.plan(job, unplanned) if unplanned else ():
+        reports[row['bag']].planned(row)
+
+
+def _rows(job: Job, engine: Engine, reports: list[BagReport]) -> Iterator[Row]:
+    """Yield a row for each part that was made or was finished already."""
+    sound = [report for report in reports if not report.errors]
+    whole = [report for report in sound if job.state(report.bag).is_whole]
+    for report in whole:
+        yield from ({'bag': report.bag.name, 'made': False, 'seconds': 0.0, 'error': ''}
+                    for _ in range(report.parts))
+    wanted = {report.bag: report.parts for report in sound if report not in whole}
+    if wanted:
+        yield from engine.make(job, ranges(wanted, engine.workers))
+
+
+def ranges(parts: dict[Bag, int], workers: int) -> list[Range]:
+    """
+    Return the parts of bags in ranges of about the same length, long where there are many bags.
+
+    :param parts: how many each bag has.
+    """
+    longest = max(1, ceil(sum(parts.values()) / (workers * RANGES_A_WORKER)))
+    return [Range(bag, first, min(first + longest, count)) for bag, count in parts.items()
+            for first in range(0, count, longest)]
+
+
+def _note(job: Job, report: BagReport, row: Row) -> None:
+    """Take in a row; the last one of a bag without errors gives it its name."""
+    report.seconds += float(row['seconds'])
+    report.made += bool(row['made'])
+    if row['error'] and row['error'] not in report.errors:
+        report.errors.append(row['error'])
+    report.done += 1
+    if report.done == report.parts and not report.errors:
+        _publish(job, report)
+
+
+def _publish(job: Job, report: BagReport) -> None:
+    try:
+        accounts = job.state(report.bag).publish(report.parts)
+    except (RecordingError, OSError) as error:
+        report.errors.append(explained(error))
+        return
+    report.is_whole = True
+    report.frames = {topic: account.as_json() for topic, account in accounts.items()}

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a job over many bags is: its options, and of each bag what is planned and finished."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any
+
+from ..offline.account import Account, without_depth
+from ..offline.parts import differences, metadata_file, part_note
+from ..recordings import RecordingError, Writer
+from ..recordings.metadata import FILE_NAME
+from .bags import Bag
+from .storage import FOLDER, TEMPORARY, Storage
+
+
+class JobState:
+    """The notes of one output; everything that two runs must agree on."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+
+    def begin(self, job: Mapping[str, Any]) -> None:
+        """Note what decides the depth; raises RecordingError where that was something else."""
+        name, text = f'{FOLDER}/job.json', json.dumps(job, indent=1, sort_keys=True).encode()
+        before = self.storage.read(name)
+        if before is not None and before != text:
+            raise RecordingError(
+                f'{self.storage.url} was begun with {differences(json.loads(before), job)}: say '
+                'the same, or name another output')
+        self.storage.write(name, text)
+
+    def end(self) -> None:
+        """Remove what killed runs have left."""
+        self.storage.remove(TEMPORARY)
+
+
+class BagState:
+    """What is finished of one bag; its parts may be made by any machine, in any order."""
+
+    def __init__(self, storage: Storage, bag: Bag) -> None:
+        """Look at nothing yet."""
+        self._storage, self.bag = storage, bag
+        self._folder = f'{FOLDER}/{bag.name}'
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the bag with depth has its name."""
+        return self._storage.exists(f'{self.bag.name}/{FILE_NAME}')
+
+    def plan(self) -> dict[str, Any] | None:
+        """
+        Return what was noted of the bag before its parts were made, if anything was.
+
+        :raises RecordingError: when the bag has changed since, or something else has its name.
+        """
+        plan = self._note('plan')
+        if plan is None:
+            if self._storage.exists(self.bag.name):
+                raise RecordingError(f'{self.bag.name} exists in {self._storage.url}: remove it, '
+                                     'or name another output')
+            return None
+        if plan['source'] != self.bag.signature:
+            raise RecordingError(f'{self.bag.source} has changed since: --restart makes it anew')
+        return plan
+
+    def keep_plan(self, plan: Mapping[str, Any]) -> None:
+        """Note a plan."""
+        self._write('plan', {**plan, 'source': self.bag.signature})
+
+    def finished(self, number: int) -> dict[str, Any] | None:
+        """Return what was noted of a part, if it is finished and its file is there."""
+        name = f'{PurePosixPath(self.bag.name).name}_{number}.mcap'
+        if not any(self._storage.exists(f'{folder}/{name}')
+                   for folder in (f'{self._folder}/bag', self.bag.name)):
+            return None
+        return self._note(f'part_{number}')
+
+    def publish(self, count: int) -> dict[str, Account]:
+        """
+        Give the bag its name, once all of its parts are finished.
+
+        :param count: how many those are.
+        :return: what became of the frames of each image topic.
+        :raises RecordingError: when no image has depth; the bag is not made then.
+        """
+        notes = [note for note in map(self.finished, range(count)) if note]
+        if len(notes) < count:
+            raise RecordingError(f'{count - len(notes)} of its {count} parts have gone since they '
+                                 'were finished: the same command makes them again')
+        accounts: dict[str, Account] = {}
+        for note in notes:
+            for topic, account in note['accounts'].items():
+                accounts.setdefault(topic, Account()).add(account)
+        if fault := without_depth(accounts):
+            raise RecordingError(fault)
+        if not self.is_whole:
+            self._storage.write(f'{self._folder}/bag/{FILE_NAME}', metadata_file(
+                notes, {topic: account.as_json() for topic, account in accounts.items()}))
+            self._storage.move(f'{self._folder}/bag', self.bag.name, last=FILE_NAME)
+        return accounts
+
+    def forget(self) -> None:
+        """Remove the bag with depth, as far as it is there, and all notes of it."""
+        if self._note('plan') is not None:
+            self._storage.remove(self.bag.name)
+        self._storage.remove(self._folder)
+
+    def part(self) -> PartTarget:
+        """Return where this machine makes parts."""
+        return PartTarget(self)
+
+    def take(self, number: int, folder: Path, accounts: Mapping[str, Any]) -> None:
+        """Take in a part from a folder of this machine; its note comes last."""
+        name = folder.name
+        self._storage.put(folder / f'{name}.mcap', f'{self._folder}/bag/{name}.mcap')
+        self._write(f'part_{number}', part_note(folder, accounts))
+
+    def _note(self, name: str) -> dict[str, Any] | None:
+        text = self._storage.read(f'{self._folder}/{name}.json')
+        found: dict[str, Any] | None = None if text is None else json.loads(text)
+        return found
+
+    def _write(self, name: str, note: Mapping[str, Any]) -> None:
+        self._storage.write(f'{self._folder}/{name}.json', json.dumps(note).encode())
+
+
+class PartTarget:
+    """Writes parts into a temporary folder of this machine, and hands them over whole."""
+
+    def __init__(self, state: BagState) -> None:
+        self._state = state
+        self._scratch = tempfile.TemporaryDirectory(prefix='process_bags-')
+
+    def writer(self, number: int) -> Writer:
+        """Return what writes a part."""
+        return Writer(self._folder(number))
+
+    def finish(self, number: int, accounts: Mapping[str, Any]) -> None:
+        """Hand over a part that its writer has closed."""
+        folder = self._folder(number)
+        self._state.take(number, folder, accounts)
+        for path in (*folder.iterdir(), folder):
+            path.rmdir() if path.is_dir() else path.unlink()
+
+    def __enter__(self) -> PartTarget:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._scratch.cleanup()
+
+    def _folder(self, number: int) -> Path:
+        return Path(self._scratch.name) / f'{PurePosixPath(self._state.bag.name).name}_{number}'
