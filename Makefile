@@ -16,7 +16,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: help setup demo test test-checked-fields test-triton test-cv-bridge test-colcon benchmark gpu soak drive clean
+.PHONY: help setup extras demo test test-extras test-checked-fields test-triton test-cv-bridge test-colcon benchmark gpu soak drive clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -34,11 +34,21 @@ $(READY): $(REQUIREMENTS)
 	         "$$(grep -m1 ERROR $(VENV)/setup.log)"; exit 1; }
 	@touch $@
 
+extras: $(VENV)/.extras  ## add Ray and Rerun to .venv, for process_bags on a cluster and estimate --view
+
+$(VENV)/.extras: $(READY) requirements-extras.txt
+	@$(VENV)/bin/pip install -q -r requirements-extras.txt
+	@touch $@
+
 demo: $(READY)  ## run the node on a camera; INPUT=bag, folder or glob of pictures, or video
 	@$(RUN) depth_estimation_ros.tools.demo $(if $(INPUT),--input '$(INPUT)') $(ARGS)
 
 test: $(READY)  ## run the tests in two processes; ARGS='-m slow' those that take long; DISTRO=kilted for ROS 2 Kilted
 	@$(RUN) pytest -n 2 --dist loadfile $(ARGS)
+
+test-extras: extras  ## the tests that need Ray or Rerun, those that take long too
+	@$(RUN) pytest -m 'slow or not slow' test/fleet/test_on_ray.py test/offline/test_view.py \
+	  test/test_rerun.py test/tools/test_demo_bag.py $(ARGS)
 
 test-checked-fields: $(READY)  ## the node's tests as older distributions run: message fields checked
 	@ROS_PYTHON_CHECK_FIELDS=1 $(RUN) pytest $(or $(ARGS),test/ros)

@@ -19,7 +19,7 @@ from .recordings.bags import START, TYPES, Said, header, image
 SDK = importlib.util.find_spec('rerun') is not None
 CLOUD, DIAGNOSTICS = 'sensor_msgs/msg/PointCloud2', 'diagnostic_msgs/msg/DiagnosticArray'
 needs_rerun = pytest.mark.skipif(not SDK, reason='rerun-sdk is not installed: 490 MB '
-                                 'that no other test needs')
+                                 '(make extras)')
 
 
 def rerun(*arguments: str | Path) -> str:

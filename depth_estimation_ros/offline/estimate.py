@@ -7,7 +7,7 @@ import json
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -28,6 +28,7 @@ from .formats import FORMATS, encode_picture, require
 from .frames import Frame, Pipeline
 from .network import Depth, Network, NetworkOptions, Pixels
 from .video import VideoWriter, rate_of
+from .view import View
 
 JOB, FRAMES = 'estimate.json', 'frames.json'
 VIDEO = 'video.mp4'
@@ -53,6 +54,10 @@ class EstimateOptions:
     """Degrees from the left to the right side of an image without a calibration."""
     overwrite: bool = False
     """Make every file anew."""
+    view: bool = False
+    """Show every frame in Rerun's viewer."""
+    view_file: Path | None = None
+    """Write what would be shown there into an .rrd file."""
 
 
 def estimate(inputs: Sequence[str], output: Path, options: EstimateOptions,
@@ -81,9 +86,11 @@ def estimate(inputs: Sequence[str], output: Path, options: EstimateOptions,
     warnings: list[str] = []
     with ExitStack() as stack:
         pipeline = _Later(network, stack)
+        view = stack.enter_context(closing(View(options.view_file, options.preview_far))) if (
+            options.view or options.view_file) else None
         progress.reset(total=_total(sources))
         for source in sources:
-            accounts[source.recording.name] = source.run(pipeline, progress)
+            accounts[source.recording.name] = source.run(pipeline, progress, view)
             warnings += source.recording.warnings
     write_whole(output / FRAMES, json.dumps({
         name: account.as_json() for name, account in accounts.items()}, indent=1).encode())
@@ -133,10 +140,11 @@ class Source:
         counted: int | None = self.recording.channels[self._camera.image].count
         return counted
 
-    def run(self, pipeline: Callable[[], Pipeline], progress: tqdm) -> Account:
+    def run(self, pipeline: Callable[[], Pipeline], progress: tqdm,
+            view: View | None = None) -> Account:
         """Write what is missing; return what became of the frames, those before included."""
         video = self._video() if self._options.video else None
-        missing = self._missing(progress, all_of_them=video is not None)
+        missing = self._missing(progress, all_of_them=bool(video or view))
         first, names = next(missing, None), deque[str]()
         if first is None:
             return self._account
@@ -150,6 +158,8 @@ class Source:
             writer = stack.enter_context(video) if video is not None else None
             for frame in pipeline().frames(wanted()):
                 self._write(names.popleft(), frame, writer)
+                if view is not None and frame.depth is not None:
+                    view.show(frame, self._known_pinhole(frame, frame.depth))
                 self._account.count(frame)
                 progress.update()
         return self._account
@@ -206,16 +216,17 @@ class Source:
         if kind == 'preview':
             return encode_picture('.png', self._colourise(depth))
         if kind in CLOUDS:
-            camera = self._pinhole(frame, (depth.shape[1], depth.shape[0]))
-            return CLOUDS[kind](depth, pixels, camera)
+            return CLOUDS[kind](depth, pixels, self._pinhole(frame, depth))
         return FORMATS[kind][1](depth)
 
-    def _pinhole(self, frame: Frame, size: tuple[int, int]) -> Pinhole:
+    def _known_pinhole(self, frame: Frame, depth: Depth) -> Pinhole | None:
+        size, info = (depth.shape[1], depth.shape[0]), frame.shot.info
         if self._options.fov:
             return pinhole_of_view(self._options.fov, size)
-        info = frame.shot.info
-        found = pinhole_of(info.message, size, self._camera.image) if info is not None else None
-        if found is None:
+        return None if info is None else pinhole_of(info.message, size, self._camera.image)
+
+    def _pinhole(self, frame: Frame, depth: Depth) -> Pinhole:
+        if (found := self._known_pinhole(frame, depth)) is None:
             raise RecordingError(f'{self.recording.name} holds no calibration of its images: a '
                                  'point cloud needs their angle of view, --fov')
         return found

@@ -29,7 +29,8 @@ def _run(options: argparse.Namespace) -> int:
     wanted = EstimateOptions(
         tuple(options.depth) or ('png',), options.preview, options.preview_far,
         options.cloud_format or ('ply' if options.cloud else ''),
-        options.video, options.rate, options.image, options.fov, options.overwrite)
+        options.video, options.rate, options.image, options.fov, options.overwrite,
+        options.view, options.view_file)
     accounts: dict[str, Account] = {}
     with tqdm(unit='frame', desc='depth', disable=None) as progress, stats(
             options.stats, lambda: sum(account.received for account in accounts.values())):
@@ -63,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--video', action='store_true', help='image beside depth as MP4, too')
     parser.add_argument('--rate', type=positive, default=0.0,
                         help="the video's frames a second; 0 takes the input's")
+    parser.add_argument('--view', action='store_true', help='show image, depth and points of '
+                        'every frame in Rerun (pip install rerun-sdk)')
+    parser.add_argument('--view-file', type=Path, metavar='FILE.rrd',
+                        help='write what --view shows, for Rerun to open')
     parser.add_argument('--image', default='', metavar='TOPIC', help='the image topic of a bag')
     parser.add_argument('--overwrite', action='store_true', help='make files anew that are there')
     parser.add_argument('--stats', action='store_true', help='print time and peak memory')
