@@ -44,8 +44,9 @@ def test_mcap_ros2_support_decodes_every_message_of_the_bag(output):
                     '(make extras)')
 def test_rerun_finds_no_fault_in_the_bag_and_shows_it(output, tmp_path):
     def rerun(*arguments: str) -> str:
-        done = subprocess.run([sys.executable, '-m', 'rerun', *arguments], capture_output=True, text=True, timeout=120,
-                              env={**os.environ, 'HOME': str(tmp_path), 'NO_COLOR': '1'})
+        done = subprocess.run(
+            [sys.executable, '-m', 'rerun', *arguments], capture_output=True, text=True,
+            timeout=120, env={**os.environ, 'HOME': str(tmp_path), 'NO_COLOR': '1'})
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
