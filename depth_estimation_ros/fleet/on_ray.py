@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ..core.errors import DeviceLostError
 from ..recordings import RecordingError
 from .bags import Bag
 from .engines import MISSING, RayOptions
@@ -81,10 +82,13 @@ class RangeMaker:
         self._maker = PartMaker(job)
 
     def __call__(self, table: dict[str, Any]) -> dict[str, list[Any]]:
-        """Make the ranges of a table."""
-        rows = [row for bag, first, end in zip(
-            table['bag'], table['first'], table['end'], strict=True)
-            for row in self._maker.make(Range(Bag.from_json(str(bag)), int(first), int(end)))]
+        """Make the ranges of a table; ends the process, for another one, when its GPU is lost."""
+        try:
+            rows = [row for bag, first, end in zip(
+                table['bag'], table['first'], table['end'], strict=True)
+                for row in self._maker.make(Range(Bag.from_json(str(bag)), int(first), int(end)))]
+        except DeviceLostError:
+            os._exit(1)
         return {key: [row[key] for row in rows] for key in rows[0]}
 
 

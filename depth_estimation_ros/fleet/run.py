@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -72,10 +73,11 @@ def process_bags(sources: Sequence[str], output: str, options: ProcessOptions,
     :param progress: the bar to move, a part at a time.
     :raises RecordingError: when there is no bag, or the output was begun with other options.
     """
-    storage, job = Storage(output), Job(output, options, network)
+    storage = Storage(output)
+    job = Job(storage.absolute, options, _anywhere(network))
     reports = {bag.name: BagReport(bag) for bag in find_bags(sources, output)}
     state = JobState(storage)
-    state.begin({'version': __version__, **asdict(options), **asdict(network)})
+    state.begin({'version': __version__, **asdict(options), **asdict(job.network)})
     for report in reports.values() if restart else ():
         job.state(report.bag).forget()
     _plan(job, engine, reports)
@@ -87,6 +89,12 @@ def process_bags(sources: Sequence[str], output: str, options: ProcessOptions,
                                      indent=1).encode())
     state.end()
     return list(reports.values())
+
+
+def _anywhere(network: NetworkOptions) -> NetworkOptions:
+    """Return options that mean the same in a process that works in another folder."""
+    path = Path(network.model)
+    return replace(network, model=str(path.absolute())) if path.exists() else network
 
 
 def _plan(job: Job, engine: Engine, reports: dict[str, BagReport]) -> None:

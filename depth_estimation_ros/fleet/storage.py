@@ -39,6 +39,11 @@ class Storage:
         self.root = PurePosixPath(root)
         self.is_local = isinstance(self.filesystem, LocalFileSystem)
 
+    @property
+    def absolute(self) -> str:
+        """The URL that means the same in a process that works in another folder."""
+        return str(self.root) if self.is_local else self.url
+
     def path(self, name: str) -> str:
         """Return a name's path as the filesystem has it."""
         return str(self.root / name)

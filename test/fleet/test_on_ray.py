@@ -16,7 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from depth_estimation_ros.core.errors import DeviceLostError
+from depth_estimation_ros.fleet.bags import Bag
 from depth_estimation_ros.fleet.engines import Here, RayOptions, choose_engine
+from depth_estimation_ros.fleet.maker import Job
+from depth_estimation_ros.offline.added import ProcessOptions
+from depth_estimation_ros.offline.network import NetworkOptions
 from depth_estimation_ros.recordings import RecordingError
 
 from ..offline.conftest import frames
@@ -80,6 +85,19 @@ def test_a_port_that_nobody_listens_at_is_said_at_once():
 def test_one_worker_needs_no_ray():
     assert isinstance(choose_engine(RayOptions(workers=1), 'cuda'), Here)
     assert isinstance(choose_engine(RayOptions(), 'cpu'), Here)
+
+
+def test_a_worker_whose_gpu_is_lost_gives_way_to_another(tmp_path, checkpoint, monkeypatch):
+    from depth_estimation_ros.fleet import on_ray
+    maker = on_ray.RangeMaker(Job(str(tmp_path), ProcessOptions(), NetworkOptions()))
+
+    def lost(wanted):
+        raise DeviceLostError('the device is lost')
+
+    monkeypatch.setattr(maker._maker, 'make', lost)
+    monkeypatch.setattr(os, '_exit', sys.exit)
+    with pytest.raises(SystemExit):
+        maker({'bag': [Bag('a', str(tmp_path), ()).as_json()], 'first': [0], 'end': [1]})
 
 
 @pytest.mark.slow

@@ -12,19 +12,21 @@ from uuid import uuid4
 import fsspec
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from depth_estimation_ros.fleet import maker
 from depth_estimation_ros.fleet.bags import Bag
 from depth_estimation_ros.fleet.engines import Here
 from depth_estimation_ros.fleet.maker import PartMaker
-from depth_estimation_ros.fleet.run import REPORT, ranges
+from depth_estimation_ros.fleet.run import REPORT, process_bags, ranges
 from depth_estimation_ros.fleet.state import BagState
+from depth_estimation_ros.offline.added import ProcessOptions
 from depth_estimation_ros.offline.network import Network
 from depth_estimation_ros.recordings import RecordingError
 
 from ..offline.conftest import frames
 from ..recordings.bags import PERIOD, START, image, jpeg, write_rosbag2
-from .conftest import content
+from .conftest import PART, content
 
 
 class Disordered(Here):
@@ -182,7 +184,16 @@ def test_the_work_is_shared_out_in_ranges():
     assert len(ranges({Bag(str(number), '', ()): 3 for number in range(100)}, 2)) == 100
 
 
-def test_a_relative_path_is_taken_as_it_is(tmp_path: Path, drives, run, monkeypatch) -> None:
+def test_relative_paths_mean_the_same_to_workers_elsewhere(
+        tmp_path: Path, drives, run, network, checkpoint, expected, monkeypatch) -> None:
+    class Elsewhere(Here):
+        def make(self, job, ranges):
+            monkeypatch.chdir(drives)
+            return super().make(job, ranges)
+
     monkeypatch.chdir(tmp_path)
-    reports = run('drives/monday', 'out')
-    assert set(reports) == {'b', 'c'} and (tmp_path / 'out' / 'b' / 'metadata.yaml').is_file()
+    (tmp_path / 'model').symlink_to(checkpoint)
+    relative = replace(network, model='model')
+    process_bags(['drives'], 'out', ProcessOptions(part=PART), relative, Elsewhere(),
+                 progress=tqdm(disable=True))
+    assert content(tmp_path / 'out') == expected
