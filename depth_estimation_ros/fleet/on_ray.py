@@ -16,6 +16,7 @@ from .engines import MISSING, RayOptions
 from .maker import Job, PartMaker, Range, Row, plan_bag
 
 os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')  # nobody is told of what runs here
+os.environ.setdefault('RAY_BACKEND_LOG_LEVEL', 'fatal')  # what is wrong comes as an exception
 
 try:
     import ray
