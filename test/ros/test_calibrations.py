@@ -20,11 +20,8 @@ from depth_estimation_ros.core.live_floor import ENOUGH, WATCHED
 from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.ros import calibrations, codec
 from depth_estimation_ros.ros import frame_statistics as reasons
-from depth_estimation_ros.ros.calibrations import (
-    CalibrationSettings,
-    CameraCalibration,
-    load_calibrations,
-)
+from depth_estimation_ros.ros.calibration_loading import DepthSource, load_calibrations
+from depth_estimation_ros.ros.calibrations import CalibrationSettings, CameraCalibration
 from depth_estimation_ros.ros.diagnostics import CameraWatch
 from depth_estimation_ros.ros.mailbox import Frame
 from depth_estimation_ros.ros.pipeline import Pipeline
@@ -67,7 +64,8 @@ class Bench:
     def __init__(self, values: np.ndarray, quantity: Quantity = Quantity.METRES,
                  **settings: Any) -> None:
         self.network, self.camera = FloorNetwork(values, quantity), SeeingCamera()
-        self.made = load_calibrations(CalibrationSettings(**settings), [''], 'demo', quantity)
+        self.made = load_calibrations(CalibrationSettings(**settings), [''],
+                                      DepthSource('demo', quantity))
         self.warnings: list[str] = []
         self.pipeline = Pipeline(
             self.network, codec.decode, settings=Settings(), now=lambda: 1000.0,
@@ -107,7 +105,8 @@ def _every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_off_is_nothing_at_all() -> None:
-    assert not load_calibrations(CalibrationSettings(), ['', 'b'], 'demo', Quantity.METRES)
+    assert not load_calibrations(CalibrationSettings(), ['', 'b'],
+                                 DepthSource('demo', Quantity.METRES))
 
 
 def test_a_file_is_applied(tmp_path: Path) -> None:
@@ -151,23 +150,24 @@ def test_a_file_of_another_model_is_refused_at_once(
         tmp_path: Path, quantity: Quantity, correction: Correction, model: str, said: str) -> None:
     file = written(tmp_path, correction, model)
     with pytest.raises(ValueError, match=said):
-        load_calibrations(CalibrationSettings((file,)), [''], 'demo', quantity)
+        load_calibrations(CalibrationSettings((file,)), [''], DepthSource('demo', quantity))
 
 
 def test_settings_without_an_answer_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='camera_height'):
         CalibrationSettings(mode='floor')
     with pytest.raises(ValueError, match='pitch_tolerance'):
-        load_calibrations(CalibrationSettings(**FLOOR), [''], 'demo', Quantity.INVERSE_DEPTH)
+        load_calibrations(CalibrationSettings(**FLOOR), [''],
+                          DepthSource('demo', Quantity.INVERSE_DEPTH))
     with pytest.raises(ValueError, match='one for each of the 3'):
-        load_calibrations(CalibrationSettings(('', written(tmp_path))), ['a', 'b', 'c'], 'demo',
-                          Quantity.METRES)
+        load_calibrations(CalibrationSettings(('', written(tmp_path))), ['a', 'b', 'c'],
+                          DepthSource('demo', Quantity.METRES))
 
 
 def test_a_camera_without_a_file_stays_without_metres(tmp_path: Path) -> None:
     file = written(tmp_path, Correction(INVERSE, 2.0))
-    made = load_calibrations(CalibrationSettings((file, '')), ['a', 'b'], 'demo',
-                             Quantity.INVERSE_DEPTH)
+    made = load_calibrations(CalibrationSettings((file, '')), ['a', 'b'],
+                             DepthSource('demo', Quantity.INVERSE_DEPTH))
     assert list(made) == ['a']
 
 
