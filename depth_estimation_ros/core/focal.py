@@ -4,8 +4,8 @@ Metres of a network that takes every camera for the one that it was trained on.
 
 An object of width S at depth z is f S / z pixels wide in the network's input. A network that has
 seen one focal length f' only reads these pixels as z' = f' S / (f S / z) = z f' / f, so its metres
-times f / f' are right: the label transformation of canonical cameras (W. Yin et al., "Metric3D",
-ICCV 2023, section 3.2; J. M. Facil et al., "CAM-Convs", CVPR 2019, section 3, have the ambiguity).
+times f / f' are right. The ambiguity is named by J. M. Facil et al., "CAM-Convs", CVPR 2019; the
+factor is that of the label transformation of W. Yin et al., "Metric3D", ICCV 2023.
 Both focal lengths are in pixels of the network's input, since a resize changes f and S alike.
 """
 
