@@ -22,6 +22,7 @@ from depth_estimation_ros.core.correction import (
 from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.reference_fit import (
     CLEARLY_BETTER,
+    LEAST_GAIN,
     MAX_ERROR,
     ReferenceFit,
     fit_reference,
@@ -80,19 +81,37 @@ def test_the_held_out_half_prefers_what_made_the_depth(kind, scale, shift) -> No
     assert found.after.median < 0.03 and found.spread < 0.01
 
 
-def test_a_shift_that_helps_a_little_is_left_out() -> None:
-    pairs = seen(AFFINE, 1.0, 0.01, noise=0.03, outliers=0)
-    found = fitted(AFFINE, pairs)
+def test_a_shift_that_helps_little_of_a_large_error_is_left_out() -> None:
+    found = fitted(AFFINE, seen(AFFINE, 1.0, 0.05, noise=0.1, outliers=0))
+    scale, best = found.errors['scale'], min(found.errors.values())
     assert found.correction.kind == SCALE
-    best = min(found.errors.values())
-    assert CLEARLY_BETTER * found.errors['scale'] < best <= found.errors['scale']
+    assert CLEARLY_BETTER * scale < best < scale - LEAST_GAIN
+
+
+def test_a_shift_that_takes_away_a_small_error_is_left_out() -> None:
+    found = fitted(AFFINE, seen(AFFINE, 1.0, 0.002, outliers=0))
+    scale, best = found.errors['scale'], min(found.errors.values())
+    assert found.correction.kind == SCALE
+    assert scale - LEAST_GAIN < best < CLEARLY_BETTER * scale
+
+
+def test_depth_of_nothing_is_no_pair() -> None:
+    pairs = seen(SCALE, 1.25, 0.0)
+    nothing = np.arange(COUNT) % 5 < 3
+    found = fitted(SCALE, Pairs(np.where(nothing, -pairs.values, pairs.values), pairs.metres,
+                                pairs.frames))
+    assert found.pairs == COUNT * 2 // 5
+    assert found.correction.scale == pytest.approx(1.25, rel=0.01)
 
 
 def test_the_held_out_half_is_not_fitted_to() -> None:
     """What is wrong with the second and fourth stretch shows after, and moves no number."""
     pairs = seen(SCALE, 1.25, 0.0, outliers=0)
-    late = (pairs.frames * 4 // FRAMES) % 2 == 1
-    off = Pairs(np.where(late, pairs.values * 1.1, pairs.values), pairs.metres, pairs.frames)
+    early = pairs[(pairs.frames * 4 // FRAMES) % 2 == 0]
+    late = pairs[(pairs.frames * 4 // FRAMES) % 2 == 1]
+    off = Pairs(*(np.concatenate(parts) for parts in (
+        (early.values, *[late.values * 1.1] * 3), (early.metres, *[late.metres] * 3),
+        (early.frames, *[late.frames] * 3))))
     found = fitted(SCALE, off)
     assert found.correction.scale == pytest.approx(1.25, rel=1e-6)
     assert found.after.median == pytest.approx(0.1, abs=1e-6)

@@ -32,7 +32,8 @@ def test_points_on_the_tag_are_where_the_tag_is(z: float, tilt: float) -> None:
     points = TagFinder(Tag(SIZE, NUMBER)).points(image, LENS)
     assert points.shape == (GRID * GRID, 3)
     np.testing.assert_allclose(points[:, 2].mean() / z, 1, atol=0.01)
-    np.testing.assert_allclose(points.mean(0), pose.translation, atol=0.01 * z)
+    off = LENS.fx * (points.mean(0) / points[:, 2].mean() - pose.translation / z)[:2]
+    assert np.abs(off).max() < 0.3, 'pixels'
     assert np.ptp(pose.inverse()(points)[:, :2], axis=0) == pytest.approx(0.8 * SIZE, rel=0.02)
 
 
@@ -47,7 +48,7 @@ def test_another_tag_is_passed_over(ahead: np.ndarray, tag: Tag) -> None:
 
 
 def test_a_tag_of_few_pixels_is_passed_over() -> None:
-    image, _ = tag_view(LENS, SHAPE, tag_pose(4.0), SIZE)
+    image, _ = tag_view(LENS, SHAPE, tag_pose(3.4, 0.0), SIZE)
     assert len(TagFinder(Tag(SIZE)).points(image, LENS)) == 0
 
 
