@@ -98,9 +98,9 @@ def _add_points(points: argparse.ArgumentParser) -> None:
 
 def _add_distance(distance: argparse.ArgumentParser) -> None:
     distance.add_argument('--at', type=float, nargs=3, action='append', required=True,
-                          metavar=('U', 'V', 'METRES'), help='a pixel, column and row, and how '
-                          'far along the optical axis (REP 118) what is seen there is in every '
-                          'image; may be repeated')
+                          metavar=('U', 'V', 'METRES'), help='column and row in the '
+                          'image (in the map, with --prediction), and how far along the optical '
+                          'axis (REP 118) what is seen there is in every image; may be repeated')
     distance.add_argument('--straight-line', action='store_true', help='the metres are in a '
                           'straight line from the lens, as a laser rangefinder has them')
     distance.set_defaults(slop=0.02)

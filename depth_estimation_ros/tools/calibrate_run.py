@@ -8,7 +8,7 @@ import datetime
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -31,11 +31,11 @@ class CalibrationRun:
     """The topics; ``truth`` is the reference's, where it has one."""
     predictor: Predictor
     camera: OneCamera
-    views: Iterator[View] = field(default_factory=lambda: iter(()))
+    views: Iterator[View]
 
     @property
     def topic(self) -> str:
-        """Return the topic that depth is made of, or read from."""
+        """The topic that depth is made of, or read from."""
         return self.camera.topic
 
     @contextmanager

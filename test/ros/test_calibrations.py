@@ -254,6 +254,13 @@ def test_a_relative_model_is_silent_until_the_floor_has_told() -> None:
 
 
 @pytest.mark.usefixtures('_every_frame')
+def test_relative_depth_becomes_metric_by_the_floor() -> None:
+    bench = Bench(300 * floor_map(), Quantity.RELATIVE_DEPTH, **FLOOR)
+    bench.serve(ENOUGH + 1)
+    np.testing.assert_allclose(bench.depth, floor_map(), rtol=0.01)
+
+
+@pytest.mark.usefixtures('_every_frame')
 def test_with_a_file_the_floor_only_warns(tmp_path: Path) -> None:
     file = written(tmp_path, Correction(SCALE, 1.0))
     bench = Bench(1.12 * floor_map(), file=(file,), **FLOOR)
@@ -271,21 +278,32 @@ def test_between_looks_the_floor_costs_nothing() -> None:
     assert bench.calibration.floor is not None and len(bench.calibration.floor.looks) == 1
 
 
+def served(peer: Any, node: RunningNode) -> np.ndarray:
+    """Send an image and its camera_info until metres come; either may be lost."""
+    node.wait_for('configured')
+    depths, sent = peer.listen('depth/image_rect', Image), image(96, 128)
+
+    def is_back() -> bool:
+        peer.send('camera_info', camera_info(96, 128))
+        peer.send('image', sent)
+        peer.spin_for(0.2)
+        return any(depth.header == sent.header for depth in depths)
+
+    peer.until(is_back)
+    return metres(next(depth for depth in depths if depth.header == sent.header))
+
+
 def test_the_node_applies_a_focal_length_or_a_file(start: Any, peer: Any, tmp_path: Path) -> None:
     node: RunningNode = start(model='demo')
-    plain = metres(peer.depth_of(image(96, 128)))
+    plain = served(peer, node)
     node.leave()
     node = start(model='demo', far=100.0, calibration__reference_focal=[64.0, 128.0, 96.0])
-    peer.send('camera_info', camera_info(96, 128))
-    np.testing.assert_allclose(
-        metres(peer.depth_of(image(96, 128))), 2 * plain, rtol=1e-3)
+    np.testing.assert_allclose(served(peer, node), 2 * plain, rtol=1e-3)
     node.leave()
     file = written(tmp_path, camera=CameraKey(128, 96, 128.0), domain='auto')
-    start(model='demo', far=100.0, calibration__file=file)
+    node = start(model='demo', far=100.0, calibration__file=file)
+    np.testing.assert_allclose(served(peer, node), 2 * plain, rtol=1e-3)
     assert "domain 'auto', not 'nyu'" in put(peer, domain='nyu')
-    peer.send('camera_info', camera_info(96, 128))
-    np.testing.assert_allclose(
-        metres(peer.depth_of(image(96, 128))), 2 * plain, rtol=1e-3)
     status = peer.diagnostics()['camera']
     assert {value.key: value.value for value in status.values}['calibration'].startswith('scale 2')
 

@@ -185,7 +185,8 @@ def calibrated(tmp_path: Path, depth: np.ndarray, *args: str) -> tuple[int, Path
 @pytest.mark.parametrize(('depth', 'args', 'scale', 'shift'), [
     (0.7 * floor_map(), (), 1 / 0.7, 0.0),
     (6 / floor_map() + 2, ('--quantity', 'inverse_depth', '--pitch', str(-PITCH)), 6.0, 2.0),
-], ids=['metres', 'inverse depth'])
+    (300 * floor_map(), ('--quantity', 'relative_depth'), 1 / 300, 0.0),
+], ids=['metres', 'inverse depth', 'relative depth'])
 def test_the_floor_makes_a_model_metric(tmp_path, capsys, depth, args, scale, shift) -> None:
     code, output, drive = calibrated(tmp_path, depth, *args)
     assert code == 0, capsys.readouterr().err
