@@ -19,6 +19,7 @@ from training.dataset import CPU, bank_on, camera_grid, is_corridor, make_scene,
 from training.render import render
 from training.scene import FOCAL_PX, IMAGE_HEIGHT, IMAGE_WIDTH
 from training.sensor import draw_sensor, expose
+from training.world import Camera
 
 ROOMS = 24
 ZOOMS = (0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
@@ -31,7 +32,12 @@ class Zoomed:
 
     image: NDArray[np.uint8]  # (480, 640, 3), RGB
     depth: NDArray[np.float32]  # (480, 640), metres
-    focal: float  # fx, pixels
+    camera: Camera
+
+    @property
+    def focal(self) -> float:
+        """Return fx, pixels."""
+        return self.camera.intrinsics.fx
 
 
 def zoomed(index: int, zoom: float) -> Zoomed:
@@ -44,9 +50,10 @@ def zoomed(index: int, zoom: float) -> Zoomed:
     world, camera = make_scene(rng, 'test', is_corridor(index))
     own = camera.intrinsics
     lens = replace(own, fx=zoom * own.fx, fy=zoom * own.fy)
-    picture = render(world, replace(camera, intrinsics=lens), *camera_grid(CPU), bank_on(CPU))
+    camera = replace(camera, intrinsics=lens)
+    picture = render(world, camera, *camera_grid(CPU), bank_on(CPU))
     image = expose(picture.radiance, draw_sensor(rng)).permute(1, 2, 0).contiguous().numpy()
-    return Zoomed(image, picture.depth.numpy(), lens.fx)
+    return Zoomed(image, picture.depth.numpy(), camera)
 
 
 def compared(rooms: int, zooms: tuple[float, ...]) -> Iterator[tuple[float, list[DepthMetrics]]]:

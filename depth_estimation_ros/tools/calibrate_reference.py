@@ -165,6 +165,8 @@ def _print(fit: ReferenceFit, run: CalibrationRun, reference: str, seen: int) ->
     if fit.before:
         print(f'before: {fit.before} ({where})')
     print(f'after: {fit.after} ({where})')
+    if fit.before and fit.after.median >= fit.before.median:
+        print('nothing is gained: the depth is as good without this calibration')
     tried = ', '.join(f'{error:.2%} with {name}' for name, error in fit.errors.items())
     print(f'relative error of the better 70 %: {tried}')
     if fit.note:

@@ -261,6 +261,14 @@ def flat(depth: float, truth: np.ndarray, late: int = 0) -> list[Said]:
 
 
 FLAT = np.full(SHAPE, 2.0)
+
+
+@pytest.mark.parametrize(('depth', 'is_said'), [(2.0, True), (1.8, False)])
+def test_a_calibration_that_gains_nothing_is_named(run, depth, is_said) -> None:
+    code, printed = run(flat(depth, FLAT), 'depth')
+    assert code == 0 and ('nothing is gained' in printed) is is_said
+
+
 FAULTS: dict[str, tuple[Callable[[list[Moment]], list[Said]], str, tuple[str, ...], str]] = {
     'no overlap in time': (lambda _: flat(2, FLAT, late=10**12), 'depth', (), 'do not overlap'),
     'all-invalid truth': (lambda _: flat(2, 0 * FLAT), 'depth', (), 'too few: 0 pixels'),
