@@ -21,7 +21,8 @@ from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..resources import DEMO_MODEL, model_folder
 from . import parameters
 from .bond import Bond
-from .calibrations import CameraCalibration, load_calibrations
+from .calibration_loading import calibrations_for
+from .calibrations import CameraCalibration
 from .camera import SECOND, Camera
 from .converter import Converter, choose_converter
 from .diagnostics import CameraWatch, model_facts, model_status
@@ -89,9 +90,7 @@ class DepthEstimationNode(ManagedNode):
         self._converter = await self.beside(choose_converter)
         self._estimator = await self.beside(partial(DepthEstimator, self._wanted))
         far = self.settings.range.limits(self._estimator.range[1]).far
-        self._calibrations = load_calibrations(
-            self.settings.calibration, self.settings.cameras.names, self.settings.model.name,
-            self._estimator.family.quantity)
+        self._calibrations = calibrations_for(self.settings, self._estimator)
         scan = self.settings.output(ScanSettings)
         transforms = transforms_for(scan, self)
         for name in self.settings.cameras.names:
@@ -208,6 +207,8 @@ class DepthEstimationNode(ManagedNode):
             for model in (self._estimator.loaded, self._estimator.newest):
                 settings.range.limits(model.range[1])
             self._estimator.check(settings.estimator_options(self._estimator.options.model))
+            for calibration in self._calibrations.values():
+                calibration.check_domain(settings.network.domain)
 
     def _take_parameters(self, _: list[Parameter]) -> None:
         self.settings = parameters.read(self)

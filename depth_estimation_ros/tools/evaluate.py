@@ -20,6 +20,7 @@ from ..calibration_file import CalibrationError, CalibrationFile, CameraKey, rea
 from ..core.errors import DepthError
 from ..core.evaluation.evaluation import Evaluation
 from ..core.evaluation.protocol import CROPS, Protocol
+from ..core.families.base import Quantity
 from ..offline.command import stats
 from ..recordings import RecordingError, find_cameras, open_recording
 from ..report import write_page
@@ -176,8 +177,7 @@ def evaluate(options: argparse.Namespace) -> None:
     source = open_source(options)
     calibration = read_calibration(options.calibration) if options.calibration else None
     run = Run(Protocol(options.crop, False, options.near, options.far),
-              Predictor(options.model or DEMO_MODEL, options.device, only_metres=(
-                  calibration is None or calibration.correction.kind != 'inverse')), calibration)
+              _predictor(options, calibration), calibration)
     try:
         with stats(options.stats, lambda: run.seen):
             run.over(source, options.frames)
@@ -192,6 +192,14 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.html:
         write_page(evaluation_page(figures, run.plain, run.example), options.html)
     _print(source, run, options)
+
+
+def _predictor(options: argparse.Namespace, calibration: CalibrationFile | None) -> Predictor:
+    """Return what gives metres, or what the calibration makes metres of."""
+    if calibration is None:
+        return Predictor(options.model or DEMO_MODEL, options.device, wanted=Quantity.METRES)
+    return Predictor(options.model or DEMO_MODEL, options.device,
+                     domain=calibration.domain or 'auto', wanted=calibration.correction.quantity)
 
 
 def _figures(source: Source, run: Run, options: argparse.Namespace) -> dict[str, Any]:

@@ -184,8 +184,9 @@ def calibrated(tmp_path: Path, depth: np.ndarray, *args: str) -> tuple[int, Path
 
 @pytest.mark.parametrize(('depth', 'args', 'scale', 'shift'), [
     (0.7 * floor_map(), (), 1 / 0.7, 0.0),
-    (6 / floor_map() + 2, ('--relative', '--pitch', str(np.degrees(PITCH))), 6.0, 2.0),
-], ids=['metres', 'inverse depth'])
+    (6 / floor_map() + 2, ('--quantity', 'inverse_depth', '--pitch', str(-PITCH)), 6.0, 2.0),
+    (300 * floor_map(), ('--quantity', 'relative_depth'), 1 / 300, 0.0),
+], ids=['metres', 'inverse depth', 'relative depth'])
 def test_the_floor_makes_a_model_metric(tmp_path, capsys, depth, args, scale, shift) -> None:
     code, output, drive = calibrated(tmp_path, depth, *args)
     assert code == 0, capsys.readouterr().err
@@ -215,8 +216,8 @@ def test_a_recorded_depth_calibrates_the_model_that_made_it(tmp_path) -> None:
 
 @pytest.mark.parametrize(('depth', 'args', 'named'), [
     (wall(), (), 'not enough floor'),
-    (floor_map(PITCH + 0.15), ('--pitch', str(np.degrees(PITCH))), 'tilt'),
-    (floor_map(), ('--relative',), '--pitch'), (1000 * floor_map(), (), 'absurd'),
+    (floor_map(PITCH + 0.15), ('--pitch', str(-PITCH)), 'tilt'),
+    (floor_map(), ('--quantity', 'inverse_depth'), '--pitch'), (1000 * floor_map(), (), 'absurd'),
 ], ids=['wall', 'ramp', 'no pitch', 'millimetres'])
 def test_without_a_floor_there_is_no_calibration(tmp_path, capsys, depth, args, named) -> None:
     code, output, _ = calibrated(tmp_path, depth, *args)
