@@ -24,13 +24,12 @@ from .bond import Bond
 from .calibration_loading import calibrations_for
 from .calibrations import CameraCalibration
 from .camera import SECOND, Camera
+from .cameras import cameras_for
 from .converter import Converter, choose_converter
 from .diagnostics import CameraWatch, model_facts, model_status
 from .lifecycle import ManagedNode
 from .logs import CoreLog, Throttle, one_line
 from .mailbox import Frame
-from .mount_source import mount_source_of, transforms_for
-from .outputs.scan import ScanSettings
 from .pipeline import Pipeline
 from .settings import Range, Settings
 from .settling import settled
@@ -91,15 +90,9 @@ class DepthEstimationNode(ManagedNode):
         self._estimator = await self.beside(partial(DepthEstimator, self._wanted))
         far = self.settings.range.limits(self._estimator.range[1]).far
         self._calibrations = calibrations_for(self.settings, self._estimator)
-        scan = self.settings.output(ScanSettings)
-        transforms = transforms_for(scan, self)
-        for name in self.settings.cameras.names:
-            self._cameras.append(Camera(
-                self, name, transport=self.settings.cameras.image_transport,
-                deliver=self._deliver, expect=self._estimator.prepare,
-                quantity=self._estimator.family.quantity, calibrated=name in self._calibrations,
-                prompted=self._estimator.family.needs_prompt,
-                mount_source=mount_source_of(scan, transforms)))
+        for camera in cameras_for(self.settings, self, self._estimator, self._calibrations,
+                                  self._deliver):
+            self._cameras.append(camera)  # one by one, so that what is made can be released
         if math.isinf(far) and any(camera.metric for camera in self._cameras):
             self.get_logger().warning('this model names no farthest distance, so sky has one: set '
                                       'far to the metres from which on depth is +Inf')
