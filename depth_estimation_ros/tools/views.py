@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ..ros import codec
 from ..ros.camera_info import RECTIFIED, calibration_of
 from .camera import moment_of
 from .depth_folders import PER_METRE, files_in, matched, read_depth, read_rgb
+from .masks import Mask, mask_of, read_mask
 
 Depth = NDArray[np.float32]
 
@@ -43,25 +45,31 @@ class View:
     sensor's frame, N×3."""
     lens: Calibration | None = None
     """The calibration of the camera."""
+    objects: Mask | None = None
+    """Which pixels show objects, where a mask is named."""
 
 
 def recorded_views(recording: Recording, camera: Camera, prediction: str = '', *,
-                   read: Callable[[Any], NDArray[Any]] = metres,
+                   mask: str = '', read: Callable[[Any], NDArray[Any]] = metres,
                    tolerance: int = TOLERANCE) -> Iterator[View]:
     """
     Yield a camera's moments; broken images are passed over and named in the warnings.
 
     :param prediction: a depth topic to take in place of the image.
+    :param mask: a topic of masks of objects.
     :param read: makes an array of a message of the camera's truth.
     :param tolerance: nanoseconds between an image and its truth, at most.
     """
-    if prediction:
-        check_topic(recording, prediction)
+    for topic in filter(None, (prediction, mask)):
+        check_topic(recording, topic)
     source = replace(camera, image=prediction) if prediction else camera
-    for number, shot in enumerate(shots(recording, source, tolerance=tolerance)):
+    moments = shots(recording, source, tolerance=tolerance)
+    masks = shots(recording, replace(source, truth=mask)) if mask else repeat(None)
+    for number, (shot, masked) in enumerate(zip(moments, masks)):
         truth = _truth(recording, shot, read)
+        objects = _truth(recording, masked, mask_of) if masked else None
         try:
-            yield replace(_view(shot, is_depth=bool(prediction)), truth=truth,
+            yield replace(_view(shot, is_depth=bool(prediction)), truth=truth, objects=objects,
                           name=f'{source.image} {number}')
         except (codec.CodecError, RecordingError) as error:
             recording.warn(f'{recording.name}: {source.image}: {error}')
@@ -97,20 +105,23 @@ def _view(shot: Shot, *, is_depth: bool) -> View:
 
 
 def folder_views(images: Path, truths: Path, convention: str,
-                 predictions: Path | None = None) -> Iterator[View]:
+                 predictions: Path | None = None, masks: Path | None = None) -> Iterator[View]:
     """
     Yield the images of a folder that have depth in another.
 
     :param convention: a name in PER_METRE.
     :param predictions: a folder of maps to take in place of the images.
+    :param masks: a folder of masks of objects.
     """
-    seen = images if predictions is None else predictions
-    for file, truth in matched(files_in(seen), files_in(truths), convention):
-        depth = read_depth(truth, PER_METRE[convention])
+    files = files_in(images if predictions is None else predictions)
+    marks = dict(matched(files, files_in(masks), convention)) if masks else {}
+    for file, truth in matched(files, files_in(truths), convention):
+        view = View(file.name, truth=read_depth(truth, PER_METRE[convention]),
+                    objects=read_mask(marks[file]) if file in marks else None)
         if predictions is None:
-            yield View(file.name, read_rgb(file), None, depth)
+            yield replace(view, image=read_rgb(file))
         else:
-            yield View(file.name, None, read_depth(file, PER_METRE[convention]), depth)
+            yield replace(view, prediction=read_depth(file, PER_METRE[convention]))
 
 
 class Predictor:
