@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Try the safety monitor on rendered faults: `python -m training.monitor`."""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import torch
+
+from training.monitor.cost import cost
+from training.monitor.table import draw, lines
+from training.monitor.trials import measured
+
+ROOMS = 100
+
+
+def main() -> None:
+    """Print the table, and what a look costs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--rooms', type=int, default=ROOMS,
+                        help='so many to take limits from, and as many others to report')
+    parser.add_argument('--output', type=Path, help='a PNG file for the curves')
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    reported = measured('test', options.rooms)
+    print(*lines(measured('validation', options.rooms), reported), sep='\n')
+    print(*cost(), sep='\n')
+    if options.output:
+        draw(dict(reported.rocs()), options.output)
+
+
+if __name__ == '__main__':
+    main()
