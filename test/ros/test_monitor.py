@@ -15,7 +15,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from numpy.typing import NDArray
 
-from depth_estimation_ros.core.monitor.look import look_at
+from depth_estimation_ros.core.monitor.look import Look, look_at
 from depth_estimation_ros.recordings import find_cameras, open_recording, shots, stamp_of
 from depth_estimation_ros.ros import monitor as module
 from depth_estimation_ros.ros.monitor import PERIOD, STALE, CameraMonitor
@@ -172,8 +172,13 @@ def test_what_is_old_says_nothing() -> None:
 
 
 def test_not_every_frame_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[Any] = []
-    monkeypatch.setattr(module, 'look_at', lambda shown: looks.append(shown) or look_at(shown))
+    looks: list[Look] = []
+
+    def look(seen: Pixels) -> Look:
+        looks.append(look_at(seen))
+        return looks[-1]
+
+    monkeypatch.setattr(module, 'look_at', look)
     watched = Watched()
     for _ in range(100):
         watched.now += 0.01
@@ -195,12 +200,13 @@ def test_a_real_camera_in_order_has_no_fault() -> None:
     monitor, looks = CameraMonitor('real'), 0
     for shot in shots(recording, find_cameras(recording)[0]):
         message, stamp = shot.image.message, stamp_of(shot.image.message) * 1e-9
-        pixels = cv2.imdecode(np.asarray(message.data), cv2.IMREAD_COLOR)
-        look = look_at(np.ascontiguousarray(pixels[..., ::-1]))
+        decoded = np.asarray(cv2.imdecode(message.data, cv2.IMREAD_COLOR), np.uint8)
+        pixels = np.ascontiguousarray(decoded[..., ::-1])
+        look = look_at(pixels)
         for name, value in (('dark', look.luma), ('saturated', look.saturated),
                             ('blurred', look.sharpness)):
             assert not CHECKS[name].is_fault(value, getattr(MonitorSettings(), name)), value
-        monitor.observe(np.ascontiguousarray(pixels[..., ::-1]), DEPTH, stamp, stamp)
+        monitor.observe(pixels, DEPTH, stamp, stamp)
         looks += 1
         assert not monitor.diagnose(0, stamp)[0]
     assert looks > 10

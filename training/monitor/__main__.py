@@ -8,10 +8,10 @@ import cv2
 import torch
 
 from training.monitor.cost import cost
-from training.monitor.table import draw, lines
+from training.monitor.table import draw, lines, rival_lines
 from training.monitor.trials import measured
 
-ROOMS = 100
+ROOMS = 50
 
 
 def main() -> None:
@@ -24,7 +24,8 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     reported = measured('test', options.rooms)
-    print(*lines(measured('validation', options.rooms), reported), sep='\n')
+    chosen = measured('validation', options.rooms)
+    print(*lines(chosen, reported), '', *rival_lines(chosen, reported), '', sep='\n')
     print(*cost(), sep='\n')
     if options.output:
         draw(dict(reported.rocs()), options.output)

@@ -85,4 +85,5 @@ def moved(radiance: Radiance, pixels: float, direction: float) -> Radiance:
 def compressed(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     """Return an image after JPEG."""
     _, data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])

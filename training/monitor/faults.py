@@ -38,12 +38,12 @@ def covered(light: Radiance, share: float, rng: np.random.Generator) -> Radiance
     colour = np.array([1, 0.6, 0.5]) * rng.uniform(0.02, 0.5) * light.mean()
     glow = cv2.resize(rng.normal(1, 0.5, (3, 3)).astype(np.float32), (columns, rows),
                       interpolation=cv2.INTER_CUBIC)[..., None].clip(0.2)
-    return (light * (1 - opaque) + colour * glow * opaque).astype(np.float32)
+    return np.asarray(light * (1 - opaque) + colour * glow * opaque, np.float32)
 
 
 def with_clock(image: NDArray[np.uint8], second: int) -> NDArray[np.uint8]:
     """Return an image with the time of day drawn in, as surveillance cameras do."""
-    drawn = image.copy()
+    drawn: NDArray[np.uint8] = image.copy()
     cv2.putText(drawn, f'12:00:{second:02}', (10, image.shape[0] - 10), cv2.FONT_HERSHEY_PLAIN,
                 1.0, (255, 255, 255))
     return drawn

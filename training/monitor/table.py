@@ -4,11 +4,11 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from depth_estimation_ros.core.monitor.still import CHANGED
 from depth_estimation_ros.ros.monitor_checks import CHECKS, MonitorSettings
-from training.monitor.trials import Key, Roc, Trials
+from training.monitor.rivals import RIVALS
+from training.monitor.roc import Roc
+from training.monitor.trials import Key, Trials
 
 FALSE_ALARMS = 0.01
 """The share of healthy looks that a limit may take for faulty."""
@@ -29,14 +29,32 @@ def lines(chosen: Trials, reported: Trials) -> Iterator[str]:
     :param chosen: of the rooms that limits are taken from.
     :param reported: of other rooms.
     """
-    yield ('| fault | how much | AUC | limit at 1 % | limit in use | found | false alarms |')
+    yield '| fault | how much | AUC | limit at 1 % | limit in use | found | false alarms |'
     yield '|---|---|---|---|---|---|---|'
     by_choice, used = dict(chosen.rocs()), limits()
     for (check, degree), roc in reported.rocs():
-        found, false = roc.rates(used[check] - 1e-9 if check == 'frozen' else used[check])
+        if check not in used:
+            continue
+        found, false = roc.rates(used[check])
         limit = abs(by_choice[check, degree].limit(FALSE_ALARMS))
         yield (f'| {CHECKS[check].name} | {degree} | {roc.auc:.3f} | {limit:.3g} | '
                f'{abs(used[check]):.3g} | {found:.0%} | {false:.1%} |')
+
+
+def rival_lines(chosen: Trials, reported: Trials) -> Iterator[str]:
+    """Yield a Markdown table of the measures of blur, each at its own limit for 1 %."""
+    yield '| measure of blur | ' + ' | '.join(_blurs(reported)) + ' |'
+    yield '|---|' + '---|' * len(_blurs(reported))
+    by_choice, shown = dict(chosen.rocs()), dict(reported.rocs())
+    for measure in ('blurred', *RIVALS):
+        found = [shown[measure, degree].rates(by_choice[measure, degree].limit(FALSE_ALARMS))[0]
+                 for degree in _blurs(reported)]
+        name = 'edges over their contrast' if measure == 'blurred' else measure
+        yield f'| {name} | ' + ' | '.join(f'{share:.0%}' for share in found) + ' |'
+
+
+def _blurs(trials: Trials) -> list[str]:
+    return [degree for check, degree in trials.faulty if check == 'blurred']
 
 
 def draw(rocs: Mapping[Key, Roc], target: Path) -> None:
@@ -50,7 +68,7 @@ def draw(rocs: Mapping[Key, Roc], target: Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    checks = list(dict.fromkeys(check for check, _ in rocs))
+    checks = [check for check in dict.fromkeys(check for check, _ in rocs) if check in CHECKS]
     figure, axes = pyplot.subplots(1, len(checks), figsize=(3 * len(checks), 3.4), dpi=80,
                                    sharey=True, layout='constrained')
     for check, axis in zip(checks, axes):
@@ -65,10 +83,3 @@ def draw(rocs: Mapping[Key, Roc], target: Path) -> None:
     axes[0].set(ylabel='found', ylim=(-0.02, 1.02))
     figure.savefig(target)
     pyplot.close(figure)
-
-
-def healthy_quantiles(trials: Trials) -> Iterator[str]:
-    """Yield where the measures of healthy looks lie."""
-    for check, values in trials.healthy.items():
-        low, middle, high = np.abs(np.percentile(values, (1, 50, 99)))
-        yield f'{CHECKS[check].name}: {middle:.3g} ({low:.3g} to {high:.3g}) where all is well'

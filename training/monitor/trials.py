@@ -3,7 +3,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from depth_estimation_ros.core.monitor.look import Look, look_at, sample_of
 from depth_estimation_ros.core.monitor.still import changed_share
 from depth_estimation_ros.ros.monitor import PERIOD
 from depth_estimation_ros.ros.monitor_checks import CHECKS
-from training.monitor.camera import compressed, draw_settings, photograph
+from training.monitor.camera import Settings, compressed, draw_settings, photograph
 from training.monitor.faults import LASTING, SINGLE, Fault, with_clock
+from training.monitor.rivals import rival_badness
 from training.monitor.roc import Roc
 from training.monitor.rooms import Radiance, views
 
@@ -34,7 +35,7 @@ NOISELESS = 0.002
 """The standard deviation of a sensor's noise, of a full scale of 1, that is little."""
 
 Key = tuple[str, str]
-"""A check and a degree of its fault."""
+"""A check, or a rival measure, and a degree of a fault."""
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Trials:
     faulty: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def rocs(self) -> Iterator[tuple[Key, Roc]]:
-        """Yield each degree of each fault against the healthy images."""
+        """Yield each degree of each fault against the healthy images, by rival measures too."""
         for (check, degree), values in self.faulty.items():
             yield (check, degree), Roc(np.array(self.healthy[check]), np.array(values))
 
@@ -70,13 +71,18 @@ def measured(split: str, rooms: int) -> Trials:
 def look_once(trials: Trials, light: Radiance, rng: np.random.Generator) -> None:
     """Add what single images show."""
     for _ in range(LOOKS):
-        look = look_at(photograph(light, draw_settings(rng)))
+        image = photograph(light, draw_settings(rng))
+        look = look_at(image)
         for check in ('dark', 'saturated', 'blurred'):
             trials.healthy[check].append(badness(look, check))
+        for rival, value in rival_badness(image).items():
+            trials.healthy[rival].append(value)
     for fault in SINGLE:
-        camera = fault.settings(draw_settings(rng))
-        look = look_at(photograph(fault.light(light, rng), camera))
-        trials.faulty[fault.check, fault.degree].append(badness(look, fault.check))
+        image = photograph(fault.light(light, rng), fault.settings(draw_settings(rng)))
+        trials.faulty[fault.check, fault.degree].append(badness(look_at(image), fault.check))
+        if fault.check == 'blurred':
+            for rival, value in rival_badness(image).items():
+                trials.faulty[rival, fault.degree].append(value)
 
 
 def badness(look: Look, check: str) -> float:
@@ -115,13 +121,18 @@ def changed(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
 def look_around(trials: Trials, lights: list[Radiance], rng: np.random.Generator) -> None:
     """Add what a turning robot's views show: a lens that is free, and covered ones."""
     for fault in (Fault('covered', ''), *LASTING):
-        camera, seed, coverage = draw_settings(rng), int(rng.integers(2**30)), Coverage()
+        camera, seed, coverage = halved(draw_settings(rng)), int(rng.integers(2**30)), Coverage()
         shares = [coverage.observe(look_at(photograph(
             fault.light(light, np.random.default_rng(seed)), camera.frame(number))).tiles,
             number * PERIOD) for number, light in enumerate(lights)]
         of = trials.faulty[fault.check, fault.degree] if fault.degree else (
             trials.healthy[fault.check])
         of.append(lasting(shares))
+
+
+def halved(camera: Settings) -> Settings:
+    """Return the camera that sees means over squares of :data:`HALF` pixels: less noise."""
+    return replace(camera, sensor=replace(camera.sensor, noise=camera.sensor.noise / HALF))
 
 
 def lasting(shares: list[float]) -> float:
