@@ -77,7 +77,7 @@ class CameraWatch:
         if self.heard is None or summary.received > before.received or now < self.heard:
             self.heard = now
         self.before = summary
-        seen, measures = monitor.diagnose(domain[1]) if monitor else ([], {})
+        seen, measures = self._seen(monitor, domain[1], idle=bool(_idle(summary, before)))
         faults = [*([] if now else [NO_CLOCK]), *faults, *seen,
                   *(calibration.faults if calibration else [])]
         silence = self._silence(now)
@@ -102,6 +102,16 @@ class CameraWatch:
                 **{f'{stage}_ms_{quantile}': f'{value:.1f}'
                    for stage, pair in summary.stages.items()
                    for quantile, value in zip(('p50', 'p99'), pair, strict=True)}}))
+
+    @staticmethod
+    def _seen(monitor: CameraMonitor | None, domain_changes: int, *,
+              idle: bool) -> tuple[list[str], dict[str, str]]:
+        """Return the monitor's faults and measures; it forgets the images of before a pause."""
+        if monitor is None:
+            return [], {}
+        if idle:
+            monitor.reset()
+        return monitor.diagnose(domain_changes)
 
     def _log(self, faults: list[str]) -> None:
         """Log the faults that were not there a second ago."""
@@ -137,12 +147,16 @@ class CameraWatch:
                 f'{lost} of {arrived} frames dropped, most as {worst}: {why}')
 
 
+def _idle(summary: Summary, before: Summary) -> str:
+    """Say why a camera's frames were not wanted within the last second, or ''."""
+    return next((words for reason, words in IDLE.items()
+                 if summary.dropped.get(reason, 0) > before.dropped.get(reason, 0)), '')
+
+
 def _calm(summary: Summary, before: Summary) -> str:
     """Say what a camera without a problem is doing."""
-    for reason, words in IDLE.items():
-        if summary.dropped.get(reason, 0) > before.dropped.get(reason, 0):
-            return words
-    return 'depth is published' if summary.published else 'waiting for the first image'
+    return _idle(summary, before) or (
+        'depth is published' if summary.published else 'waiting for the first image')
 
 
 def model_facts(estimator: DepthEstimator) -> dict[str, str]:

@@ -183,7 +183,13 @@ def test_what_the_monitor_sees_is_a_warning_with_its_number_until_it_is_over(
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     status = watched(noise)
     assert (status.message, facts(status)['monitor']) == ('no peer', 'ok')
-    assert watched(black).level == WARN and len(second.logged) == 2
+    monitor.reset()
+    assert watched(black).level == WARN and len(second.logged) == 3
+    second.frames(paused=30)
+    status = second.watch.status(
+        second.statistics.summary(), second.now, 1.0, [], monitor=monitor)
+    assert (status.level, status.message) == (OK, 'paused by the enable service')
+    assert 'monitor' not in facts(status), 'a picture of before the pause is told'
 
 
 def test_a_fault_of_the_topics_is_logged_once_whatever_its_numbers(second: Second) -> None:

@@ -11,7 +11,7 @@ from training.monitor.cost import cost
 from training.monitor.table import draw, lines, rival_lines
 from training.monitor.trials import measured
 
-ROOMS = 50
+ROOMS = 40
 
 
 def main() -> None:

@@ -25,8 +25,8 @@ SEED = 41
 LOOKS = 2
 """Pictures of each room by cameras in order."""
 
-TURNED = 32
-"""Views of a robot that turns once round."""
+TURNED, TURNS = 32, 3
+"""Views of a robot that turns once round, and how often it does."""
 
 HALF = 2
 """Every so many pixels are rendered for those: the monitor looks at no more."""
@@ -122,9 +122,11 @@ def look_around(trials: Trials, lights: list[Radiance], rng: np.random.Generator
     """Add what a turning robot's views show: a lens that is free, and covered ones."""
     for fault in (Fault('covered', ''), *LASTING):
         camera, seed, coverage = halved(draw_settings(rng)), int(rng.integers(2**30)), Coverage()
-        shares = [coverage.observe(look_at(photograph(
-            fault.light(light, np.random.default_rng(seed)), camera.frame(number))).tiles,
-            number * PERIOD) for number, light in enumerate(lights)]
+        seen = [look_at(photograph(fault.light(light, np.random.default_rng(seed)),
+                                   camera.frame(number))).tiles
+                for number, light in enumerate(lights)]
+        shares = [coverage.observe(tiles, number * PERIOD)
+                  for number, tiles in enumerate(seen * TURNS)]
         of = trials.faulty[fault.check, fault.degree] if fault.degree else (
             trials.healthy[fault.check])
         of.append(lasting(shares))

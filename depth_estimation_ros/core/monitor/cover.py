@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 TILE = 20
 """Pixels on a side of a tile."""
 
-BARE = 2.0
+BARE = 2.5
 """Levels of standard deviation about its own plane, at half size, below which a tile is bare."""
 
 VIEWS = 20
 """Different views in all of which a tile must be bare to count as covered."""
 
-DIFFERENT = 0.03
+DIFFERENT = 0.05
 """By how much the brightness of half the tiles with texture must have changed, as a share of the
 image's, for a view to be another one."""
 

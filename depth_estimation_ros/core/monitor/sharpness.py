@@ -46,12 +46,12 @@ def sharpness_of(grey: NDArray[np.uint8]) -> float | None:
     window = np.ones((WINDOW, WINDOW), np.uint8)
     contrast = cv2.subtract(cv2.dilate(grey, window), cv2.erode(grey, window))
     contrast = contrast[::STEP, ::STEP].astype(np.float32)
-    least = max(LEAST_CONTRAST, NOISES * noise_of(grey), STRONG * np.percentile(contrast, 90))
+    least = max(LEAST_CONTRAST, NOISES * noise_of(grey), STRONG * _quantile(contrast, 90))
     strong = contrast >= least
     if np.count_nonzero(strong) < max(1, ENOUGH * strong.size):
         return None
     steepest = cv2.dilate(_gradient(grey), window)[::STEP, ::STEP]
-    return float(np.percentile(steepest[strong] / contrast[strong], QUANTILE))
+    return _quantile(steepest[strong] / contrast[strong], QUANTILE)
 
 
 def noise_of(grey: NDArray[np.uint8]) -> float:
@@ -59,6 +59,12 @@ def noise_of(grey: NDArray[np.uint8]) -> float:
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     residue = cv2.filter2D(grey, cv2.CV_16S, mask)
     return math.sqrt(math.pi / 2) / 6 * float(cv2.norm(residue, cv2.NORM_L1)) / grey.size
+
+
+def _quantile(values: NDArray[np.float32], per_cent: int) -> float:
+    """Return one of the values, in a fraction of the time of numpy.percentile."""
+    place = (values.size - 1) * per_cent // 100
+    return float(np.partition(values, place, axis=None)[place])
 
 
 def _gradient(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
