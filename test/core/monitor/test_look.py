@@ -57,6 +57,11 @@ def test_noise_is_not_sharpness(rooms: list[Radiance], camera: Settings) -> None
     assert faults(noisy) == {'blurred'}
 
 
+def test_noise_alone_has_no_edges() -> None:
+    noise = np.random.default_rng(1).normal(120, 12, (240, 320, 1)).clip(0, 255)
+    assert look_at(np.broadcast_to(noise, (240, 320, 3)).astype(np.uint8)).sharpness is None
+
+
 def test_grey_is_as_good_as_colour(rooms: list[Radiance], camera: Settings) -> None:
     image = photograph(rooms[0], camera)
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
