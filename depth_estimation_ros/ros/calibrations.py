@@ -172,7 +172,9 @@ class CameraCalibration:
         facts = {'calibration': self.state}
         if self.floor is not None:
             with self._lock:
-                estimate = self.floor.estimate
+                estimate, off = self.floor.estimate, self.floor.disagreement
+            if off is not None:
+                facts['floor_disagreement'] = f'{off:+.3f}'
             if estimate is not None:
                 facts |= {'calibration_scale': f'{estimate.scale:.4g}',
                           'calibration_spread': f'{estimate.spread:.4f}'}
@@ -184,7 +186,8 @@ class CameraCalibration:
         if self.floor is None:
             return []
         with self._lock:
-            return [self.floor.fault] if self.floor.fault else []
+            fault = self.floor.fault
+        return [f'floor disagrees: {fault}'] if fault else []
 
     @property
     def _correction(self) -> Correction | None:

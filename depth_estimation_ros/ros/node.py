@@ -210,6 +210,7 @@ class DepthEstimationNode(ManagedNode):
     def _apply_settings(self) -> None:
         for camera, rate in zip(self._cameras, self.settings.cameras.rates(), strict=False):
             camera.rate.max_rate, camera.size = rate, self.settings.depth
+            camera.monitor.settings = self.settings.monitor
         if self._worker is not None:
             self._worker.configure(self.settings)
         if self._estimator is not None and not self._reloading and self._outdated(self._wanted):
@@ -286,6 +287,7 @@ class DepthEstimationNode(ManagedNode):
             message.status += [
                 watch.status(camera.statistics.summary(), self._now(), DIAGNOSTICS_PERIOD,
                              camera.faults, self._calibrations.get(camera.name),
-                             self._estimator.domain_of(camera.name), camera.facts)
+                             self._estimator.domain_of(camera.name), camera.facts,
+                             camera.monitor)
                 for watch, camera in zip(self._watches, self._cameras, strict=True)]
         self._diagnostics.publish(message)

@@ -268,8 +268,10 @@ def test_with_a_file_the_floor_only_warns(tmp_path: Path) -> None:
     np.testing.assert_allclose(bench.depth, 1.12 * floor_map(), rtol=1e-6)
     watch = CameraWatch('camera', 'image', lambda sentence: None)
     status = watch.status(bench.camera.statistics.summary(), 1.0, 1.0, [], bench.calibration)
-    assert '12% too far since' in status.message and status.level == b'\x01'
-    assert {'calibration'} <= {value.key for value in status.values}
+    assert 'floor disagrees: the floor says 12% too far since' in status.message
+    assert status.level == b'\x01'
+    facts = {value.key: value.value for value in status.values}
+    assert 'calibration' in facts and facts['floor_disagreement'] == '+0.120'
 
 
 def test_between_looks_the_floor_costs_nothing() -> None:
