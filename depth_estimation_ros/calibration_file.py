@@ -54,29 +54,37 @@ class CalibrationFile:
     """ISO 8601, UTC."""
     evidence: Mapping[str, Any]
     """What was measured, where, and how much of it."""
+    domain: str = ''
+    """The metric head that gave the depth, as the parameter ``domain`` names it; '' for a model
+    without a choice, or where it is not known."""
 
     def write(self, path: Path) -> None:
         """Write the file whole; raises CalibrationError when that cannot be done."""
         correction = self.correction
+        domain = {'domain': self.domain} if self.domain else {}
         text = yaml.safe_dump({
-            'model': self.model, 'camera': asdict(self.camera), 'kind': correction.kind,
+            'model': self.model, **domain, 'camera': asdict(self.camera), 'kind': correction.kind,
             'values': {'scale': correction.scale, 'shift': correction.shift},
             'spread': self.spread, 'date': self.date, 'evidence': dict(self.evidence),
         }, sort_keys=False)
         try:
-            write_whole(path, f'# {KINDS[correction.kind]}\n{text}')
+            write_whole(path, f'# {KINDS[correction.kind].formula}\n{text}')
         except OSError as error:
             raise CalibrationError(f'{path} cannot be written: {error.strerror}') from error
 
-    def check(self, model: str, camera: CameraKey | None) -> None:
+    def check(self, model: str, camera: CameraKey | None, domain: str = '') -> None:
         """
         Refuse depth that this calibration is not of.
 
         :param camera: None where it is not known.
-        :raises CalibrationError: for another model or camera.
+        :param domain: the metric head that gives the depth; '' where it is not known.
+        :raises CalibrationError: for another model, metric head or camera.
         """
         if model != self.model:
             raise CalibrationError(f"the calibration is of model '{self.model}', not '{model}'")
+        if self.domain and domain and domain != self.domain:
+            raise CalibrationError(f"the calibration is of domain '{self.domain}', not "
+                                   f"'{domain}': the metric heads of '{model}' have other scales")
         if camera and (difference := self.camera.mismatch(camera)):
             raise CalibrationError(f'the calibration is of {difference}')
 
@@ -95,7 +103,7 @@ def read_calibration(path: Path) -> CalibrationFile:
         read = CalibrationFile(str(content['model']), camera,
                                Correction(str(content['kind']), **values),
                                float(content['spread']), str(content['date']),
-                               dict(content['evidence']))
+                               dict(content['evidence']), str(content.get('domain', '')))
     except OSError as error:
         raise CalibrationError(f'{path} cannot be read: {error.strerror}') from error
     except KeyError as error:

@@ -66,6 +66,18 @@ def test_what_is_no_calibration_is_refused_in_one_line(tmp_path: Path, content: 
         read_calibration(tmp_path / 'none.yaml')
 
 
+def test_the_metric_head_is_kept_and_compared(tmp_path: Path) -> None:
+    path = tmp_path / 'calibration.yaml'
+    dataclasses.replace(FILE, domain='nyu').write(path)
+    file = read_calibration(path)
+    file.check('demo', CAMERA, 'nyu')
+    file.check('demo', CAMERA)
+    with pytest.raises(CalibrationError, match="domain 'nyu', not 'kitti'"):
+        file.check('demo', CAMERA, 'kitti')
+    FILE.write(path)
+    assert 'domain' not in path.read_text() and not read_calibration(path).domain
+
+
 @pytest.mark.parametrize(('model', 'camera', 'named'), [
     ('other', CAMERA, "'other'"), ('demo', CameraKey(320, 240, 525.0), '320x240'),
     ('demo', CameraKey(640, 480, 400.0), '400'),

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from depth_estimation_ros.core.correction import Correction
+from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.floor import FloorOptions, NotEnoughFloorError, find_floor
 from depth_estimation_ros.core.floor_scale import agree
 from depth_estimation_ros.core.pinhole import Pinhole
@@ -110,14 +111,14 @@ def correction(maps: list[np.ndarray], lens: Pinhole, height: float,
             floors.append(find_floor(values, lens, options))
         except NotEnoughFloorError:
             continue
-    return agree(floors, len(maps), height).correction(relative=options.relative)
+    return agree(floors, len(maps), height).correction(options.quantity)
 
 
 def scale_error(seen: Room, rng: np.random.Generator) -> float:
     """Return the error of the scale found for true depth times an unknown one, a share."""
     scale = float(np.exp(rng.uniform(*np.log(SCALES))))
     found = correction([scale * depth for depth in seen.depths], seen.lens,
-                       *_measured(seen, rng, relative=False))
+                       *_measured(seen, rng, Quantity.METRES))
     return abs(found.scale * scale - 1)
 
 
@@ -126,18 +127,18 @@ def inverse_error(seen: Room, rng: np.random.Generator) -> float:
     scale = float(np.exp(rng.uniform(*np.log(SCALES))))
     shift = float(rng.uniform(-0.5, 0.5)) * scale
     maps = [scale / depth + shift for depth in seen.depths]
-    found = correction(maps, seen.lens, *_measured(seen, rng, relative=True))
+    found = correction(maps, seen.lens, *_measured(seen, rng, Quantity.INVERSE_DEPTH))
     errors = [np.abs(found(values) / depth - 1)[depth <= NEAR_M]
               for values, depth in zip(maps, seen.depths)]
     return float(np.nanpercentile(np.concatenate(errors), 95))
 
 
-def _measured(seen: Room, rng: np.random.Generator, *,
-              relative: bool) -> tuple[float, FloorOptions]:
+def _measured(seen: Room, rng: np.random.Generator,
+              quantity: Quantity) -> tuple[float, FloorOptions]:
     """Return height and pitch as a person measures them."""
     pitch = seen.pitch + rng.uniform(-PITCH_ERROR_RAD, PITCH_ERROR_RAD)
     height = seen.height + rng.uniform(-HEIGHT_ERROR_M, HEIGHT_ERROR_M)
-    return float(height), FloorOptions(float(pitch), relative=relative)
+    return float(height), FloorOptions(float(pitch), quantity=quantity)
 
 
 TRIALS: dict[str, Callable[[Room, np.random.Generator], float]] = dict(

@@ -67,7 +67,7 @@ class Calibration:
 
     def has_aspect_of(self, size: Size) -> bool:
         """Say whether the whole of the camera's image, or of its sensor, has this aspect."""
-        return any(_same_aspect(own, size) for own in (self._window, self.size))
+        return any(same_aspect(own, size) for own in (self._window, self.size))
 
     def of_image(self, size: Size) -> Calibration:
         """
@@ -107,7 +107,7 @@ class Calibration:
     def _resized(self, size: Size) -> Calibration:
         """Scale from the camera's own image; from the full resolution where the aspect says so."""
         cropped = self.has_sound_roi and 0 not in self.image_size and (
-            _same_aspect(self._window, size) or not _same_aspect(self.size, size))
+            same_aspect(self._window, size) or not same_aspect(self.size, size))
         before = self._cropped() if cropped else self
         scale = size[0] / before.size[0], size[1] / before.size[1]
         return before._with_matrices(
@@ -142,7 +142,7 @@ def is_finite(numbers: Sequence[float]) -> bool:
     return all(map(isfinite, numbers))
 
 
-def _same_aspect(first: Size, second: Size) -> bool:
-    """Compare aspects, within SAME_ASPECT or a pixel's rounding."""
+def same_aspect(first: Size, second: Size) -> bool:
+    """Say whether two sizes have one aspect, within SAME_ASPECT or a pixel's rounding."""
     expected = second[1] * first[0] / first[1] if first[1] else 0.0
     return abs(expected - second[0]) <= max(1.0, SAME_ASPECT * second[0])

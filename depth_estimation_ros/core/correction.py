@@ -10,15 +10,39 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-SCALE, INVERSE = 'scale', 'inverse'
-KINDS: Mapping[str, str] = {
-    SCALE: 'metres = scale * value',
-    INVERSE: 'metres = scale / (value - shift), NaN where value <= shift',
+from .families.base import Quantity
+
+SCALE, AFFINE, AFFINE_INVERSE = 'scale', 'affine', 'affine_inverse'
+INVERSE, RELATIVE = 'inverse', 'relative'
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of correction."""
+
+    formula: str
+    quantity: Quantity
+    """What the values are that it takes."""
+
+
+KINDS: Mapping[str, Kind] = {
+    SCALE: Kind('metres = scale * value', Quantity.METRES),
+    AFFINE: Kind('metres = scale * value + shift, NaN where that is not above 0',
+                 Quantity.METRES),
+    AFFINE_INVERSE: Kind('metres = scale / (1 / value - shift), NaN where 1 / value <= shift',
+                         Quantity.METRES),
+    INVERSE: Kind('metres = scale / (value - shift), NaN where value <= shift',
+                  Quantity.INVERSE_DEPTH),
+    RELATIVE: Kind('metres = scale * value + shift, NaN where that is not above 0',
+                   Quantity.RELATIVE_DEPTH),
 }
-"""The kinds of correction, and their formulas."""
+"""The kinds of correction by their names."""
 
 SCALES = (0.05, 20.0)
 """What a scale of metres may be; what lies outside is a wrong unit or a wrong measurement."""
+
+MAX_SHIFT = 5.0
+"""How far from 0 a shift of metres (in m), or of their inverse (in 1 / m), may be."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +52,8 @@ class Correction:
     kind: str
     scale: float
     shift: float = 0.0
-    """The value of inverse depth at the horizon; 0 for the kind 'scale'."""
+    """In the unit of what it is added to or subtracted from; of inverse depth it is the value at
+    the horizon; 0 for the kind 'scale'."""
 
     def fault(self) -> str:
         """Return why these numbers cannot be right, or nothing."""
@@ -36,21 +61,45 @@ class Correction:
             return f"kind is '{self.kind}': it must be one of {', '.join(KINDS)}"
         if not (isfinite(self.scale) and isfinite(self.shift) and self.scale > 0):
             return f'scale {self.scale:g} and shift {self.shift:g} are not usable numbers'
-        if self.kind == SCALE and not SCALES[0] <= self.scale <= SCALES[1]:
-            return f'scale {self.scale:g} is absurd: {SCALES[0]:g} to {SCALES[1]:g} is expected'
         if self.kind == SCALE and self.shift:
             return f"shift {self.shift:g} has no meaning for kind '{SCALE}'"
+        return self._absurdity() if self.quantity is Quantity.METRES else ''
+
+    def _absurdity(self) -> str:
+        """Return which number is none that metres are corrected by, or nothing."""
+        if not SCALES[0] <= self.scale <= SCALES[1]:
+            return f'scale {self.scale:g} is absurd: {SCALES[0]:g} to {SCALES[1]:g} is expected'
+        if abs(self.shift) > MAX_SHIFT:
+            return (f'shift {self.shift:g} is absurd: {-MAX_SHIFT:g} to {MAX_SHIFT:g} is '
+                    'expected')
         return ''
+
+    @property
+    def quantity(self) -> Quantity:
+        """What the values are that it takes."""
+        return KINDS[self.kind].quantity
 
     def __call__(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """
         Apply the formula.
 
-        :param values: metres, or inverse depth, as the kind says; any shape.
+        :param values: what :attr:`quantity` says; any shape. Where they are metres or depth
+            without a scale, Inf stays (REP 117).
         :return: float32 metres, NaN where unknown.
         """
         if self.kind == SCALE:
             return np.asarray(values * self.scale, np.float32)
+        if self.kind == INVERSE:
+            return self._of_inverse(values)
+        if self.kind == AFFINE_INVERSE:
+            with np.errstate(divide='ignore', invalid='ignore'):
+                corrected = self._of_inverse(np.where(values > 0, 1 / values, np.nan))
+        else:
+            shifted = values * self.scale + self.shift
+            corrected = np.where(shifted > 0, shifted, np.nan).astype(np.float32)
+        return np.where(np.isinf(values), values, corrected).astype(np.float32)
+
+    def _of_inverse(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         above = values - self.shift
         with np.errstate(divide='ignore', invalid='ignore'):
             return np.where(above > 0, self.scale / above, np.nan).astype(np.float32)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .families.base import Quantity
 from .pinhole import Pinhole
 
 MAX_SAMPLES = 4000
@@ -65,8 +66,8 @@ class FloorOptions:
     """By how much the plane's tilt may differ from the pitch."""
     roll_tolerance: float = math.radians(6.0)
     """By how much the plane may lean to a side."""
-    relative: bool = False
-    """Whether the maps are inverse depth of unknown scale and shift rather than metres."""
+    quantity: Quantity = Quantity.METRES
+    """What the maps are."""
     tolerance: float = 0.03
     """How far inverse depth may be from the plane's, as a share of it, to be of the plane."""
     min_share: float = 0.12
@@ -77,6 +78,11 @@ class FloorOptions:
     """The largest share of the lower image that may lie below the floor."""
     lower: float = 0.5
     """The share of the image's rows that are looked at, from the bottom."""
+
+    @property
+    def relative(self) -> bool:
+        """Whether the maps are inverse depth of unknown scale and shift."""
+        return self.quantity is Quantity.INVERSE_DEPTH
 
 
 UNKNOWN_PITCH = math.radians(-5.0), math.radians(50.0)
@@ -104,8 +110,8 @@ def find_floor(depth: NDArray[np.floating], lens: Pinhole, options: FloorOptions
     """
     Fit the floor to the lower part of a depth map, by RANSAC, then least squares.
 
-    :param depth: metres, H×W, or with ``options.relative`` inverse depth of any scale and shift;
-        NaN, Inf, and metres of 0 or less are unknown.
+    :param depth: what ``options.quantity`` says, H×W; NaN, Inf, and depth of 0 or less are
+        unknown.
     :param seed: of the random planes that are tried: the same seed gives the same floor.
     :raises NotEnoughFloorError: when what is there cannot be trusted to be a floor.
     """

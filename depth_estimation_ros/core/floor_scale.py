@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .correction import INVERSE, SCALE, Correction
+from .correction import INVERSE, RELATIVE, SCALE, Correction
+from .families.base import Quantity
 from .floor import SIGMA, Floor, NotEnoughFloorError
 
 MIN_FRAMES = 5
@@ -23,6 +24,10 @@ MAX_SPREAD = 0.03
 
 MAX_SHIFT_SPREAD = 0.0125
 """How far they may disagree about the shift, in 1 / m: 5 % of the depth at 4 m."""
+
+KINDS_BY_FLOOR = {Quantity.METRES: SCALE, Quantity.INVERSE_DEPTH: INVERSE,
+                  Quantity.RELATIVE_DEPTH: RELATIVE}
+"""The kind of correction that a floor gives for each quantity."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,9 @@ class FloorScale:
     share: float
     """The median share of the lower image that is floor."""
 
-    def correction(self, *, relative: bool) -> Correction:
-        """Return what to apply to the model's maps."""
-        return Correction(INVERSE if relative else SCALE, self.scale, self.shift)
+    def correction(self, quantity: Quantity) -> Correction:
+        """Return what to apply to the model's maps, which are of this quantity."""
+        return Correction(KINDS_BY_FLOOR[quantity], self.scale, self.shift)
 
 
 def agree(floors: Sequence[Floor], looked_at: int, camera_height: float) -> FloorScale:

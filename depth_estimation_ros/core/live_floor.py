@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .correction import Correction
+from .families.base import Quantity
 from .floor import Floor, FloorOptions, NotEnoughFloorError, find_floor
 from .floor_scale import FloorScale, agree
 from .pinhole import Pinhole
@@ -49,7 +50,7 @@ class LiveFloor:
     """One camera's scale by the floor. It changes once, from none to a frozen one."""
 
     options: FloorOptions
-    """``relative`` says what the model's maps are."""
+    """``quantity`` says what the model's maps are."""
     camera_height: float
     """Metres from the floor to the lens."""
     correction: Correction | None = None
@@ -72,7 +73,8 @@ class LiveFloor:
         """
         self._now = now
         if self.correction is not None:
-            self._add(self.correction(values), lens, replace(self.options, relative=False))
+            self._add(self.correction(values), lens,
+                      replace(self.options, quantity=Quantity.METRES))
             self._watch()
             return False
         self._add(values, lens, self.options)
@@ -137,7 +139,7 @@ class LiveFloor:
         except NotEnoughFloorError as error:
             self._why = str(error)
             return False
-        correction = scale.correction(relative=self.options.relative)
+        correction = scale.correction(self.options.quantity)
         if fault := correction.fault():
             self._why = f'what the floor says is refused: {fault}'
             return False

@@ -43,3 +43,8 @@ def unknown_share(depth: NDArray[np.float32]) -> float:
     if not np.isnan(depth.min()):
         return 0.0
     return float(np.count_nonzero(np.isnan(depth)) / depth.size)
+
+
+def out_of_range_share(depth: NDArray[np.float32]) -> float:
+    """Return the share of pixels that are +Inf or -Inf."""
+    return float(np.count_nonzero(np.isinf(depth)) / depth.size)

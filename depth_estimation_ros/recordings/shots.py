@@ -14,7 +14,10 @@ from .recording import Record, Recording
 from .video_messages import VIDEO, VideoStream
 
 TOLERANCE = 20_000_000
-"""Nanoseconds by which a depth camera's stamp may differ from the colour camera's."""
+"""Nanoseconds by which a depth camera's stamp may differ from the colour camera's, as a rule."""
+
+MOST_TOLERANCE = 100_000_000
+"""Nanoseconds by which another sensor's may; more is another moment to a robot that drives."""
 
 WINDOW = 200_000_000
 """Nanoseconds of recording for which an image waits for what belongs to it."""
@@ -30,7 +33,8 @@ class Shot:
     image: Record
     info: Record | None = None
     truth: Record | None = None
-    """Depth, 16UC1 millimetres or 32FC1 metres, raw or compressed."""
+    """What another sensor knows of the moment: depth, 16UC1 millimetres or 32FC1 metres, raw or
+    compressed; or a scan, or a cloud, where the camera's ``truth`` names such a topic."""
 
 
 def stamp_of(message: Any) -> int:
@@ -39,7 +43,8 @@ def stamp_of(message: Any) -> int:
 
 
 def shots(recording: Recording, camera: Camera,
-          broken: Callable[[Record, str], None] | None = None) -> Iterator[Shot]:
+          broken: Callable[[Record, str], None] | None = None, *,
+          tolerance: int = TOLERANCE) -> Iterator[Shot]:
     """
     Yield a camera's images in the order of recording, each with what belongs to it.
 
@@ -47,8 +52,9 @@ def shots(recording: Recording, camera: Camera,
     recording's warnings.
 
     :param broken: called with each image that is passed over and the reason.
+    :param tolerance: nanoseconds between the stamps of an image and its truth, at most.
     """
-    pairing, watch = _Pairing(camera), _Watch(recording, broken)
+    pairing, watch = _Pairing(camera, tolerance), _Watch(recording, broken)
     topics = [topic for topic in (camera.image, camera.info, camera.truth) if topic]
     for record in _images_of(recording, camera.image, topics):
         if watch.is_sound(record, record.topic == camera.image):
@@ -74,6 +80,7 @@ class _Pairing:
     """The images that wait, and the messages of which one may belong to them."""
 
     camera: Camera
+    tolerance: int
     images: deque[Record] = field(default_factory=deque)
     infos: deque[Record] = field(default_factory=lambda: deque(maxlen=MOST))
     truths: deque[Record] = field(default_factory=lambda: deque(maxlen=MOST))
@@ -92,7 +99,8 @@ class _Pairing:
         while self.images and (now is None or self._has_all(now)):
             image = self.images.popleft()
             stamp = stamp_of(image.message)
-            yield Shot(image, _info(self.infos, stamp), _truth(self.truths, stamp))
+            yield Shot(image, _info(self.infos, stamp), _truth(
+                self.truths, stamp, self.tolerance))
             oldest = self.images[0] if self.images else image
             self._forget(oldest.time)
 
@@ -102,7 +110,7 @@ class _Pairing:
             return True
         stamp = stamp_of(image.message)
         return ((not self.camera.info or _newest(self.infos) >= stamp)
-                and (not self.camera.truth or _newest(self.truths) >= stamp + TOLERANCE))
+                and (not self.camera.truth or _newest(self.truths) >= stamp + self.tolerance))
 
     def _forget(self, time: int) -> None:
         """Drop what is too old for the images to come, but for the last calibration."""
@@ -121,9 +129,9 @@ def _info(infos: deque[Record], stamp: int) -> Record | None:
     return min(infos, default=None, key=lambda record: abs(stamp_of(record.message) - stamp))
 
 
-def _truth(truths: deque[Record], stamp: int) -> Record | None:
+def _truth(truths: deque[Record], stamp: int, tolerance: int) -> Record | None:
     nearest = _info(truths, stamp)
-    if nearest is None or abs(stamp_of(nearest.message) - stamp) > TOLERANCE:
+    if nearest is None or abs(stamp_of(nearest.message) - stamp) > tolerance:
         return None
     return nearest
 
@@ -175,6 +183,8 @@ class _Watch:
 
 def _look(message: Any) -> str:
     """Return what of a message stays the same as long as its camera does."""
-    size = f'{message.width}x{message.height} ' if hasattr(message, 'width') else ''
+    is_cloud = hasattr(message, 'point_step')  # whose size is the number of its points
+    size = f'{message.width}x{message.height} ' if (
+        hasattr(message, 'width') and not is_cloud) else ''
     kind = getattr(message, 'encoding', getattr(message, 'format', ''))
     return f"{size}{kind} in frame '{message.header.frame_id}'"

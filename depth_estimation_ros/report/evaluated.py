@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.evaluation.evaluation import COLUMNS, ROWS, Evaluation
+from ..core.evaluation.evaluation import COLUMNS, MASKED, ROWS, Evaluation
 from .collect import WIDEST, resized
 from .description import Bars, Depth, Gallery, Report, Rgb, Sample, Section, Series, Table
 from .frames import thumbnail
@@ -58,9 +58,11 @@ def _bars(evaluation: Evaluation) -> Sequence[Section]:
     known = {name: metrics.abs_rel for name, metrics in evaluation.pooled().items()
              if metrics.pixels and name != 'all'}
     regions = {name: known[name] for name in (*ROWS, *COLUMNS) if name in known}
-    ranges = {name: value for name, value in known.items() if name not in regions}
+    masked = {name: known[name] for name in MASKED if name in known}
+    ranges = {name: value for name, value in known.items() if name not in {**regions, **masked}}
     return [Bars('AbsRel by range of the truth', ranges, 'AbsRel'),
-            Bars('AbsRel by third of the image', regions, 'AbsRel')]
+            Bars('AbsRel by third of the image', regions, 'AbsRel'),
+            *([Bars('AbsRel of objects and background', masked, 'AbsRel')] if masked else [])]
 
 
 def _example(image: Rgb | None, prediction: Depth, truth: Depth) -> Gallery:

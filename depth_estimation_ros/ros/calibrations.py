@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each camera's calibration on its way to metres: from a file, or from the floor as it drives."""
+"""Each camera's calibration on its way to metres: from a file, the floor or the focal length."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibration_file import CalibrationFile, CameraKey, read_calibration
-from ..core.correction import INVERSE, Correction
+from ..calibration_file import CalibrationFile, CameraKey
+from ..core.correction import Correction
 from ..core.families.base import Quantity
-from ..core.floor import FloorOptions
-from ..core.live_floor import LiveFloor, thinned, watched
+from ..core.focal import FocalCorrection, ReferenceCamera
+from ..core.live_floor import LiveFloor, thinned
 from ..core.pinhole import Pinhole
 from .groups import Group, parameter
 
@@ -50,19 +48,41 @@ class CalibrationSettings(Group):
         0.0, 'Radians by which pitch may be wrong; 0: it is not known, so a ramp is not told from '
         'a floor, and a model without metres cannot be calibrated by it', live=False,
         low=0.0, high=0.5)
+    reference_focal: tuple[float, ...] = parameter(
+        (0.0,), 'fx, width and height in pixels of the camera that the model was trained on, such '
+        "as 518.86, 640, 480: its metres are then brought to this camera's focal length; 0 is "
+        'off; not with calibration.file or mode floor', live=False)
 
     def check(self) -> None:
-        """Refuse mode floor without what it needs."""
+        """Refuse mode floor without what it needs, and a focal length that counts twice."""
         if self.mode == 'floor' and not all(0.05 <= each <= 20 for each in self.camera_height):
             raise ValueError('calibration.mode floor needs calibration.camera_height, 0.05 to '
                              f'20 m, not {list(self.camera_height)}')
         if not all(abs(each) < math.pi / 2 for each in self.pitch):
             raise ValueError(f'calibration.pitch is in radians, not {list(self.pitch)}')
+        if self.reference_focal == (0.0,):
+            return
+        if len(self.reference_focal) != 3 or not all(1 <= each < 1e5
+                                                     for each in self.reference_focal):
+            raise ValueError('calibration.reference_focal must be fx, width and height in pixels, '
+                             f'or 0, not {list(self.reference_focal)}')
+        if any(self.file) or self.mode != 'off':
+            raise ValueError('calibration.reference_focal is for a lens of which nothing else is '
+                             'known: leave it out beside calibration.file and mode floor, whose '
+                             'scale has the focal length in it')
 
     @property
     def is_on(self) -> bool:
         """Whether depth is calibrated at all."""
-        return self.mode != 'off' or any(self.file)
+        return self.mode != 'off' or any(self.file) or self.reference_camera is not None
+
+    @property
+    def reference_camera(self) -> ReferenceCamera | None:
+        """The camera that the model was trained on, where its focal length is to be applied."""
+        if self.reference_focal == (0.0,):
+            return None
+        focal, width, height = self.reference_focal
+        return ReferenceCamera(focal, round(width), round(height))
 
 
 class UncalibratedError(Exception):
@@ -72,9 +92,12 @@ class UncalibratedError(Exception):
 class CameraCalibration:
     """One camera's: applied and fed by the worker, asked by diagnostics."""
 
-    def __init__(self, file: CalibrationFile | None, floor: LiveFloor | None) -> None:
-        """Begin with a file, a floor to collect or to watch, or both."""
-        self._file, self.floor = file, floor
+    def __init__(self, file: CalibrationFile | None, floor: LiveFloor | None,
+                 focal: FocalCorrection | None = None) -> None:
+        """Begin with a file, a floor to collect or to watch, or both; or the lens alone."""
+        self._file, self.floor, self._focal = file, floor, focal
+        self._factor: float | None = None
+        """What the focal length made of the last metres."""
         self._lock = Lock()
         self._looked = -math.inf
 
@@ -85,6 +108,8 @@ class CameraCalibration:
         :param focal: fx in pixels of the map; None where it is not known.
         :raises UncalibratedError: when it cannot be told what metres they are.
         """
+        if self._focal is not None:
+            return self._brought_to_lens(depth, focal)
         correction = self._correction
         if self._file is not None and (difference := _mismatch(self._file, depth, focal)):
             raise UncalibratedError(f'the calibration is of {difference}: calibrate this camera')
@@ -93,10 +118,24 @@ class CameraCalibration:
                 return depth
             raise UncalibratedError(f'the model gives {quantity.value}, and the floor has not '
                                     f'told its scale yet: {self.state}')
-        if (correction.kind == INVERSE) is not (quantity is Quantity.INVERSE_DEPTH):
+        if correction.quantity is not quantity:
             raise UncalibratedError(f"the calibration's kind is '{correction.kind}', but the "
                                     f'model gives {quantity.value}')
         return correction(depth)
+
+    def _brought_to_lens(self, depth: Depth, focal: float | None) -> Depth:
+        """Return metres of this camera's focal length."""
+        assert self._focal is not None
+        if focal is None:
+            raise UncalibratedError('calibration.reference_focal needs camera_info, and none has '
+                                    "come: remap it to the camera's")
+        self._factor = self._focal.factor(depth.shape[0], depth.shape[1], focal)
+        return np.asarray(depth * np.float32(self._factor))
+
+    def check_domain(self, domain: str) -> None:
+        """Raise ValueError where the file is of another metric head than the parameter names."""
+        if self._file is not None:
+            self._file.check(self._file.model, None, domain)
 
     def sample(self, depth: Depth, lens: Callable[[], Pinhole | None],
                ) -> tuple[Depth, Pinhole] | None:
@@ -110,7 +149,7 @@ class CameraCalibration:
     def look(self, values: Depth, lens: Pinhole, quantity: Quantity) -> str:
         """Search a sample; return what to log where that settled the scale."""
         assert self.floor is not None
-        if (quantity is Quantity.INVERSE_DEPTH) is not self.floor.options.relative:
+        if quantity is not self.floor.options.quantity:
             return ''
         with self._lock:
             frozen = self.floor.look(values, lens, monotonic())
@@ -122,7 +161,10 @@ class CameraCalibration:
         if self.floor is not None:
             with self._lock:
                 return self.floor.state
-        return f'scale {self._correction.scale:.4g}, from a file' if self._correction else 'none'
+        if self._focal is not None:
+            return 'for the focal length' if self._factor is None else (
+                f'times {self._factor:.4g} for the focal length')
+        return f'{_numbers(self._correction)}, from a file' if self._correction else 'none'
 
     @property
     def facts(self) -> dict[str, str]:
@@ -130,7 +172,9 @@ class CameraCalibration:
         facts = {'calibration': self.state}
         if self.floor is not None:
             with self._lock:
-                estimate = self.floor.estimate
+                estimate, off = self.floor.estimate, self.floor.disagreement
+            if off is not None:
+                facts['floor_disagreement'] = f'{off:+.3f}'
             if estimate is not None:
                 facts |= {'calibration_scale': f'{estimate.scale:.4g}',
                           'calibration_spread': f'{estimate.spread:.4f}'}
@@ -142,7 +186,8 @@ class CameraCalibration:
         if self.floor is None:
             return []
         with self._lock:
-            return [self.floor.fault] if self.floor.fault else []
+            fault = self.floor.fault
+        return [f'floor disagrees: {fault}'] if fault else []
 
     @property
     def _correction(self) -> Correction | None:
@@ -151,63 +196,15 @@ class CameraCalibration:
         return self._file.correction if self._file else None
 
 
-def load_calibrations(settings: CalibrationSettings, cameras: Iterable[str], model: str,
-                      quantity: Quantity) -> dict[str, CameraCalibration]:
-    """
-    Return the calibration of each camera that has one, under its name.
-
-    :param model: as the parameter names it.
-    :param quantity: what the model gives.
-    :raises ValueError: when a file cannot be read, is of another model, or makes no metres of
-        what the model gives.
-    """
-    names = list(cameras)
-    if not settings.is_on:
-        return {}
-    files, heights, pitches = (
-        _one_each(f'calibration.{name}', getattr(settings, name), len(names))
-        for name in ('file', 'camera_height', 'pitch'))
-    made = {name: _calibration(settings, file, height, pitch, model, quantity)
-            for name, file, height, pitch in zip(names, files, heights, pitches, strict=True)}
-    return {name: each for name, each in made.items() if each is not None}
-
-
-def _calibration(settings: CalibrationSettings, path: str, height: float, pitch: float,
-                 model: str, quantity: Quantity) -> CameraCalibration | None:
-    file = _read(path, model, quantity) if path else None
-    relative = quantity is Quantity.INVERSE_DEPTH
-    if settings.mode != 'floor':
-        return CameraCalibration(file, None) if file else None
-    if relative and not file and not settings.pitch_tolerance:
-        raise ValueError(f"model '{model}' gives {quantity.value}: calibration.mode floor needs "
-                         'calibration.pitch and calibration.pitch_tolerance for it')
-    known = settings.pitch_tolerance > 0
-    options = FloorOptions(-pitch if known else None, settings.pitch_tolerance,
-                           relative=relative)
-    return CameraCalibration(file, watched(options, height, file.correction) if file else
-                             LiveFloor(options, height))
-
-
-def _read(path: str, model: str, quantity: Quantity) -> CalibrationFile:
-    file = read_calibration(Path(path).expanduser())
-    file.check(model, None)
-    if (file.correction.kind == INVERSE) is not (quantity is Quantity.INVERSE_DEPTH):
-        raise ValueError(f"{path} is of kind '{file.correction.kind}', but model '{model}' gives "
-                         f'{quantity.value}')
-    return file
-
-
 def _mismatch(file: CalibrationFile, depth: Depth, focal: float | None) -> str:
     """Return how the images differ from the calibration's; an unknown focal length does not."""
     height, width = depth.shape
     return file.camera.mismatch(CameraKey(width, height, focal or file.camera.fx))
 
 
-def _one_each(name: str, values: tuple[Any, ...], cameras: int) -> list[Any]:
-    """Spread one value over all cameras; raises ValueError for another number of them."""
-    if len(values) not in (1, cameras):
-        raise ValueError(f'{name} must be one value, or one for each of the {cameras} cameras')
-    return [*values] * (cameras if len(values) == 1 else 1)
+def _numbers(correction: Correction) -> str:
+    shift = f', shift {correction.shift:.4g}' if correction.shift else ''
+    return f'scale {correction.scale:.4g}{shift}'
 
 
 def inverse_depth(values: Depth, quantity: Quantity) -> Depth:

@@ -22,6 +22,7 @@ from .frame_statistics import PAUSED, RATE_LIMITED, UNWANTED, FrameStatistics
 from .groups import Group
 from .input import UNKNOWN_SHAPE, Input
 from .mailbox import Frame
+from .monitor import CameraMonitor
 from .mount_source import MountSource
 from .outputs import OUTPUTS, Estimate, Limits, Output
 from .outputs.camera_info import CameraInfoOutput
@@ -66,7 +67,7 @@ class Camera:
         self.name, self._quantity = name, quantity
         self.metric = calibrated or quantity is Quantity.METRES
         """Whether what is published is in metres; else it is inverse depth without a scale."""
-        self.statistics = FrameStatistics()
+        self.statistics, self.monitor = FrameStatistics(), CameraMonitor(name)
         self.rate, self.size = RateLimit(), DepthSize()
         self.paused = False
         self._expect, self._mount_source = expect, mount_source
@@ -91,6 +92,7 @@ class Camera:
         if self._prompts is not None:
             self._prompts.close()
         self.rate.reset()
+        self.monitor.reset()
 
     def close(self) -> None:
         """Destroy the topics."""
@@ -155,6 +157,7 @@ class Camera:
                   if failure]
         if mount_source:
             mount_source.observe(estimate)
+        self.monitor.observe(image, found.depth, seconds(header.stamp))
         if failed:
             raise RuntimeError('; '.join(failed))
 

@@ -14,7 +14,6 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from ..core.estimator import DepthEstimator
 from .calibrations import CameraCalibration
 from .frame_statistics import (
-    BLANK_SHARE,
     DEACTIVATED,
     PAUSED,
     RATE_LIMITED,
@@ -22,6 +21,7 @@ from .frame_statistics import (
     UNWANTED,
     Summary,
 )
+from .monitor import CameraMonitor
 
 SILENT_AFTER = 2.0
 """Seconds without a frame after which a camera is called silent."""
@@ -59,7 +59,8 @@ class CameraWatch:
     def status(self, summary: Summary, now: float, period: float,
                faults: list[str], calibration: CameraCalibration | None = None,
                domain: tuple[str, int] = ('', 0),
-               facts: Mapping[str, str] = MappingProxyType({})) -> DiagnosticStatus:
+               facts: Mapping[str, str] = MappingProxyType({}),
+               monitor: CameraMonitor | None = None) -> DiagnosticStatus:
         """
         Return the camera's status.
 
@@ -70,12 +71,14 @@ class CameraWatch:
         :param domain: the metric head that serves the camera, '' where there is no choice, and how
             often another one took over.
         :param facts: what else is known of the camera.
+        :param monitor: what looks at its images and depth.
         """
         before = self.before or summary
         if self.heard is None or summary.received > before.received or now < self.heard:
             self.heard = now
         self.before = summary
-        faults = [*([] if now else [NO_CLOCK]), *faults, *_blank_depth(summary, before),
+        seen, measures = self._seen(monitor, domain[1], idle=bool(_idle(summary, before)))
+        faults = [*([] if now else [NO_CLOCK]), *faults, *seen,
                   *(calibration.faults if calibration else [])]
         silence = self._silence(now)
         self._log([*faults, *(silence if self._is_missed(summary, now) else [])])
@@ -92,12 +95,23 @@ class CameraWatch:
                 'output_hz': f'{(summary.published - before.published) / period:.1f}',
                 **(calibration.facts if calibration else {}), **facts,
                 **({'domain': domain[0], 'domain_changes': domain[1]} if domain[0] else {}),
+                **measures,
                 'received': summary.received, 'published': summary.published,
                 **{f'dropped_{reason}': count for reason, count in summary.dropped.items()},
                 'seconds_since_last_frame': f'{now - self.heard:.1f}',
                 **{f'{stage}_ms_{quantile}': f'{value:.1f}'
                    for stage, pair in summary.stages.items()
                    for quantile, value in zip(('p50', 'p99'), pair, strict=True)}}))
+
+    @staticmethod
+    def _seen(monitor: CameraMonitor | None, domain_changes: int, *,
+              idle: bool) -> tuple[list[str], dict[str, str]]:
+        """Return the monitor's faults and measures; it forgets the images of before a pause."""
+        if monitor is None:
+            return [], {}
+        if idle:
+            monitor.reset()
+        return monitor.diagnose(domain_changes)
 
     def _log(self, faults: list[str]) -> None:
         """Log the faults that were not there a second ago."""
@@ -133,24 +147,16 @@ class CameraWatch:
                 f'{lost} of {arrived} frames dropped, most as {worst}: {why}')
 
 
-def _blank_depth(summary: Summary, before: Summary) -> list[str]:
-    """Name frames of the last second that were published with little depth or none."""
-    published = summary.published - before.published
-    blank, empty = summary.blank - before.blank, summary.empty - before.empty
-    if not published or blank <= MANY_DROPS * published:
-        return []
-    what = 'no pixel' if empty > MANY_DROPS * published else f'under {BLANK_SHARE:.0%} of pixels'
-    return [f'{what} of {blank} of {published} depth images had depth, the others are NaN: is '
-            'the lens covered or the picture black? If not, the model is damaged: fetch it again '
-            '(hf download), and see whether precision: fp32 mends it']
+def _idle(summary: Summary, before: Summary) -> str:
+    """Say why a camera's frames were not wanted within the last second, or ''."""
+    return next((words for reason, words in IDLE.items()
+                 if summary.dropped.get(reason, 0) > before.dropped.get(reason, 0)), '')
 
 
 def _calm(summary: Summary, before: Summary) -> str:
     """Say what a camera without a problem is doing."""
-    for reason, words in IDLE.items():
-        if summary.dropped.get(reason, 0) > before.dropped.get(reason, 0):
-            return words
-    return 'depth is published' if summary.published else 'waiting for the first image'
+    return _idle(summary, before) or (
+        'depth is published' if summary.published else 'waiting for the first image')
 
 
 def model_facts(estimator: DepthEstimator) -> dict[str, str]:

@@ -32,9 +32,6 @@ UNCALIBRATED = 'uncalibrated'
 DEACTIVATED = 'deactivated'
 """The node was deactivated while the frame waited."""
 
-BLANK_SHARE = 0.5
-"""The share of a frame's pixels without depth (NaN) beyond which the frame is called blank."""
-
 WINDOW = 300
 """Frames over which latencies are summarised."""
 
@@ -52,10 +49,6 @@ class Summary:
     """For each stage of a frame its p50 and p99 in milliseconds over the last frames."""
     explanations: dict[str, str]
     """For each reason to drop that has one, why the last frame was dropped for it."""
-    blank: int = 0
-    """Frames published with depth in fewer than half of their pixels."""
-    empty: int = 0
-    """Frames published without depth in any pixel; they are counted as blank too."""
 
 
 class FrameStatistics:
@@ -63,7 +56,7 @@ class FrameStatistics:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._received = self._published = self._blank = self._empty = 0
+        self._received = self._published = 0
         self._dropped: Counter[str] = Counter()
         self._explanations: dict[str, str] = {}
         self._stages: dict[str, deque[float]] = {}
@@ -80,17 +73,14 @@ class FrameStatistics:
             if explanation:
                 self._explanations[reason] = explanation
 
-    def publish(self, stages: dict[str, float], unknown: float = 0.0) -> None:
+    def publish(self, stages: dict[str, float]) -> None:
         """
         Count a published frame.
 
         :param stages: the seconds that each of its stages took.
-        :param unknown: the share of its pixels that have no depth (NaN).
         """
         with self._lock:
             self._published += 1
-            self._blank += unknown > BLANK_SHARE
-            self._empty += unknown == 1.0
             for stage, seconds in stages.items():
                 self._stages.setdefault(stage, deque(maxlen=WINDOW)).append(1e3 * seconds)
 
@@ -100,9 +90,8 @@ class FrameStatistics:
             dropped = dict(self._dropped)
             stages = {stage: list(values) for stage, values in self._stages.items()}
             received, published = self._received, self._published
-            blank, empty = self._blank, self._empty
             explanations = dict(self._explanations)
         return Summary(
             received, published, dropped, received - published - sum(dropped.values()),
             {stage: (float(np.percentile(values, 50)), float(np.percentile(values, 99)))
-             for stage, values in stages.items()}, explanations, blank, empty)
+             for stage, values in stages.items()}, explanations)

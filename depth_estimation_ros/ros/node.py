@@ -21,15 +21,15 @@ from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..resources import DEMO_MODEL, model_folder
 from . import parameters
 from .bond import Bond
-from .calibrations import CameraCalibration, load_calibrations
+from .calibration_loading import calibrations_for
+from .calibrations import CameraCalibration
 from .camera import SECOND, Camera
+from .cameras import cameras_for
 from .converter import Converter, choose_converter
 from .diagnostics import CameraWatch, model_facts, model_status
 from .lifecycle import ManagedNode
 from .logs import CoreLog, Throttle, one_line
 from .mailbox import Frame
-from .mount_source import mount_source_of, transforms_for
-from .outputs.scan import ScanSettings
 from .pipeline import Pipeline
 from .settings import Range, Settings
 from .settling import settled
@@ -89,18 +89,10 @@ class DepthEstimationNode(ManagedNode):
         self._converter = await self.beside(choose_converter)
         self._estimator = await self.beside(partial(DepthEstimator, self._wanted))
         far = self.settings.range.limits(self._estimator.range[1]).far
-        self._calibrations = load_calibrations(
-            self.settings.calibration, self.settings.cameras.names, self.settings.model.name,
-            self._estimator.family.quantity)
-        scan = self.settings.output(ScanSettings)
-        transforms = transforms_for(scan, self)
-        for name in self.settings.cameras.names:
-            self._cameras.append(Camera(
-                self, name, transport=self.settings.cameras.image_transport,
-                deliver=self._deliver, expect=self._estimator.prepare,
-                quantity=self._estimator.family.quantity, calibrated=name in self._calibrations,
-                prompted=self._estimator.family.needs_prompt,
-                mount_source=mount_source_of(scan, transforms)))
+        self._calibrations = calibrations_for(self.settings, self._estimator)
+        for camera in cameras_for(self.settings, self, self._estimator, self._calibrations,
+                                  self._deliver):
+            self._cameras.append(camera)  # one by one, so that what is made can be released
         if math.isinf(far) and any(camera.metric for camera in self._cameras):
             self.get_logger().warning('this model names no farthest distance, so sky has one: set '
                                       'far to the metres from which on depth is +Inf')
@@ -208,6 +200,8 @@ class DepthEstimationNode(ManagedNode):
             for model in (self._estimator.loaded, self._estimator.newest):
                 settings.range.limits(model.range[1])
             self._estimator.check(settings.estimator_options(self._estimator.options.model))
+            for calibration in self._calibrations.values():
+                calibration.check_domain(settings.network.domain)
 
     def _take_parameters(self, _: list[Parameter]) -> None:
         self.settings = parameters.read(self)
@@ -216,6 +210,7 @@ class DepthEstimationNode(ManagedNode):
     def _apply_settings(self) -> None:
         for camera, rate in zip(self._cameras, self.settings.cameras.rates(), strict=False):
             camera.rate.max_rate, camera.size = rate, self.settings.depth
+            camera.monitor.settings = self.settings.monitor
         if self._worker is not None:
             self._worker.configure(self.settings)
         if self._estimator is not None and not self._reloading and self._outdated(self._wanted):
@@ -292,6 +287,7 @@ class DepthEstimationNode(ManagedNode):
             message.status += [
                 watch.status(camera.statistics.summary(), self._now(), DIAGNOSTICS_PERIOD,
                              camera.faults, self._calibrations.get(camera.name),
-                             self._estimator.domain_of(camera.name), camera.facts)
+                             self._estimator.domain_of(camera.name), camera.facts,
+                             camera.monitor)
                 for watch, camera in zip(self._watches, self._cameras, strict=True)]
         self._diagnostics.publish(message)

@@ -15,7 +15,6 @@ from ..core.errors import DepthError, DeviceLostError, ImageError
 from ..core.families.base import Quantity
 from ..core.frame import Depth, Prediction
 from ..core.frame import Frame as View
-from ..core.validity import unknown_share
 from . import codec
 from .calibrations import CameraCalibration, UncalibratedError, inverse_depth
 from .converter import Decode
@@ -175,7 +174,6 @@ class Pipeline:
         started, frame = perf_counter(), estimated.task.frame
         if self._too_old(frame, estimated.shaping.settings.serving.max_age):
             return
-        unknown = unknown_share(depth)
         shaped = estimated.shaping(Prediction(depth, estimated.found.confidence),
                                    metric=frame.camera.metric)
         try:
@@ -187,7 +185,7 @@ class Pipeline:
         self._end(frame)
         frame.camera.statistics.publish({
             **estimated.task.stages, 'network': estimated.network,
-            'publish': perf_counter() - started, 'total': self._age(frame)}, unknown)
+            'publish': perf_counter() - started, 'total': self._age(frame)})
 
     def drop(self, frame: Frame, reason: str, explanation: str) -> None:
         """Give a frame up, and say why."""

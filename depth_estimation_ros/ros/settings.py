@@ -15,6 +15,7 @@ from ..core.precision import PRECISIONS
 from ..core.shaping.reduce import PICKS
 from .calibrations import CalibrationSettings
 from .groups import Group, SomeGroup, changed, entries, parameter
+from .monitor_checks import MonitorSettings
 from .outputs import OUTPUTS, Limits
 from .outputs.confidence import ConfidenceSettings
 
@@ -223,6 +224,7 @@ class Settings:
     edges: Edges = Edges()
     depth: DepthSize = DepthSize()
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
+    monitor: MonitorSettings = field(default_factory=MonitorSettings)
     outputs: tuple[Group, ...] = tuple(output.settings() for output in OUTPUTS)
     """The group of each output, in the order of :data:`OUTPUTS`."""
 
@@ -265,7 +267,7 @@ class Settings:
     @property
     def _groups(self) -> tuple[Group, ...]:
         return (self.model, self.network, self.cameras, self.prompt, self.calibration,
-                self.serving, self.range, self.edges, self.depth, *self.outputs)
+                self.serving, self.range, self.edges, self.depth, self.monitor, *self.outputs)
 
 
 def parameters() -> dict[str, Field[Any]]:

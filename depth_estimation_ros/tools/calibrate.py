@@ -1,162 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibrate depth from what a robot knows: how high its camera stands over a flat floor."""
+"""Calibrate depth from what a robot knows: a flat floor, another sensor, a distance, a tag."""
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import math
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 
-from tqdm import tqdm
-
-from ..calibration_file import CalibrationError, CalibrationFile, CameraKey
-from ..core.correction import KINDS
+from ..calibration_file import CalibrationError
 from ..core.errors import DepthError
-from ..core.floor import Floor, FloorOptions, NotEnoughFloorError, find_floor
-from ..core.floor_scale import FloorScale, agree
-from ..offline.command import stats
-from ..recordings import RecordingError, find_cameras, open_recording
-from ..resources import DEMO_MODEL
-from .views import Depth, Predictor, View, camera_key, lens_of, recorded_views
+from ..core.families.base import Quantity
+from ..core.floor import NotEnoughFloorError
+from ..core.reference_pairs import UnusableReferenceError
+from ..core.tag import FAMILIES
+from ..recordings import MOST_TOLERANCE, RecordingError
+from .calibrate_floor import calibrate_floor
+from .calibrate_reference import (
+    calibrate_depth,
+    calibrate_distance,
+    calibrate_points,
+    calibrate_scan,
+    calibrate_tag,
+)
 
+FAULTS = (RecordingError, CalibrationError, NotEnoughFloorError, UnusableReferenceError,
+          DepthError, OSError)
+"""What is one line and code 1."""
 
-@dataclass
-class Survey:
-    """The floors of a recording, image by image."""
-
-    topic: str
-    """Of the images, or of their depth."""
-    options: FloorOptions
-    focal: float | None
-    floors: list[Floor] = field(default_factory=list)
-    faults: Counter[str] = field(default_factory=Counter)
-    """Why images had none, without their figures."""
-    looked_at: int = 0
-    camera: CameraKey | None = None
-    distorted: bool = False
-
-    def add(self, view: View, depth: Depth) -> None:
-        """
-        Look for the floor in one image.
-
-        :raises CalibrationError: when the camera is not calibrated, or is another one suddenly.
-        """
-        lens = lens_of(view, self.topic, depth.shape, self.focal)
-        if lens is None:
-            raise CalibrationError(f'{view.name} has no camera_info with K: name the focal length '
-                                   'in pixels with --focal')
-        key = camera_key(lens, depth.shape)
-        if self.camera and (difference := self.camera.mismatch(key)):
-            raise CalibrationError(f'{view.name}: the camera changes: {difference}')
-        self.camera = self.camera or key
-        self.distorted |= (view.lens is not None and 'rect' not in self.topic
-                           and not view.lens.is_undistorted)
-        self.looked_at += 1
-        try:
-            self.floors.append(find_floor(depth, lens, self.options))
-        except NotEnoughFloorError as error:
-            self.faults[str(error)] += 1
-
-    def survey(self, views: Iterator[View], predictor: Predictor) -> None:
-        """Look for the floor in every view."""
-        for view in tqdm(views, desc='images', unit='', disable=None):
-            self.add(view, predictor(view))
-
-    def result(self, camera_height: float) -> FloorScale:
-        """Return what the images agree on; raises NotEnoughFloorError, with an example of why."""
-        try:
-            return agree(self.floors, self.looked_at, camera_height)
-        except NotEnoughFloorError as error:
-            if 2 * sum(self.faults.values()) < self.looked_at:
-                raise
-            example = self.faults.most_common(1)[0][0].partition(': ')[2]
-            raise NotEnoughFloorError(f"{str(error).partition(': ')[2]}; in one, {example}"
-                                      ) from error
-
-
-def calibrate_floor(options: argparse.Namespace) -> None:
-    """
-    Survey a recording, write calibration.yaml and print what it says.
-
-    :raises NotEnoughFloorError: when no scale can be trusted; nothing is written then.
-    """
-    recording = open_recording(options.recording)
-    camera = find_cameras(recording, options.image)[0]
-    topic, predictor = options.prediction or camera.image, Predictor(
-        options.model or DEMO_MODEL, options.device, only_metres=not options.relative)
-    views = recorded_views(recording, camera, options.prediction)
-    if options.frames:
-        views = islice(views, options.frames)
-    try:
-        found = Survey(topic, floor_options(options), options.focal)
-        with stats(options.stats, lambda: found.looked_at):
-            found.survey(views, predictor)
-    finally:
-        predictor.close()
-        for text in recording.warnings:
-            print(f'calibrate: {text}', file=sys.stderr)
-    scale = found.result(options.camera_height)
-    assert found.camera is not None
-    file = CalibrationFile(
-        options.model or options.prediction or DEMO_MODEL, found.camera,
-        scale.correction(relative=options.relative), scale.spread,
-        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-        _evidence(options, topic, scale))
-    if fault := file.correction.fault():
-        raise CalibrationError(f'the floor gives no usable calibration: {fault}')
-    file.write(options.output)
-    _print(file, found, scale, options)
-
-
-def floor_options(options: argparse.Namespace) -> FloorOptions:
-    """Return what the command line says of the camera's mounting."""
-    pitch = None if options.pitch is None else math.radians(options.pitch)
-    if options.relative and pitch is None:
-        raise CalibrationError('--relative needs --pitch: the horizon tells the shift')
-    return FloorOptions(pitch, math.radians(options.pitch_tolerance), relative=options.relative)
-
-
-def _evidence(options: argparse.Namespace, topic: str,
-              scale: FloorScale) -> dict[str, str | int | float | None]:
-    return {'method': 'floor', 'recording': options.recording, 'topic': topic,
-            'camera_height': options.camera_height, 'pitch_given': options.pitch,
-            'pitch_found': None if options.relative else round(math.degrees(scale.pitch), 2),
-            'images': scale.looked_at, 'images_with_floor': scale.frames,
-            'floor_share': round(scale.share, 3)}
-
-
-def _print(file: CalibrationFile, found: Survey, scale: FloorScale,
-           options: argparse.Namespace) -> None:
-    values = file.correction
-    print(f'{scale.frames} of {scale.looked_at} images have a floor, on {scale.share:.0%} of '
-          f'their lower half; the scale is {values.scale:.4f}, spread {scale.spread:.1%}')
-    if options.relative:
-        print(f'the shift is {values.shift:.5g}, by a pitch of {options.pitch:g} degrees: a slope '
-              'that fills the view would look like a floor')
-    else:
-        print(f'the camera looks {math.degrees(scale.pitch):.1f} degrees down, by the floor')
-        if options.pitch is None:
-            print('no --pitch was given: a ramp would have looked like a floor')
-    if found.distorted:
-        print('the image is not rectified, and its distortion is ignored here: a rectified one '
-              'gives a better scale')
-    print(f'{KINDS[values.kind]}, for {file.model} on images of {file.camera.width}x'
-          f'{file.camera.height} with fx {file.camera.fx:g}; the node applies it by '
-          'calibration.file')
-    print(f'Written: {options.output}')
+STEEPEST = math.pi / 2
 
 
 def main(args: list[str] | None = None) -> int:
     """Run from the command line."""
+    options = _parser().parse_args(args)
     try:
-        calibrate_floor(_parser().parse_args(args))
-    except (RecordingError, CalibrationError, NotEnoughFloorError, DepthError, OSError) as error:
+        options.calibrate(options)
+    except FAULTS as error:
         print(f'calibrate: {error}', file=sys.stderr)
         return 1
     return 0
@@ -174,32 +55,91 @@ def _between(low: float, high: float) -> Callable[[str], float]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='calibrate', description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar='REFERENCE')
-    floor = commands.add_parser('floor', help="the camera's height over a flat floor",
-                                description='Write a calibration.yaml from the floor.')
-    floor.add_argument('recording', help='a recording of any kind')
+    commands = parser.add_subparsers(required=True, metavar='REFERENCE', dest='reference')
+    for name, text, calibrate, add in (
+            ('floor', "the camera's height over a flat floor", calibrate_floor, _add_floor),
+            ('depth', "a depth camera in the image's frame", calibrate_depth, _add_depth),
+            ('scan', 'a laser scanner (LaserScan)', calibrate_scan, _add_points),
+            ('points', 'a lidar or a sparse map (PointCloud2)', calibrate_points, _add_points),
+            ('distance', 'distances measured by hand', calibrate_distance, _add_distance),
+            ('tag', 'an AprilTag of known size', calibrate_tag, _add_tag)):
+        command = commands.add_parser(name, help=text, description=(
+            f'Write a calibration.yaml by {text}.'))
+        command.set_defaults(calibrate=calibrate)
+        add(command)
+        _add_common(command)
+    return parser
+
+
+def _add_floor(floor: argparse.ArgumentParser) -> None:
     floor.add_argument('--camera-height', type=_between(0.05, 20), required=True,
                        help='metres from the floor to the lens')
-    floor.add_argument('--pitch', type=_between(-30, 80), help='degrees by which the camera looks '
-                       'below the horizon; without it a ramp is not told from a floor')
-    floor.add_argument('--pitch-tolerance', type=_between(0.1, 30), default=3.0,
-                       help='degrees by which it may be wrong')
-    floor.add_argument('--relative', action='store_true', help='the maps are inverse depth of '
-                       'unknown scale and shift, not metres')
-    floor.add_argument('--image', default='', help="the recording's image topic; without it the "
-                       'first rectified or colour one')
-    floor.add_argument('--prediction', default='', help='a depth topic to take in place of '
-                       'running the model; name the model that made it by --model, if the node '
-                       'is to take the calibration')
-    floor.add_argument('--model', default='', help="hub id, folder, or demo, as the node's "
-                       "parameter 'model' says it; without it demo")
-    floor.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    floor.add_argument('--focal', type=_between(10, 100_000), help='fx in pixels, where the '
-                       'recording has no camera_info')
-    floor.add_argument('--frames', type=int, default=0, help='so many images at most; 0 is all')
-    floor.add_argument('--output', type=Path, default=Path('calibration.yaml'))
-    floor.add_argument('--stats', action='store_true', help='print time and peak memory')
-    return parser
+    floor.add_argument('--pitch', type=_between(-STEEPEST, STEEPEST), help='radians by which the '
+                       'camera looks above the horizontal, negative looks down; without it a '
+                       'ramp is not told from a floor')
+    floor.add_argument('--pitch-tolerance', type=_between(0.002, 0.5), default=math.radians(3),
+                       help='radians by which it may be wrong')
+
+
+def _add_depth(depth: argparse.ArgumentParser) -> None:
+    depth.add_argument('--depth', default='', help="the reference: a depth topic in the image's "
+                       'geometry; without it one in its frame')
+    _add_slop(depth)
+
+
+def _add_points(points: argparse.ArgumentParser) -> None:
+    points.add_argument('--topic', required=True, help="the reference's topic")
+    points.add_argument('--transform', type=float, nargs=7,
+                        metavar=('X', 'Y', 'Z', 'QX', 'QY', 'QZ', 'QW'), help="where the sensor's "
+                        "frame lies in the camera's optical frame, metres and a quaternion, as "
+                        'tf2_echo OPTICAL SENSOR prints it; without it by tf_static')
+    _add_slop(points)
+
+
+def _add_distance(distance: argparse.ArgumentParser) -> None:
+    distance.add_argument('--at', type=float, nargs=3, action='append', required=True,
+                          metavar=('U', 'V', 'METRES'), help='column and row in the '
+                          'image (in the map, with --prediction), and how far along the optical '
+                          'axis (REP 118) what is seen there is in every image; may be repeated')
+    distance.add_argument('--straight-line', action='store_true', help='the metres are in a '
+                          'straight line from the lens, as a laser rangefinder has them')
+    distance.set_defaults(slop=0.02)
+
+
+def _add_tag(tag: argparse.ArgumentParser) -> None:
+    tag.add_argument('--size', type=_between(0.01, 5), required=True, help="metres along a side "
+                     "of the tag's black square")
+    tag.add_argument('--family', choices=tuple(FAMILIES), default='36h11')
+    tag.add_argument('--id', type=int, help='the one to take; without it all, of one size')
+    _add_slop(tag)
+
+
+def _add_slop(command: argparse.ArgumentParser) -> None:
+    command.add_argument('--slop', type=_between(0, MOST_TOLERANCE / 1e9), default=0.02,
+                         help='seconds between what belongs together, at most; at 0.1 only where '
+                         'the robot stands or drives slowly')
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument('recording', help='a recording of any kind')
+    command.add_argument('--image', default='', help="the recording's image topic; without it the "
+                         'first rectified or colour one')
+    command.add_argument('--prediction', default='', help='a depth topic to take in place of '
+                         'running the model; name the model that made it by --model, if the node '
+                         'is to take the calibration')
+    command.add_argument('--quantity', choices=[each.name.lower() for each in Quantity],
+                         default='metres', help="what --prediction's maps are; a model's own are "
+                         'known')
+    command.add_argument('--model', default='', help="hub id, folder, or demo, as the node's "
+                         "parameter 'model' says it; without it demo")
+    command.add_argument('--domain', default='auto', help="the metric head, as the node's "
+                         "parameter 'domain' says it")
+    command.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    command.add_argument('--focal', type=_between(10, 100_000), help='fx in pixels, where the '
+                         'recording has no camera_info')
+    command.add_argument('--frames', type=int, default=0, help='so many images at most; 0 is all')
+    command.add_argument('--output', type=Path, default=Path('calibration.yaml'))
+    command.add_argument('--stats', action='store_true', help='print time and peak memory')
 
 
 if __name__ == '__main__':

@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from ..calibration_file import CalibrationError, CalibrationFile, CameraKey, read_calibration
 from ..core.errors import DepthError
-from ..core.evaluation.evaluation import Evaluation
+from ..core.evaluation.evaluation import MASKED, Evaluation
 from ..core.evaluation.protocol import CROPS, Protocol
+from ..core.families.base import Quantity
 from ..offline.command import stats
 from ..recordings import RecordingError, find_cameras, open_recording
 from ..report import write_page
@@ -59,6 +60,8 @@ class Run:
     protocol: Protocol
     predictor: Predictor
     calibration: CalibrationFile | None = None
+    masked: str = ''
+    """Where masks of objects come from; '' is nowhere."""
     seen: int = 0
     """How many views there were, with truth or without."""
     example: tuple[NDArray[np.uint8] | None, Depth, Depth] | None = None
@@ -93,22 +96,24 @@ class Run:
             self.calibration.check(source.model, _key(view, source.image, prediction))
             prediction = self.calibration.correction(prediction)
         sized = self._sized(prediction, view.truth, view.name)
-        self.plain.add(sized, view.truth)
-        self.aligned.add(sized, view.truth)
+        objects = None if view.objects is None else self._sized(
+            view.objects.astype(np.float32), view.truth, view.name, 'a mask') > 0
+        self.plain.add(sized, view.truth, objects)
+        self.aligned.add(sized, view.truth, objects)
         number = len(self.plain.images)
         if number & (number - 1) == 0 and np.isfinite(view.truth).any():
             self.example = view.image, sized, view.truth
 
-    def _sized(self, prediction: Depth, truth: Depth, name: str) -> Depth:
-        """Return a prediction at the truth's size."""
+    def _sized(self, prediction: Depth, truth: Depth, name: str, what: str = 'depth') -> Depth:
+        """Return a prediction, or what else belongs to it, at the truth's size."""
         if prediction.shape == truth.shape:
             return prediction
         (height, width), (rows, columns) = prediction.shape, truth.shape
         if abs(width * rows / (height * columns) - 1) > SAME_ASPECT:
-            raise EvaluationError(f'{name}: depth of {width}x{height} and truth of '
+            raise EvaluationError(f'{name}: {what} of {width}x{height} and truth of '
                                   f'{columns}x{rows} are not of one view')
-        note = (f'depth of {width}x{height} is resized to the {columns}x{rows} of the truth, by '
-                'the nearest pixel')
+        note = (f'{what} of {width}x{height} is resized to the {columns}x{rows} of the truth, '
+                'by the nearest pixel')
         if note not in self.notes:
             self.notes.append(note)
         return np.asarray(cv2.resize(prediction, (columns, rows),
@@ -122,6 +127,8 @@ class Run:
         if not self.plain.known:
             return (f'the truth of {source.truth} has no valid pixel in any of '
                     f'{len(self.plain.images)} images, with {self.protocol.describe()}')
+        if self.masked and not any(MASKED[0] in sums for sums in self.plain.images):
+            return f'{self.masked} has a mask for none of {len(self.plain.images)} images'
         if not self.plain.coverage:
             return f'the depth of {source.image} has no valid pixel where there is truth'
         return self.plain.unit_fault()
@@ -148,7 +155,7 @@ def open_source(options: argparse.Namespace) -> Source:
                               'name the topic with --depth')
     if options.prediction == camera.truth:
         raise EvaluationError(f'--prediction {camera.truth} is the truth: name another --depth')
-    return Source(recorded_views(recording, camera, options.prediction),
+    return Source(recorded_views(recording, camera, options.prediction, mask=options.mask),
                   options.prediction or camera.image, camera.truth,
                   options.model or options.prediction or DEMO_MODEL, recording.warnings)
 
@@ -160,7 +167,7 @@ def _folders(options: argparse.Namespace) -> Source:
         raise EvaluationError(f"--depth must be the folder of the truth, '{options.depth}' is not")
     predictions = Path(options.prediction) if options.prediction else None
     views = folder_views(Path(options.recording), Path(options.depth), options.convention,
-                         predictions)
+                         predictions, Path(options.mask) if options.mask else None)
     return Source(views, options.prediction or options.recording, options.depth,
                   options.model or options.prediction or DEMO_MODEL,
                   rule='a name within 20 ms' if options.convention == 'tum' else
@@ -176,8 +183,7 @@ def evaluate(options: argparse.Namespace) -> None:
     source = open_source(options)
     calibration = read_calibration(options.calibration) if options.calibration else None
     run = Run(Protocol(options.crop, False, options.near, options.far),
-              Predictor(options.model or DEMO_MODEL, options.device, only_metres=(
-                  calibration is None or calibration.correction.kind != 'inverse')), calibration)
+              _predictor(options, calibration), calibration, options.mask)
     try:
         with stats(options.stats, lambda: run.seen):
             run.over(source, options.frames)
@@ -192,6 +198,14 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.html:
         write_page(evaluation_page(figures, run.plain, run.example), options.html)
     _print(source, run, options)
+
+
+def _predictor(options: argparse.Namespace, calibration: CalibrationFile | None) -> Predictor:
+    """Return what gives metres, or what the calibration makes metres of."""
+    if calibration is None:
+        return Predictor(options.model or DEMO_MODEL, options.device, wanted=Quantity.METRES)
+    return Predictor(options.model or DEMO_MODEL, options.device,
+                     domain=calibration.domain or 'auto', wanted=calibration.correction.quantity)
 
 
 def _figures(source: Source, run: Run, options: argparse.Namespace) -> dict[str, Any]:
@@ -242,6 +256,8 @@ def _parser() -> argparse.ArgumentParser:
                         'is in 16-bit PNG, 1000, 256 or 5000, and how names are matched')
     parser.add_argument('--prediction', default='', help='a depth topic, or a folder of maps, to '
                         'take in place of running the model')
+    parser.add_argument('--mask', default='', help='a topic or folder of masks: errors of '
+                        'objects, where a pixel is not 0, and of the background are told apart')
     parser.add_argument('--model', default='', help='hub id, folder, or demo, the default; with '
                         '--prediction the name of what made it')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')

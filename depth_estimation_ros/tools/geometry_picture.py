@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ..core.mount import Mount, Quaternion, optical_in_level
+from ..core.mount import Mount, optical_in_level
+from ..core.rigid import rotation_matrix
 
 Numbers = NDArray[np.float64]
 
@@ -31,15 +32,6 @@ RINGS = (0.5, 1, 2, 5, 10, 20, 50)
 
 FREE, SEEN, TRUE = '#dbe9f6', '#08519c', '#e6550d'
 """The colours of free floor, of obstacles, and of those of the ground truth."""
-
-
-def rotation_matrix(rotation: Quaternion) -> Numbers:
-    """Return a rotation as a 3×3 matrix."""
-    x, y, z, w = rotation
-    return np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]])
 
 
 def level_points(cloud: Any, mount: Mount) -> Numbers:

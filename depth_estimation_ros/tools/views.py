@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibration_file import CameraKey
+from ..calibration_file import CalibrationError, CameraKey
 from ..core.calibration import Calibration
 from ..core.errors import CheckpointError
 from ..core.estimator import DepthEstimator, EstimatorOptions
@@ -18,11 +20,13 @@ from ..core.families.base import Quantity
 from ..core.frame import Frame
 from ..core.pinhole import Pinhole
 from ..recordings import Camera, Recording, RecordingError, Shot, metres, shots
+from ..recordings.shots import TOLERANCE
 from ..resources import model_folder
 from ..ros import codec
 from ..ros.camera_info import RECTIFIED, calibration_of
 from .camera import moment_of
 from .depth_folders import PER_METRE, files_in, matched, read_depth, read_rgb
+from .masks import Mask, mask_of, read_mask
 
 Depth = NDArray[np.float32]
 
@@ -36,37 +40,58 @@ class View:
     """RGB, H×W×3; None where the prediction is recorded."""
     prediction: Depth | None = None
     """A model's map in its own unit, where it is recorded."""
-    truth: Depth | None = None
-    """Metres, NaN where unknown."""
+    truth: NDArray[Any] | None = None
+    """What another sensor knows, in metres: depth, H×W, NaN where unknown; or points in that
+    sensor's frame, N×3."""
     lens: Calibration | None = None
     """The calibration of the camera."""
+    objects: Mask | None = None
+    """Which pixels show objects, where a mask is named."""
 
 
-def recorded_views(recording: Recording, camera: Camera, prediction: str = '') -> Iterator[View]:
+def recorded_views(recording: Recording, camera: Camera, prediction: str = '', *,
+                   mask: str = '', read: Callable[[Any], NDArray[Any]] = metres,
+                   tolerance: int = TOLERANCE) -> Iterator[View]:
     """
     Yield a camera's moments; broken images are passed over and named in the warnings.
 
     :param prediction: a depth topic to take in place of the image.
+    :param mask: a topic of masks of objects.
+    :param read: makes an array of a message of the camera's truth.
+    :param tolerance: nanoseconds between an image and its truth, at most.
     """
-    if prediction and prediction not in recording.channels:
-        raise RecordingError(f'{recording.name} has no topic {prediction}; it has '
-                             f'{", ".join(sorted(recording.channels))}')
+    for topic in filter(None, (prediction, mask)):
+        check_topic(recording, topic)
     source = replace(camera, image=prediction) if prediction else camera
-    for number, shot in enumerate(shots(recording, source)):
-        truth = _truth(recording, shot)
+    moments = shots(recording, source, tolerance=tolerance)
+    masks = shots(recording, replace(source, truth=mask)) if mask else repeat(None)
+    for number, (shot, masked) in enumerate(zip(moments, masks)):
+        truth = _truth(recording, shot, read)
+        objects = _truth(recording, masked, mask_of) if masked else None
         try:
-            yield replace(_view(shot, is_depth=bool(prediction)), truth=truth,
+            yield replace(_view(shot, is_depth=bool(prediction)), truth=truth, objects=objects,
                           name=f'{source.image} {number}')
         except (codec.CodecError, RecordingError) as error:
             recording.warn(f'{recording.name}: {source.image}: {error}')
 
 
-def _truth(recording: Recording, shot: Shot) -> Depth | None:
+def check_topic(recording: Recording, topic: str, *kinds: str) -> None:
+    """Raise RecordingError where a recording has no such topic, or of none of these types."""
+    if topic in recording.channels and (not kinds or recording.topics[topic] in kinds):
+        return
+    fitting = sorted(name for name, kind in recording.topics.items() if not kinds or kind in kinds)
+    raise RecordingError(f'{recording.name} has no topic {topic}'
+                         f'{" of type " + " or ".join(kinds) if kinds else ""}; it has '
+                         f'{", ".join(fitting) or "none"}')
+
+
+def _truth(recording: Recording, shot: Shot,
+           read: Callable[[Any], NDArray[Any]]) -> NDArray[Any] | None:
     """Return a moment's truth; one that is broken is named in the warnings."""
     if shot.truth is None:
         return None
     try:
-        return metres(shot.truth.message)
+        return read(shot.truth.message)
     except RecordingError as error:
         recording.warn(f'{recording.name}: {shot.truth.topic}: {error}')
         return None
@@ -80,32 +105,42 @@ def _view(shot: Shot, *, is_depth: bool) -> View:
 
 
 def folder_views(images: Path, truths: Path, convention: str,
-                 predictions: Path | None = None) -> Iterator[View]:
+                 predictions: Path | None = None, masks: Path | None = None) -> Iterator[View]:
     """
     Yield the images of a folder that have depth in another.
 
     :param convention: a name in PER_METRE.
     :param predictions: a folder of maps to take in place of the images.
+    :param masks: a folder of masks of objects.
     """
-    seen = images if predictions is None else predictions
-    for file, truth in matched(files_in(seen), files_in(truths), convention):
-        depth = read_depth(truth, PER_METRE[convention])
+    files = files_in(images if predictions is None else predictions)
+    marks = dict(matched(files, files_in(masks), convention)) if masks else {}
+    for file, truth in matched(files, files_in(truths), convention):
+        view = View(file.name, truth=read_depth(truth, PER_METRE[convention]),
+                    objects=read_mask(marks[file]) if file in marks else None)
         if predictions is None:
-            yield View(file.name, read_rgb(file), None, depth)
+            yield replace(view, image=read_rgb(file))
         else:
-            yield View(file.name, None, read_depth(file, PER_METRE[convention]), depth)
+            yield replace(view, prediction=read_depth(file, PER_METRE[convention]))
 
 
 class Predictor:
     """Gives each view its map: the recorded one, or a model's; loads the model on first use."""
 
-    def __init__(self, model: str, device: str, *, only_metres: bool) -> None:
+    def __init__(self, model: str, device: str, *, domain: str = 'auto',
+                 wanted: Quantity | None = None, recorded: Quantity = Quantity.METRES) -> None:
         """
         Load nothing yet.
 
-        :param only_metres: refuse a model whose numbers are not metres; else one whose are.
+        :param domain: the metric head of a model with several.
+        :param wanted: refuse a model that gives another quantity; None takes any.
+        :param recorded: what the recorded maps are.
         """
-        self._model, self._device, self._only_metres = model, device, only_metres
+        self._options = EstimatorOptions(
+            model=model_folder(model), device=device, domain=domain, consistent=True,
+            only_metres=wanted is Quantity.METRES)
+        self._model, self._wanted, self.quantity = model, wanted, recorded
+        """The last: what the maps are, once there was one."""
         self._estimator: DepthEstimator | None = None
 
     def __call__(self, view: View) -> Depth:
@@ -114,12 +149,7 @@ class Predictor:
             return view.prediction
         assert view.image is not None
         if self._estimator is None:
-            self._estimator = DepthEstimator(EstimatorOptions(
-                model=model_folder(self._model), device=self._device,
-                only_metres=self._only_metres))
-            if not self._only_metres and self._estimator.family.quantity is Quantity.METRES:
-                raise CheckpointError(f"model '{self._model}' gives metres: leave out --relative, "
-                                      'or a calibration that was made with it')
+            self._estimator = self._loaded()
         fx = None
         if view.lens is not None:
             height, width = view.image.shape[:2]
@@ -127,10 +157,59 @@ class Predictor:
             fx = None if lens is None else lens.fx
         return self._estimator.estimate([Frame(view.image, fx)])[0]
 
+    def _loaded(self) -> DepthEstimator:
+        estimator = DepthEstimator(self._options)
+        self.quantity = estimator.family.quantity
+        if self._wanted not in (None, self.quantity):
+            estimator.close()
+            raise CheckpointError(f"model '{self._model}' gives {self.quantity.value}, and the "
+                                  f'calibration takes {self._wanted.value}')
+        return estimator
+
+    @property
+    def domain(self) -> str:
+        """The metric head as the node's parameter names it; '' for a model without a choice."""
+        if self._estimator is None or not self._estimator.family.domains:
+            return ''
+        return self._options.domain
+
     def close(self) -> None:
         """Give the model's memory back."""
         if self._estimator is not None:
             self._estimator.close()
+
+
+@dataclass
+class OneCamera:
+    """Makes sure that all views are of one calibrated camera."""
+
+    topic: str
+    """Of the images, or of their depth."""
+    focal: float | None
+    """fx in pixels, to take where the recording does not tell it."""
+    key: CameraKey | None = None
+    """What the camera is recognised by, once there was a view."""
+    distorted: bool = False
+    """Whether images were not rectified."""
+
+    def lens(self, view: View, shape: tuple[int, ...]) -> Pinhole:
+        """
+        Return the pinhole camera of a view's map.
+
+        :param shape: of the map.
+        :raises CalibrationError: when the camera is not calibrated, or is another one suddenly.
+        """
+        lens = lens_of(view, self.topic, shape, self.focal)
+        if lens is None:
+            raise CalibrationError(f'{view.name} has no camera_info with K: name the focal length '
+                                   'in pixels with --focal')
+        key = camera_key(lens, shape)
+        if self.key and (difference := self.key.mismatch(key)):
+            raise CalibrationError(f'{view.name}: the camera changes: {difference}')
+        self.key = self.key or key
+        self.distorted |= (view.lens is not None and 'rect' not in self.topic
+                           and not view.lens.is_undistorted)
+        return lens
 
 
 def lens_of(view: View, topic: str, shape: tuple[int, ...], focal: float | None) -> Pinhole | None:

@@ -91,6 +91,15 @@ def true_ranges(world: World, camera: Camera, angles: Tensor, low: float, high: 
     return reach.where(inside, torch.inf).amin(0)
 
 
+def laser_ranges(world: World, place: tuple[float, float, float], yaw: float,
+                 angles: Tensor) -> Tensor:
+    """Cast the beams of a level laser scanner, metres."""
+    bearings = angles.float() + yaw
+    directions = torch.stack([bearings.cos(), bearings.sin(), torch.zeros_like(bearings)])
+    level = Camera(place, yaw, 0.0, 0.0, Intrinsics(1, 1, 0, 0))
+    return _all_hits(world, level, Rays(place, directions[:, None].contiguous()))[0]
+
+
 def _all_hits(world: World, camera: Camera, rays: Rays) -> Tensor:
     """As first_hits, for rays that are no pixel grid: every shape is tried against every ray."""
     best, _ = room_hits(world, rays)

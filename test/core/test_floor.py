@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.floor import (
     Floor,
     FloorOptions,
@@ -18,6 +19,7 @@ from depth_estimation_ros.core.pinhole import Pinhole
 LENS = Pinhole(130.0, 130.0, 79.5, 59.5)
 SHAPE = (120, 160)
 PITCH, HEIGHT = math.radians(12.0), 1.2
+INVERSE = FloorOptions(PITCH, quantity=Quantity.INVERSE_DEPTH)
 FAR = 20.0
 RNG = np.random.default_rng(3)
 
@@ -45,7 +47,7 @@ def test_the_height_and_tilt_are_those_of_the_plane(scale: float, pitch: float |
 
 
 def test_the_shift_of_inverse_depth_is_its_value_at_the_horizon() -> None:
-    found = find_floor(7 / floor_map() - 3, LENS, FloorOptions(PITCH, relative=True))
+    found = find_floor(7 / floor_map() - 3, LENS, INVERSE)
     assert found.shift == pytest.approx(-3, abs=1e-3)
     assert 1 / found.height == pytest.approx(7 / HEIGHT, rel=1e-3)
 
@@ -102,7 +104,7 @@ def test_what_is_no_floor_is_not_enough_floor(view: str, pitch: float | None) ->
 @pytest.mark.parametrize('view', NO_FLOOR)
 def test_it_is_none_for_a_relative_model_either(view: str) -> None:
     with np.errstate(divide='ignore'), pytest.raises(NotEnoughFloorError):
-        find_floor(5 / NO_FLOOR[view] + 1, LENS, FloorOptions(PITCH, relative=True))
+        find_floor(5 / NO_FLOOR[view] + 1, LENS, INVERSE)
 
 
 @pytest.mark.parametrize('slope', [-8.0, -4.0, 4.0, 8.0])
@@ -122,7 +124,8 @@ def test_a_ramp_that_begins_ahead_gives_no_wrong_answer(relative: bool, start: f
     depth = ramp_ahead(slope, start)
     try:
         found = find_floor(5 / depth + 1 if relative else depth, LENS,
-                           FloorOptions(PITCH, relative=relative))
+                           FloorOptions(PITCH, quantity=(
+                               Quantity.INVERSE_DEPTH if relative else Quantity.METRES)))
     except NotEnoughFloorError:
         return
     assert found.height * (5 if relative else 1) == pytest.approx(HEIGHT, rel=0.02)
@@ -147,7 +150,7 @@ def test_too_small_a_floor_is_not_enough(columns: int, enough: bool) -> None:
 
 def test_a_relative_model_needs_the_pitch() -> None:
     with pytest.raises(ValueError, match='pitch'):
-        find_floor(floor_map(), LENS, FloorOptions(relative=True))
+        find_floor(floor_map(), LENS, FloorOptions(quantity=Quantity.INVERSE_DEPTH))
 
 
 def floors(heights: list[float], shift: float = 0.0) -> list[Floor]:

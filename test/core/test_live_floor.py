@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from depth_estimation_ros.core.correction import Correction
+from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.floor import FloorOptions
 from depth_estimation_ros.core.live_floor import (
     ENOUGH,
@@ -58,7 +59,7 @@ def test_walls_are_not_enough_floor() -> None:
 
 
 def test_a_relative_model_becomes_metric() -> None:
-    floor = LiveFloor(FloorOptions(PITCH, relative=True), HEIGHT)
+    floor = LiveFloor(FloorOptions(PITCH, quantity=Quantity.INVERSE_DEPTH), HEIGHT)
     values = 7 / floor_map() - 3
     for number in range(ENOUGH):
         look(floor, values, LENS, float(number))

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depth_estimation_ros.core.validity import apply_range, millimetres, unknown_share
+from depth_estimation_ros.core.validity import (
+    apply_range,
+    millimetres,
+    out_of_range_share,
+    unknown_share,
+)
 
 INF, NAN = np.inf, np.nan
 
@@ -43,6 +48,12 @@ def test_the_share_without_depth_counts_nan_only(unknown: int, share: float) -> 
     depth = np.array([[1.0, np.inf], [-np.inf, 3.0]], np.float32)
     depth.flat[:unknown] = np.nan
     assert unknown_share(depth) == share
+
+
+def test_the_share_out_of_range_counts_inf_only() -> None:
+    depth = np.array([[1.0, np.inf], [-np.inf, np.nan]], np.float32)
+    assert out_of_range_share(depth) == 0.5 and out_of_range_share(depth[:, :1]) == 0.5
+    assert out_of_range_share(depth[:1, :1]) == 0.0
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=50))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from time import monotonic
 from types import MappingProxyType
@@ -13,18 +14,15 @@ import pytest
 from sensor_msgs.msg import Image
 
 from depth_estimation_ros.calibration_file import CalibrationFile, CameraKey
-from depth_estimation_ros.core.correction import INVERSE, SCALE, Correction
+from depth_estimation_ros.core.correction import INVERSE, RELATIVE, SCALE, Correction
 from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.frame import Prediction
 from depth_estimation_ros.core.live_floor import ENOUGH, WATCHED
 from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.ros import calibrations, codec
 from depth_estimation_ros.ros import frame_statistics as reasons
-from depth_estimation_ros.ros.calibrations import (
-    CalibrationSettings,
-    CameraCalibration,
-    load_calibrations,
-)
+from depth_estimation_ros.ros.calibration_loading import DepthSource, load_calibrations
+from depth_estimation_ros.ros.calibrations import CalibrationSettings, CameraCalibration
 from depth_estimation_ros.ros.diagnostics import CameraWatch
 from depth_estimation_ros.ros.mailbox import Frame
 from depth_estimation_ros.ros.pipeline import Pipeline
@@ -32,6 +30,7 @@ from depth_estimation_ros.ros.settings import Settings
 
 from ..core.test_floor import LENS, SHAPE, floor_map
 from .conftest import RunningNode, camera_info, image, metres
+from .test_live_parameters import put
 from .test_worker import Camera, Network
 
 HEIGHT, WIDTH = SHAPE
@@ -67,7 +66,8 @@ class Bench:
     def __init__(self, values: np.ndarray, quantity: Quantity = Quantity.METRES,
                  **settings: Any) -> None:
         self.network, self.camera = FloorNetwork(values, quantity), SeeingCamera()
-        self.made = load_calibrations(CalibrationSettings(**settings), [''], 'demo', quantity)
+        self.made = load_calibrations(CalibrationSettings(**settings), [''],
+                                      DepthSource('demo', quantity, '', same_size))
         self.warnings: list[str] = []
         self.pipeline = Pipeline(
             self.network, codec.decode, settings=Settings(), now=lambda: 1000.0,
@@ -94,10 +94,15 @@ TWICE = Correction(SCALE, 2.0)
 KEY = CameraKey(WIDTH, HEIGHT, LENS.fx)
 
 
+def same_size(height: int, width: int) -> float:
+    """The magnification of a network that sees images as they are."""
+    return 1.0
+
+
 def written(folder: Path, correction: Correction = TWICE, model: str = 'demo',
-            camera: CameraKey = KEY) -> str:
+            camera: CameraKey = KEY, domain: str = '') -> str:
     path = folder / 'calibration.yaml'
-    CalibrationFile(model, camera, correction, 0.01, '2030-01-01', {}).write(path)
+    CalibrationFile(model, camera, correction, 0.01, '2030-01-01', {}, domain).write(path)
     return str(path)
 
 
@@ -107,7 +112,8 @@ def _every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_off_is_nothing_at_all() -> None:
-    assert not load_calibrations(CalibrationSettings(), ['', 'b'], 'demo', Quantity.METRES)
+    assert not load_calibrations(CalibrationSettings(), ['', 'b'],
+                                 DepthSource('demo', Quantity.METRES))
 
 
 def test_a_file_is_applied(tmp_path: Path) -> None:
@@ -146,28 +152,83 @@ def test_a_relative_model_becomes_metric_by_a_file(tmp_path: Path) -> None:
     (Quantity.METRES, Correction(SCALE, 2.0), 'other', "of model 'other', not 'demo'"),
     (Quantity.INVERSE_DEPTH, Correction(SCALE, 2.0), 'demo', "of kind 'scale'"),
     (Quantity.METRES, Correction(INVERSE, 2.0), 'demo', "of kind 'inverse'"),
+    (Quantity.RELATIVE_DEPTH, Correction(SCALE, 2.0), 'demo', "of kind 'scale'"),
 ])
 def test_a_file_of_another_model_is_refused_at_once(
         tmp_path: Path, quantity: Quantity, correction: Correction, model: str, said: str) -> None:
     file = written(tmp_path, correction, model)
     with pytest.raises(ValueError, match=said):
-        load_calibrations(CalibrationSettings((file,)), [''], 'demo', quantity)
+        load_calibrations(CalibrationSettings((file,)), [''], DepthSource('demo', quantity))
 
 
 def test_settings_without_an_answer_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='camera_height'):
         CalibrationSettings(mode='floor')
     with pytest.raises(ValueError, match='pitch_tolerance'):
-        load_calibrations(CalibrationSettings(**FLOOR), [''], 'demo', Quantity.INVERSE_DEPTH)
+        load_calibrations(CalibrationSettings(**FLOOR), [''],
+                          DepthSource('demo', Quantity.INVERSE_DEPTH))
     with pytest.raises(ValueError, match='one for each of the 3'):
-        load_calibrations(CalibrationSettings(('', written(tmp_path))), ['a', 'b', 'c'], 'demo',
-                          Quantity.METRES)
+        load_calibrations(CalibrationSettings(('', written(tmp_path))), ['a', 'b', 'c'],
+                          DepthSource('demo', Quantity.METRES))
+
+
+def test_relative_depth_becomes_metric_by_a_file(tmp_path: Path) -> None:
+    file = written(tmp_path, Correction(RELATIVE, 0.004, 0.5))
+    bench = Bench(np.full(SHAPE, 500.0), Quantity.RELATIVE_DEPTH, file=(file,))
+    bench.serve()
+    assert (bench.depth == 2.5).all()
+    assert bench.calibration.state == 'scale 0.004, shift 0.5, from a file'
+
+
+@pytest.mark.parametrize(('own', 'configured', 'refused'), [
+    ('nyu', 'nyu', False), ('nyu', 'kitti', True), ('nyu', 'auto', True), ('', 'kitti', False),
+    ('nyu', '', False)])
+def test_a_file_of_another_metric_head_is_refused(tmp_path: Path, own: str, configured: str,
+                                                  refused: bool) -> None:
+    settings = CalibrationSettings((written(tmp_path, domain=own),))
+    def expected() -> Any:
+        return pytest.raises(ValueError, match="domain 'nyu', not") if refused else nullcontext()
+
+    with expected():
+        load_calibrations(settings, [''], DepthSource('demo', Quantity.METRES, configured))
+    made = load_calibrations(settings, [''], DepthSource('demo', Quantity.METRES))['']
+    with expected():
+        made.check_domain(configured)
+
+
+LENS_OF: dict[str, Any] = {'reference_focal': (2 * LENS.fx, float(WIDTH), float(HEIGHT))}
+"""A model trained with a lens twice as long."""
+
+
+def test_metres_are_brought_to_the_focal_length() -> None:
+    bench = Bench(np.full(SHAPE, 3.0), **LENS_OF)
+    bench.serve()
+    np.testing.assert_allclose(bench.depth, 1.5)
+    assert bench.calibration.facts == {'calibration': 'times 0.5 for the focal length'}
+    bench.camera.focal = None
+    bench.serve()
+    assert len(bench.camera.published) == 1 and 'needs camera_info' in bench.warnings[0]
+
+
+@pytest.mark.parametrize(('settings', 'source', 'said'), [
+    ({'mode': 'floor', 'camera_height': (1.2,)}, None, 'leave it out'),
+    ({'file': ('a.yaml',)}, None, 'leave it out'),
+    ({'reference_focal': (500.0,)}, None, 'fx, width and height'),
+    ({'reference_focal': (500.0, 640.0, -1.0)}, None, 'fx, width and height'),
+    ({}, DepthSource('demo', Quantity.INVERSE_DEPTH, '', same_size), 'makes no metres'),
+    ({}, DepthSource('demo', Quantity.METRES), 'count it twice'),
+])
+def test_a_focal_length_that_makes_no_sense_is_refused(
+        settings: dict[str, Any], source: DepthSource | None, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        load_calibrations(CalibrationSettings(**{**LENS_OF, **settings}), [''],
+                          source or DepthSource('demo', Quantity.METRES, '', same_size))
 
 
 def test_a_camera_without_a_file_stays_without_metres(tmp_path: Path) -> None:
     file = written(tmp_path, Correction(INVERSE, 2.0))
-    made = load_calibrations(CalibrationSettings((file, '')), ['a', 'b'], 'demo',
-                             Quantity.INVERSE_DEPTH)
+    made = load_calibrations(CalibrationSettings((file, '')), ['a', 'b'],
+                             DepthSource('demo', Quantity.INVERSE_DEPTH))
     assert list(made) == ['a']
 
 
@@ -193,6 +254,13 @@ def test_a_relative_model_is_silent_until_the_floor_has_told() -> None:
 
 
 @pytest.mark.usefixtures('_every_frame')
+def test_relative_depth_becomes_metric_by_the_floor() -> None:
+    bench = Bench(300 * floor_map(), Quantity.RELATIVE_DEPTH, **FLOOR)
+    bench.serve(ENOUGH + 1)
+    np.testing.assert_allclose(bench.depth, floor_map(), rtol=0.01)
+
+
+@pytest.mark.usefixtures('_every_frame')
 def test_with_a_file_the_floor_only_warns(tmp_path: Path) -> None:
     file = written(tmp_path, Correction(SCALE, 1.0))
     bench = Bench(1.12 * floor_map(), file=(file,), **FLOOR)
@@ -200,8 +268,10 @@ def test_with_a_file_the_floor_only_warns(tmp_path: Path) -> None:
     np.testing.assert_allclose(bench.depth, 1.12 * floor_map(), rtol=1e-6)
     watch = CameraWatch('camera', 'image', lambda sentence: None)
     status = watch.status(bench.camera.statistics.summary(), 1.0, 1.0, [], bench.calibration)
-    assert '12% too far since' in status.message and status.level == b'\x01'
-    assert {'calibration'} <= {value.key for value in status.values}
+    assert 'floor disagrees: the floor says 12% too far since' in status.message
+    assert status.level == b'\x01'
+    facts = {value.key: value.value for value in status.values}
+    assert 'calibration' in facts and facts['floor_disagreement'] == '+0.120'
 
 
 def test_between_looks_the_floor_costs_nothing() -> None:
@@ -210,15 +280,32 @@ def test_between_looks_the_floor_costs_nothing() -> None:
     assert bench.calibration.floor is not None and len(bench.calibration.floor.looks) == 1
 
 
-def test_the_node_applies_a_file(start: Any, peer: Any, tmp_path: Path) -> None:
+def served(peer: Any, node: RunningNode) -> np.ndarray:
+    """Send an image and its camera_info until metres come; either may be lost."""
+    node.wait_for('configured')
+    depths, sent = peer.listen('depth/image_rect', Image), image(96, 128)
+
+    def is_back() -> bool:
+        peer.send('camera_info', camera_info(96, 128))
+        peer.send('image', sent)
+        peer.spin_for(0.2)
+        return any(depth.header == sent.header for depth in depths)
+
+    peer.until(is_back)
+    return metres(next(depth for depth in depths if depth.header == sent.header))
+
+
+def test_the_node_applies_a_focal_length_or_a_file(start: Any, peer: Any, tmp_path: Path) -> None:
     node: RunningNode = start(model='demo')
-    plain = metres(peer.depth_of(image(96, 128)))
+    plain = served(peer, node)
     node.leave()
-    file = written(tmp_path, camera=CameraKey(128, 96, 128.0))
-    start(model='demo', far=100.0, calibration__file=file)
-    peer.send('camera_info', camera_info(96, 128))
-    np.testing.assert_allclose(
-        metres(peer.depth_of(image(96, 128))), 2 * plain, rtol=1e-3)
+    node = start(model='demo', far=100.0, calibration__reference_focal=[64.0, 128.0, 96.0])
+    np.testing.assert_allclose(served(peer, node), 2 * plain, rtol=1e-3)
+    node.leave()
+    file = written(tmp_path, camera=CameraKey(128, 96, 128.0), domain='auto')
+    node = start(model='demo', far=100.0, calibration__file=file)
+    np.testing.assert_allclose(served(peer, node), 2 * plain, rtol=1e-3)
+    assert "domain 'auto', not 'nyu'" in put(peer, domain='nyu')
     status = peer.diagnostics()['camera']
     assert {value.key: value.value for value in status.values}['calibration'].startswith('scale 2')
 

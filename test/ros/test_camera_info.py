@@ -21,7 +21,8 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
 
 @pytest.fixture(scope='module')
 def node(start, checkpoint):
-    running = start('-r', '__ns:=/lens', model=checkpoint, device='cpu')
+    # the peer shows one picture again and again, as a simulator does that stands still
+    running = start('-r', '__ns:=/lens', model=checkpoint, device='cpu', monitor__frozen=0.0)
     running.wait_for('configured')
     return running
 

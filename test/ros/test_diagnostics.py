@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
+import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from depth_estimation_ros.ros import frame_statistics as reasons
 from depth_estimation_ros.ros.diagnostics import CameraWatch, model_status
 from depth_estimation_ros.ros.frame_statistics import FrameStatistics
+from depth_estimation_ros.ros.monitor import CameraMonitor
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -22,11 +26,11 @@ class Second:
         self.now = 1000.0
         self.status()
 
-    def frames(self, *, published: int = 0, unknown: float = 0.0, **dropped: int) -> Second:
+    def frames(self, *, published: int = 0, **dropped: int) -> Second:
         """Let frames arrive."""
         for _ in range(published):
             self.statistics.receive()
-            self.statistics.publish({'network': 0.02, 'total': 0.05}, unknown)
+            self.statistics.publish({'network': 0.02, 'total': 0.05})
         for reason, count in dropped.items():
             for _ in range(count):
                 self.statistics.receive()
@@ -158,29 +162,34 @@ def test_faults_of_the_topics_come_first(second: Second) -> None:
     assert status.message.startswith('no peer; two publishers; 9 of 10')
 
 
-def test_depth_without_any_pixel_is_a_warning_until_it_recovers(second: Second) -> None:
-    second.frames(published=30).status()
-    status = second.frames(published=10, unknown=1.0).status()
-    assert status.level == WARN
-    assert 'no pixel of 10 of 10' in status.message and 'lens covered' in status.message
-    assert len(second.logged) == 1 and second.logged[0].startswith('/front/image: no pixel')
-    assert second.frames(published=12, unknown=1.0).status().level == WARN
-    assert len(second.logged) == 1, 'the same fault is logged again and again'
-    assert second.frames(published=10).status().level == OK
-    assert second.frames(published=10, unknown=1.0).status().level == WARN
-    assert len(second.logged) == 2, 'a fault that returns is not logged'
+def test_what_the_monitor_sees_is_a_warning_with_its_number_until_it_is_over(
+        second: Second) -> None:
+    monitor = CameraMonitor('front')
+    black, depth = np.zeros((48, 64, 3), np.uint8), np.ones((48, 64), np.float32)
 
+    def watched(image: np.ndarray) -> DiagnosticStatus:
+        now = monotonic()
+        for look in range(8):
+            monitor.observe(image, depth, look, now - 2 + 0.25 * look)
+        return second.watch.status(
+            second.statistics.summary(), second.now, 1.0, ['no peer'], monitor=monitor)
 
-@pytest.mark.parametrize(('unknown', 'level'), [(0.5, OK), (0.6, WARN), (0.999, WARN)])
-def test_depth_in_few_pixels_is_a_warning(second: Second, unknown: float, level: bytes) -> None:
-    status = second.frames(published=10, unknown=unknown).status()
-    assert status.level == level
-    assert ('under 50% of pixels' in status.message) == (level == WARN)
-
-
-def test_single_frames_without_depth_are_no_warning(second: Second) -> None:
-    second.frames(published=5, unknown=1.0)
-    assert second.frames(published=5).status().level == OK
+    status = watched(black)
+    assert status.level == WARN and facts(status)['monitor'] == 'image dark'
+    assert status.message.startswith('no peer; image dark: mean luma 0 of 255 for 2 s; ')
+    assert second.logged[1].startswith('/front/image: image dark')
+    assert watched(black).level == WARN and len(second.logged) == 2
+    monitor.reset()
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    status = watched(noise)
+    assert (status.message, facts(status)['monitor']) == ('no peer', 'ok')
+    monitor.reset()
+    assert watched(black).level == WARN and len(second.logged) == 3
+    second.frames(paused=30)
+    status = second.watch.status(
+        second.statistics.summary(), second.now, 1.0, [], monitor=monitor)
+    assert (status.level, status.message) == (OK, 'paused by the enable service')
+    assert 'monitor' not in facts(status), 'a picture of before the pause is told'
 
 
 def test_a_fault_of_the_topics_is_logged_once_whatever_its_numbers(second: Second) -> None:

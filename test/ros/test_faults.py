@@ -118,9 +118,11 @@ def test_depth_without_any_pixel_is_published_and_named_until_it_recovers(dark_n
     black = image()
     black.data = bytes(len(black.data))
     assert np.isnan(metres(peer.depth_of(black, '/dark/'))).all()
-    peer.until(lambda: 'no pixel of' in message_after(black))
+    peer.until(lambda: 'depth unknown: 100% of pixels' in message_after(black))
     dark_node.wait_for('is the lens covered')
-    peer.until(lambda: message_after(image()) == 'depth is published')
+    seeds = iter(range(1000))
+    peer.until(lambda: message_after(image(seed=next(seeds))) == 'depth is published')
+    dark_node.wait_for('depth unknown is over after')
     assert np.isfinite(metres(peer.depth_of(image(), '/dark/'))).any()
 
 

@@ -99,11 +99,3 @@ def test_a_summary_does_not_change_afterwards() -> None:
     before = statistics.summary()
     statistics.drop('failed')
     assert before.dropped == {'failed': 1}
-
-
-def test_frames_with_little_depth_and_with_none_are_told_apart() -> None:
-    statistics = FrameStatistics()
-    for unknown in (0.0, 0.5, 0.51, 0.999999, 1.0):
-        statistics.publish({}, unknown)
-    summary = statistics.summary()
-    assert (summary.published, summary.blank, summary.empty) == (5, 3, 1)

@@ -78,6 +78,69 @@ def test_a_recorded_prediction_is_compared_by_stamp(tmp_path, run) -> None:
     assert cv2.imread(str(tmp_path / 'output' / 'evaluation.png')) is not None
 
 
+MASK = '/cam/objects'
+
+
+def masks(encoding: str, late: int = 0, count: int = 6) -> tuple[list[Said], np.ndarray]:
+    """A camera whose model is 20 % off where objects are, and masks of them at half the size."""
+    truth = np.minimum(floor_map(), 9).astype(np.float32)
+    objects = np.zeros((SIZE[0] // 2, SIZE[1] // 2), np.uint16)
+    objects[20:40, 10:30] = 7
+    whole = np.kron(objects, np.ones((2, 2), np.uint16)) > 0
+    messages = said(np.where(whole, 1.2 * truth, truth), truth)
+    pixels = np.dstack([objects] * 3).astype(np.uint8) if encoding == 'bgr8' else objects.astype(
+        np.uint8 if encoding == 'mono8' else np.uint16)
+    messages += [image(pixels, encoding, START + number * PERIOD + late, topic=MASK)
+                 for number in range(count)]
+    return sorted(messages, key=lambda one: one.time), whole
+
+
+@pytest.mark.parametrize('encoding', ['mono8', '16UC1', 'bgr8'])
+def test_objects_and_background_are_told_apart(tmp_path, run, encoding) -> None:
+    messages, whole = masks(encoding)
+    code, printed = run(messages, *TOPIC, '--mask', MASK, '--html', str(tmp_path / 'a.html'))
+    assert code == 0, printed
+    assert 'a mask of 80x60 is resized' in printed
+    groups = figures(tmp_path)['errors']['not_aligned']['pooled']
+    assert groups['objects']['abs_rel'] == pytest.approx(0.2, abs=1e-5)
+    assert groups['background']['abs_rel'] == pytest.approx(0, abs=1e-5)
+    assert groups['objects']['pixels'] == 6 * np.count_nonzero(whole & np.isfinite(floor_map()))
+    assert groups['objects']['pixels'] + groups['background']['pixels'] == groups['all']['pixels']
+    assert 'AbsRel of objects and background' in (tmp_path / 'a.html').read_text()
+
+
+def test_masks_that_do_not_belong_are_named(tmp_path, run) -> None:
+    code, printed = run(masks('mono8', late=10**9, count=2)[0], *TOPIC, '--mask', MASK)
+    assert code == 1 and f'{MASK} has a mask for none of 6 images' in printed
+    assert not (tmp_path / 'output').exists()
+
+
+def test_a_mask_topic_that_is_not_there_is_named(run) -> None:
+    code, printed = run(masks('mono8')[0], *TOPIC, '--mask', '/nowhere')
+    assert code == 1 and 'has no topic /nowhere; it has' in printed and MASK in printed
+
+
+def test_masks_may_lie_in_a_folder(tmp_path, capsys) -> None:
+    truth = np.minimum(np.nan_to_num(floor_map(), nan=5), 9).astype(np.float32)
+    objects = np.zeros(SIZE, np.uint8)
+    objects[40:80, 20:60] = 255
+    for name in 'images', 'truth', 'masks':
+        (tmp_path / name).mkdir()
+    for number in range(3):
+        np.save(tmp_path / 'images' / f'{number}.npy', np.where(objects > 0, 0.5 * truth, truth))
+        cv2.imwrite(str(tmp_path / 'truth' / f'd_{number}.png'),
+                    np.round(1000 * truth).astype(np.uint16))
+        if number:
+            cv2.imwrite(str(tmp_path / 'masks' / f'm_{number}.png'), objects)
+    folder = str(tmp_path / 'images')
+    assert evaluate.main([folder, '--prediction', folder, '--depth', str(tmp_path / 'truth'),
+                          '--convention', 'nyu', '--mask', str(tmp_path / 'masks'),
+                          '--output', str(tmp_path / 'output')]) == 0, capsys.readouterr().err
+    groups = figures(tmp_path)['errors']['not_aligned']['pooled']
+    assert groups['objects']['abs_rel'] == pytest.approx(0.5, abs=1e-3)
+    assert groups['objects']['pixels'] == 2 * np.count_nonzero(objects)
+
+
 def test_options_reach_the_protocol(tmp_path, run) -> None:
     truth = floor_map().astype(np.float32)
     code, printed = run(said(truth, truth), *TOPIC, '--crop', 'garg', '--near', '0.5', '--far',
@@ -184,8 +247,9 @@ def calibrated(tmp_path: Path, depth: np.ndarray, *args: str) -> tuple[int, Path
 
 @pytest.mark.parametrize(('depth', 'args', 'scale', 'shift'), [
     (0.7 * floor_map(), (), 1 / 0.7, 0.0),
-    (6 / floor_map() + 2, ('--relative', '--pitch', str(np.degrees(PITCH))), 6.0, 2.0),
-], ids=['metres', 'inverse depth'])
+    (6 / floor_map() + 2, ('--quantity', 'inverse_depth', '--pitch', str(-PITCH)), 6.0, 2.0),
+    (300 * floor_map(), ('--quantity', 'relative_depth'), 1 / 300, 0.0),
+], ids=['metres', 'inverse depth', 'relative depth'])
 def test_the_floor_makes_a_model_metric(tmp_path, capsys, depth, args, scale, shift) -> None:
     code, output, drive = calibrated(tmp_path, depth, *args)
     assert code == 0, capsys.readouterr().err
@@ -215,8 +279,8 @@ def test_a_recorded_depth_calibrates_the_model_that_made_it(tmp_path) -> None:
 
 @pytest.mark.parametrize(('depth', 'args', 'named'), [
     (wall(), (), 'not enough floor'),
-    (floor_map(PITCH + 0.15), ('--pitch', str(np.degrees(PITCH))), 'tilt'),
-    (floor_map(), ('--relative',), '--pitch'), (1000 * floor_map(), (), 'absurd'),
+    (floor_map(PITCH + 0.15), ('--pitch', str(-PITCH)), 'tilt'),
+    (floor_map(), ('--quantity', 'inverse_depth'), '--pitch'), (1000 * floor_map(), (), 'absurd'),
 ], ids=['wall', 'ramp', 'no pitch', 'millimetres'])
 def test_without_a_floor_there_is_no_calibration(tmp_path, capsys, depth, args, named) -> None:
     code, output, _ = calibrated(tmp_path, depth, *args)

@@ -10,7 +10,7 @@ import pytest
 from rosbags.typesys import Stores, get_typestore
 
 from depth_estimation_ros.core.mount import Mount
-from depth_estimation_ros.tools.geometry_picture import rotation_matrix
+from depth_estimation_ros.core.rigid import rotation_matrix
 from depth_estimation_ros.tools.transforms import TYPE, static_transforms
 from test.core.rendered import camera_at, in_level_frame, room, view
 

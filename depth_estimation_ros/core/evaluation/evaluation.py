@@ -20,6 +20,9 @@ RANGES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, inf)
 ROWS, COLUMNS = ('top', 'middle', 'bottom'), ('left', 'centre', 'right')
 """The thirds of the image."""
 
+MASKED = ('objects', 'background')
+"""What a mask marks, and the rest."""
+
 UNIT_FACTOR = 100
 """From which ratio of the medians on two maps are said to be in different units."""
 
@@ -39,18 +42,20 @@ class Evaluation:
         self.images: list[dict[str, ErrorSums]] = []
         self._ratios: list[float] = []
 
-    def add(self, prediction: NDArray[np.floating], truth: NDArray[np.floating]) -> DepthMetrics:
+    def add(self, prediction: NDArray[np.floating], truth: NDArray[np.floating],
+            objects: NDArray[np.bool_] | None = None) -> DepthMetrics:
         """
         Compare one image.
 
         :param prediction: metres, H×W.
         :param truth: metres, H×W; 0, negative, NaN and Inf mean unknown.
+        :param objects: H×W, which pixels show objects; the others are background.
         :return: its errors.
         :raises ValueError: the shapes differ.
         """
         compared = prepare(prediction, truth, self.protocol)
         sums = {name: error_sums(compared.predicted[part], compared.actual[part])
-                for name, part in _parts(compared)}
+                for name, part in (*_parts(compared), *_masked(compared, objects))}
         self.images.append(sums)
         self.known += compared.known
         if compared.actual.size:
@@ -106,3 +111,10 @@ def _parts(compared: Compared) -> Iterator[tuple[str, NDArray[np.bool_]]]:
                                 (COLUMNS, columns, compared.mask.shape[1])):
         third = 3 * places // side
         yield from ((name, third == number) for number, name in enumerate(names))
+
+
+def _masked(compared: Compared,
+            objects: NDArray[np.bool_] | None) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    if objects is not None:
+        inside = objects[compared.mask]
+        yield from zip(MASKED, (inside, ~inside), strict=True)

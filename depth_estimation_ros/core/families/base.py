@@ -116,3 +116,13 @@ class Family(Protocol):
 
     def quantity_of(self, frame: Frame) -> Quantity:
         """Return what the numbers of one frame's depth are."""
+
+    def magnification(self, height: int, width: int) -> float | None:
+        """
+        Return how many of the network's pixels one of an image's becomes along x.
+
+        None where metres do not go by it: the model is told the focal length or estimates it, or
+        measures distance by something else than the image.
+
+        :raises ImageError: when the network cannot take such an image.
+        """

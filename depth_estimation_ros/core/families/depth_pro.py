@@ -88,6 +88,9 @@ class DepthPro(OneWay):
         """Return metres: it estimates the focal length where it is not told."""
         return self.quantity
 
+    def magnification(self, height: int, width: int) -> None:
+        """Return None: metres go by the focal length already."""
+
 
 def depth_pro(checkpoint: Checkpoint, height: int, width: int) -> Family:
     """

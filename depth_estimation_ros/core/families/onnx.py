@@ -76,6 +76,10 @@ class OnnxModel(SingleImage):
             return Quantity.RELATIVE_DEPTH
         return self.quantity
 
+    def magnification(self, height: int, width: int) -> float | None:
+        """Return None where metres go by the focal length already."""
+        return None if self._reference else super().magnification(height, width)
+
 
 def onnx(checkpoint: Checkpoint, height: int, width: int) -> Family:
     """

@@ -81,6 +81,9 @@ class PromptDepthAnything(SingleImage):
         _, near, spread = self._prompt(frame)
         return super().result(values, frame) * spread + near
 
+    def magnification(self, height: int, width: int) -> None:
+        """Return None: metres are the prompt's."""
+
     def _prompt(self, frame: Frame) -> tuple[Tensor, float, float]:
         """Return the prompt of the network's size, its nearest value and its range, in metres."""
         if frame.prompt is None:

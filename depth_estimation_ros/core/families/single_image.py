@@ -40,3 +40,7 @@ class SingleImage(OneWay):
         """Return what the numbers are, the same for every frame."""
         return self.quantity
 
+    def magnification(self, height: int, width: int) -> float | None:
+        """Return how many of the network's pixels one of an image's becomes along x."""
+        return self.preprocessing.resized(height, width).width / width
+

@@ -81,6 +81,11 @@ class ZoeDepth:
         """Return metres."""
         return self.quantity
 
+    def magnification(self, height: int, width: int) -> float | None:
+        """Return how many of the network's pixels one of an image's becomes along x."""
+        margin = self._transforms.settings.margin(width)
+        return self.size(height, width).width / (width + 2 * margin)
+
 
 def zoedepth(checkpoint: Checkpoint, height: int, width: int) -> Family:
     """

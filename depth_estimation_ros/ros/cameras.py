@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cameras that the settings name, each with what tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator
+
+from rclpy.lifecycle import LifecycleNode
+
+from ..core.estimator import DepthEstimator
+from .camera import Camera
+from .mailbox import Frame
+from .mount_source import mount_source_of, transforms_for
+from .outputs.scan import ScanSettings
+from .settings import Settings
+
+
+def cameras_for(settings: Settings, node: LifecycleNode, estimator: DepthEstimator,
+                calibrated: Container[str], deliver: Callable[[Frame], None]) -> Iterator[Camera]:
+    """
+    Create the cameras one by one, with their topics.
+
+    :param calibrated: the names of those whose depth becomes metres by a calibration.
+    :param deliver: takes each of their frames.
+    :raises ValueError: when what tells how a camera stands cannot be had.
+    """
+    scan = settings.output(ScanSettings)
+    transforms = transforms_for(scan, node)
+    for name in settings.cameras.names:
+        yield Camera(
+            node, name, transport=settings.cameras.image_transport, deliver=deliver,
+            expect=estimator.prepare, quantity=estimator.family.quantity,
+            calibrated=name in calibrated, prompted=estimator.family.needs_prompt,
+            mount_source=mount_source_of(scan, transforms))

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Try the safety monitor on rendered faults: `python -m training.monitor`."""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import torch
+
+from training.monitor.cost import cost
+from training.monitor.table import draw, lines, rival_lines
+from training.monitor.trials import measured
+
+ROOMS = 40
+
+
+def main() -> None:
+    """Print the table, and what a look costs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--rooms', type=int, default=ROOMS,
+                        help='so many to take limits from, and as many others to report')
+    parser.add_argument('--output', type=Path, help='a PNG file for the curves')
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    reported = measured('test', options.rooms)
+    chosen = measured('validation', options.rooms)
+    print(*lines(chosen, reported), '', *rival_lines(chosen, reported), '', sep='\n')
+    print(*cost(), sep='\n')
+    if options.output:
+        draw(dict(reported.rocs()), options.output)
+
+
+if __name__ == '__main__':
+    main()
