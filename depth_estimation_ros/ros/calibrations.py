@@ -85,7 +85,7 @@ class CameraCalibration:
         :param focal: fx in pixels of the map; None where it is not known.
         :raises UncalibratedError: when it cannot be told what metres they are.
         """
-        correction = self._correction
+        correction = self.correction
         if self._file is not None and (difference := _mismatch(self._file, depth, focal)):
             raise UncalibratedError(f'the calibration is of {difference}: calibrate this camera')
         if correction is None:
@@ -122,7 +122,7 @@ class CameraCalibration:
         if self.floor is not None:
             with self._lock:
                 return self.floor.state
-        return f'scale {self._correction.scale:.4g}, from a file' if self._correction else 'none'
+        return f'scale {self.correction.scale:.4g}, from a file' if self.correction else 'none'
 
     @property
     def facts(self) -> dict[str, str]:
@@ -145,7 +145,8 @@ class CameraCalibration:
             return [self.floor.fault] if self.floor.fault else []
 
     @property
-    def _correction(self) -> Correction | None:
+    def correction(self) -> Correction | None:
+        """What is applied; None while that is nothing."""
         if self.floor is not None:
             return self.floor.correction
         return self._file.correction if self._file else None

@@ -29,6 +29,7 @@ from .lifecycle import ManagedNode
 from .logs import CoreLog, Throttle, one_line
 from .mailbox import Frame
 from .mount_source import mount_source_of, transforms_for
+from .odometry import odometry_for
 from .outputs.scan import ScanSettings
 from .pipeline import Pipeline
 from .settings import Range, Settings
@@ -100,7 +101,8 @@ class DepthEstimationNode(ManagedNode):
                 deliver=self._deliver, expect=self._estimator.prepare,
                 quantity=self._estimator.family.quantity, calibrated=name in self._calibrations,
                 prompted=self._estimator.family.needs_prompt,
-                mount_source=mount_source_of(scan, transforms)))
+                mount_source=mount_source_of(scan, transforms),
+                odometry=odometry_for(self.settings.temporal, self, transforms)))
         if math.isinf(far) and any(camera.metric for camera in self._cameras):
             self.get_logger().warning('this model names no farthest distance, so sky has one: set '
                                       'far to the metres from which on depth is +Inf')
