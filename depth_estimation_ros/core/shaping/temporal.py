@@ -26,7 +26,7 @@ MOVED = 0.25
 motion has to be known."""
 
 SCALES = 0.2
-"""How far two frames' scales may differ, relatively; beyond it is another model or scene."""
+"""How far a pixel may change, relatively, to tell the scale; what differs more is another scene."""
 
 COMPARED = 0.3
 """The share of pixels that must show the same for a scale to be told from them."""
@@ -184,7 +184,7 @@ def _mean(before: Before, inverse: Tensor, memory: int, gate: float) -> Mean | N
     scale = _scale(ratio, before.changed)
     residual = (ratio / scale - 1).abs()
     other = (residual >= gate).sum() / residual.isfinite().sum().clamp(min=1)
-    if float(other) > CUT or abs(scale - 1) > SCALES:
+    if float(other) > CUT:
         return None
     frames = min(before.frames + 1, memory)
     same = (residual < gate) & ~before.changed

@@ -77,6 +77,9 @@ def test_a_new_depth_is_taken_at_once_and_not_mixed() -> None:
     nearer[30:60, 40:80] *= 0.6
     found = camera.see(nearer)
     np.testing.assert_allclose(found[30:60, 40:80], nearer[30:60, 40:80], rtol=2e-3)
+    nearer[30:60, 40:80] /= 1.04
+    found = camera.see(nearer)[30:60, 40:80]  # the mean begins with these two
+    np.testing.assert_allclose(found, nearer[30:60, 40:80] * 1.02, rtol=3e-3)
     found = camera.see(FLOOR)  # and back
     np.testing.assert_allclose(found[30:60, 40:80], FLOOR[30:60, 40:80], rtol=2e-3)
 
@@ -92,6 +95,16 @@ def test_another_image_takes_the_new_depth_where_it_hardly_differs() -> None:
         found[name] = camera.see(depth, image=picture(levels=levels))[32:64, 48:80]
     np.testing.assert_allclose(found['other'], 0.96 * FLOOR[32:64, 48:80], rtol=1e-5)
     assert (found['same'] > 0.99 * FLOOR[32:64, 48:80]).all()
+
+
+def test_a_bare_room_with_a_picture_on_the_wall_tells_that_the_camera_moves() -> None:
+    hung = np.full(BLOCKS.shape, 120)
+    hung[40:64, 48:72] = BLOCKS[40:64, 48:72]
+    for shift, moved in ((0, False), (5, True)):
+        camera = TemporalFilter()
+        for index, levels in enumerate((hung, np.roll(hung, shift, 1))):
+            camera(FLOOR, moment(index, image=picture(levels=levels)), MEMORY, GATE)
+        assert (camera.steadied == 0.0) is moved
 
 
 def test_exposure_is_no_change_and_a_bare_wall_tells_nothing() -> None:
@@ -191,6 +204,18 @@ def test_a_known_motion_carries_depth_along() -> None:
     assert steadied > 0.85
     assert float(filtered.abs().mean()) < 0.6 * float(plain.abs().mean())
     assert float((filtered.abs() > 0.05).float().mean()) < 0.002  # no edge is dragged along
+
+
+def test_what_comes_into_view_is_new() -> None:
+    steady, wall, there = TemporalFilter(), torch.full(SHAPE, 2.0), np.eye(4)
+    image = np.full((*SHAPE, 3), 128, np.uint8)
+    steady(wall, Moment(0.0, image, LENS, np.eye(4)), MEMORY, GATE)
+    there[0, 3] = 0.4  # to the right, by 20 pixels of a wall 2 m away
+    wall[:, 100:] = 2.06
+    found = steady(wall, Moment(0.1, image, LENS, there), MEMORY, GATE)
+    torch.testing.assert_close(found[:, 109:], wall[:, 109:])
+    np.testing.assert_allclose(found[:, 100:107], 2.03, rtol=1e-3)
+    np.testing.assert_allclose(found[:, :100], 2.0, rtol=1e-5)
 
 
 def test_without_it_the_gate_still_keeps_edges() -> None:
