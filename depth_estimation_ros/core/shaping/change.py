@@ -24,6 +24,9 @@ around it: a warp is right to a part of a block only."""
 TEXTURE = 16.0
 """Levels from the darkest to the brightest of a block and those around it, where it has any."""
 
+TEXTURED = 0.02
+"""The share of blocks with texture from which on they tell whether the camera moves."""
+
 
 def block_means(image: Image, device: torch.device) -> Tensor:
     """
@@ -60,15 +63,16 @@ def changed_blocks(means: Tensor, before: Tensor, *, warped: bool) -> tuple[Tens
     :param means: of the image.
     :param before: of the image before, at the same places.
     :param warped: whether ``before`` was brought to those places by the camera's motion.
-    :return: bool, of the same shape, and the share that changed of the blocks with texture; a
-        bare wall looks the same wherever the camera goes.
+    :return: bool, of the same shape, and the share that changed of the blocks with texture; 1
+        where there are too few, since a bare wall looks the same wherever the camera goes.
     """
     difference = means - before
     difference = (difference - difference.median()).abs()
     contrast = _largest(means) + _largest(-means)
     changed = difference > (LEVELS + CONTRAST * contrast if warped else LEVELS)
     textured = contrast > TEXTURE
-    share = float((changed & textured).sum() / textured.sum().clamp(min=1))
+    bare = float(textured.float().mean()) < TEXTURED
+    share = 1.0 if bare else float((changed & textured).sum() / textured.sum())
     return _largest(changed.float()) > 0, share
 
 

@@ -25,8 +25,8 @@ MOVED = 0.25
 """The share of what has texture that changes from which on it is the camera that moves: then its
 motion has to be known."""
 
-SCALES = 0.2
-"""How far a pixel may change, relatively, to tell the scale; what differs more is another scene."""
+FADING = 0.9
+"""What is left after a frame of a share that changed: it moves for some frames, not for one."""
 
 COMPARED = 0.3
 """The share of pixels that must show the same for a scale to be told from them."""
@@ -112,12 +112,13 @@ class TemporalFilter:
     def __init__(self) -> None:
         """Know no frame."""
         self._state: State | None = None
+        self._changed = 0.0
         self.steadied = 0.0
         """The share of the last frame's pixels that are a mean with frames before."""
 
     def reset(self) -> None:
         """Forget the frames so far."""
-        self._state = None
+        self._state, self._changed = None, 0.0
 
     def __call__(self, depth: Tensor, moment: Moment, memory: int, gate: float) -> Tensor:
         """
@@ -154,17 +155,17 @@ class TemporalFilter:
         if state is None or not state.precedes(moment, inverse):
             return None
         if moment.pose is None or state.moment.pose is None or moment.lens is None:
-            return _seen_standing(state, inverse, means)
+            return self._standing(state, inverse, means)
         motion = np.linalg.inv(state.moment.pose) @ moment.pose
         return _seen_moving(state, inverse, means, motion, moment.lens)
 
-
-def _seen_standing(state: State, inverse: Tensor, means: Tensor) -> Before | None:
-    """Return the state where the camera stands; None where it seems to move."""
-    blocks, share = changed_blocks(means, state.means, warped=False)
-    if share > MOVED:
-        return None
-    return Before(state.inverse, state.ages, of_pixels(blocks, _size(inverse)), state.frames)
+    def _standing(self, state: State, inverse: Tensor, means: Tensor) -> Before | None:
+        """Return the state where the camera stands; None where it seems to move."""
+        blocks, share = changed_blocks(means, state.means, warped=False)
+        self._changed = max(share, FADING * self._changed)
+        if self._changed > MOVED:
+            return None
+        return Before(state.inverse, state.ages, of_pixels(blocks, _size(inverse)), state.frames)
 
 
 def _seen_moving(state: State, inverse: Tensor, means: Tensor, motion: Pose,
@@ -181,7 +182,7 @@ def _seen_moving(state: State, inverse: Tensor, means: Tensor, motion: Pose,
 def _mean(before: Before, inverse: Tensor, memory: int, gate: float) -> Mean | None:
     """Return the means that this frame joins; None where it is of another scene."""
     ratio = inverse / before.inverse
-    scale = _scale(ratio, before.changed)
+    scale = _scale(ratio, before.changed, gate)
     residual = (ratio / scale - 1).abs()
     other = (residual >= gate).sum() / residual.isfinite().sum().clamp(min=1)
     if float(other) > CUT:
@@ -200,8 +201,8 @@ def _size(maps: Tensor) -> tuple[int, int]:
     return maps.shape[0], maps.shape[1]
 
 
-def _scale(ratio: Tensor, changed: Tensor) -> float:
+def _scale(ratio: Tensor, changed: Tensor, gate: float) -> float:
     """Return by what all pixels changed in common, a median; 1 where too few can tell."""
     some, other = ratio[::STEP, ::STEP], changed[::STEP, ::STEP]
-    same = some[~other & ((some - 1).abs() < SCALES)]
+    same = some[~other & ((some - 1).abs() < gate)]
     return float(same.median()) if same.numel() > COMPARED * some.numel() else 1.0

@@ -105,6 +105,10 @@ def test_a_bare_room_with_a_picture_on_the_wall_tells_that_the_camera_moves() ->
         for index, levels in enumerate((hung, np.roll(hung, shift, 1))):
             camera(FLOOR, moment(index, image=picture(levels=levels)), MEMORY, GATE)
         assert (camera.steadied == 0.0) is moved
+        for index in range(2, 30):  # it stands again, which takes a while to believe
+            camera(FLOOR, moment(index, image=picture(levels=levels)), MEMORY, GATE)
+            assert index > 3 or (camera.steadied == 0.0) is moved
+        assert camera.steadied > 0.9
 
 
 def test_exposure_is_no_change_and_a_bare_wall_tells_nothing() -> None:
@@ -113,7 +117,7 @@ def test_exposure_is_no_change_and_a_bare_wall_tells_nothing() -> None:
     changed, share = changed_blocks(means + 20, means, warped=False)
     assert not changed.any() and not share
     _, share = changed_blocks(torch.full((9, 9), 90.0), torch.full((9, 9), 90.0), warped=False)
-    assert share == 0.0
+    assert share == 1.0
     assert block_means(np.zeros((BLOCK + 1, 3, 3), np.uint8), device).shape == (2, 1)
 
 
@@ -187,6 +191,10 @@ WORLD = room(box(5.0, 3.0, 0.8), box(6.5, 4.5, 1.2, 0.4))
 GREY = np.full((240, 320, 3), 128, np.uint8)
 
 
+CHECKS = np.kron(np.indices((15, 20)).sum(0) % 2 * 120 + 60, np.ones((16, 16)))
+TEXTURED = CHECKS.astype(np.uint8)[..., None].repeat(3, 2)
+
+
 def driven(odometry: bool) -> tuple[Tensor, Tensor, float]:
     """Relative errors of the last of some noisy views on a way, plain and filtered."""
     steady, rng = TemporalFilter(), torch.Generator().manual_seed(0)
@@ -194,8 +202,8 @@ def driven(odometry: bool) -> tuple[Tensor, Tensor, float]:
         camera = camera_at(1.0 + 0.03 * index, 3.0, yaw=0.02 * index, pitch=-0.2)
         seen = view(WORLD, camera)
         depth = seen.depth * (1 + 0.01 * torch.randn(seen.depth.shape, generator=rng))
-        where = pose(camera) if odometry else None
-        found = steady(depth, Moment(index / 15, GREY, seen.pinhole, where), MEMORY, GATE)
+        image, where = (GREY, pose(camera)) if odometry else (TEXTURED, None)
+        found = steady(depth, Moment(index / 15, image, seen.pinhole, where), MEMORY, GATE)
     return depth / seen.depth - 1, found / seen.depth - 1, steady.steadied
 
 
@@ -219,5 +227,5 @@ def test_what_comes_into_view_is_new() -> None:
 
 
 def test_without_it_the_gate_still_keeps_edges() -> None:
-    _, filtered, _ = driven(odometry=False)
-    assert float(filtered.abs().max()) < GATE + 0.05
+    _, filtered, steadied = driven(odometry=False)  # as if the image said that it stands
+    assert float(filtered.abs().max()) < 2 * GATE and steadied > 0.5
