@@ -110,7 +110,7 @@ class CameraCalibration:
         """
         if self._focal is not None:
             return self._brought_to_lens(depth, focal)
-        correction = self._correction
+        correction = self.correction
         if self._file is not None and (difference := _mismatch(self._file, depth, focal)):
             raise UncalibratedError(f'the calibration is of {difference}: calibrate this camera')
         if correction is None:
@@ -164,7 +164,7 @@ class CameraCalibration:
         if self._focal is not None:
             return 'for the focal length' if self._factor is None else (
                 f'times {self._factor:.4g} for the focal length')
-        return f'{_numbers(self._correction)}, from a file' if self._correction else 'none'
+        return f'{_numbers(self.correction)}, from a file' if self.correction else 'none'
 
     @property
     def facts(self) -> dict[str, str]:
@@ -190,7 +190,8 @@ class CameraCalibration:
         return [f'floor disagrees: {fault}'] if fault else []
 
     @property
-    def _correction(self) -> Correction | None:
+    def correction(self) -> Correction | None:
+        """What is applied; None while that is nothing."""
         if self.floor is not None:
             return self.floor.correction
         return self._file.correction if self._file else None

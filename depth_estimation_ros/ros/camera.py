@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 from ..core.families.base import Quantity
 from ..core.frame import Depth, Prediction
 from ..core.pinhole import Pinhole
+from ..core.rigid import Rigid
 from .camera_info import calibration_of, focal_length_of, lens_of
 from .endpoint import Sender
 from .frame_statistics import PAUSED, RATE_LIMITED, UNWANTED, FrameStatistics
@@ -24,6 +25,7 @@ from .input import UNKNOWN_SHAPE, Input
 from .mailbox import Frame
 from .monitor import CameraMonitor
 from .mount_source import MountSource
+from .odometry import Odometry
 from .outputs import OUTPUTS, Estimate, Limits, Output
 from .outputs.camera_info import CameraInfoOutput
 from .prompts import Prompts
@@ -50,7 +52,7 @@ class Camera:
     def __init__(self, node: LifecycleNode, name: str, *, transport: str,
                  deliver: Callable[[Frame], None], quantity: Quantity = Quantity.METRES,
                  calibrated: bool = False, prompted: bool = False,
-                 mount_source: MountSource | None = None,
+                 mount_source: MountSource | None = None, odometry: Odometry | None = None,
                  expect: Callable[[int, int], None] = lambda height, width: None) -> None:
         """
         Create the publishers; the subscriptions come with :meth:`subscribe`.
@@ -62,6 +64,7 @@ class Camera:
         :param calibrated: whether metres are made of it.
         :param prompted: whether it needs another sensor's depth beside each image.
         :param mount_source: what tells how the camera stands, where the parameters do not.
+        :param odometry: what tells how it moves, where anything does.
         :param expect: called with the height and width of the first image, wanted or not.
         """
         self.name, self._quantity = name, quantity
@@ -70,7 +73,9 @@ class Camera:
         self.statistics, self.monitor = FrameStatistics(), CameraMonitor(name)
         self.rate, self.size = RateLimit(), DepthSize()
         self.paused = False
-        self._expect, self._mount_source = expect, mount_source
+        self.steadied: float | None = None
+        """The share of the last frame's pixels that were steadied; None where that is off."""
+        self._expect, self._mount_source, self._odometry = expect, mount_source, odometry
         self._announced = False
         prefix = f'{name}/' if name else ''
         self._input = Input(node, prefix, transport, self._receive,
@@ -121,12 +126,16 @@ class Camera:
             faults += [f'{sender.topic} is subscribed to, but {self._mount_source.fault}'
                        for kind, sender in self._senders.items()
                        if kind.needs_mount and sender.wanted]
+        if self._odometry is not None and self.steadied is not None and self._odometry.fault:
+            faults.append('depth is steadied only while the camera stands: '
+                          f'{self._odometry.fault}')
         return faults
 
     @property
     def facts(self) -> dict[str, str]:
         """What is known of the camera, for diagnostics."""
-        return self._mount_source.facts if self._mount_source else {}
+        facts = self._mount_source.facts if self._mount_source else {}
+        return facts if self.steadied is None else facts | {'steadied': f'{self.steadied:.0%}'}
 
     def wanted(self) -> frozenset[str]:
         """Return the topics to publish of an estimate; none where it is not worth one."""
@@ -189,6 +198,10 @@ class Camera:
         """Return the pinhole camera of an image of this size; None where it is not known."""
         info = self._input.info_of(header.stamp)
         return None if info is None else lens_of(info, width, height)
+
+    def pose(self, header: Header) -> Rigid | None:
+        """Return where the camera took an image; None where that is not known."""
+        return None if self._odometry is None else self._odometry.at(header)
 
     @property
     def _why_silent(self) -> str:

@@ -11,6 +11,7 @@ from ..core.estimator import DepthEstimator
 from .camera import Camera
 from .mailbox import Frame
 from .mount_source import mount_source_of, transforms_for
+from .odometry import odometry_for
 from .outputs.scan import ScanSettings
 from .settings import Settings
 
@@ -22,7 +23,7 @@ def cameras_for(settings: Settings, node: LifecycleNode, estimator: DepthEstimat
 
     :param calibrated: the names of those whose depth becomes metres by a calibration.
     :param deliver: takes each of their frames.
-    :raises ValueError: when what tells how a camera stands cannot be had.
+    :raises ValueError: when what tells how a camera stands, or moves, cannot be had.
     """
     scan = settings.output(ScanSettings)
     transforms = transforms_for(scan, node)
@@ -31,4 +32,5 @@ def cameras_for(settings: Settings, node: LifecycleNode, estimator: DepthEstimat
             node, name, transport=settings.cameras.image_transport, deliver=deliver,
             expect=estimator.prepare, quantity=estimator.family.quantity,
             calibrated=name in calibrated, prompted=estimator.family.needs_prompt,
-            mount_source=mount_source_of(scan, transforms))
+            mount_source=mount_source_of(scan, transforms),
+            odometry=odometry_for(settings.temporal, node, transforms))

@@ -34,6 +34,7 @@ from .outputs import Output, prepare
 from .prompts import PromptError
 from .settings import Settings
 from .shaping import Shaping
+from .steadiness import Steadiness
 
 LOGGER = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Pipeline:
         self._decoders: dict[Any, CameraDecoder] = {}
         self._now, self._warn = now, warn
         self._calibrations = calibrations or {}
+        self._steadiness = Steadiness()
         self._changing = Lock()
         self.configure(settings)
 
@@ -128,6 +130,7 @@ class Pipeline:
         """Decode frames and hand them to the network as one batch."""
         self.in_progress = self.in_progress + frames
         if self._estimator.adopt():
+            self._steadiness.reset()
             with self._changing:  # its range may be another
                 self._shaping = self._shaped_by(self._shaping.settings)
         shaping, taken = self._shaping, monotonic()
@@ -170,10 +173,15 @@ class Pipeline:
             LOGGER.info('%s: %s', frame.camera.name or 'camera', news)
 
     def _publish(self, estimated: Estimated, depth: Depth) -> None:
-        """Mark what lies outside the range and publish what was wanted of a frame."""
+        """Steady depth, mark what lies outside the range, publish what was wanted of a frame."""
         started, frame = perf_counter(), estimated.task.frame
         if self._too_old(frame, estimated.shaping.settings.serving.max_age):
             return
+        calibration = self._calibrations.get(frame.camera.name)
+        if frame.camera.metric:
+            depth = self._steadiness(
+                depth, frame, estimated.task.view.image, estimated.shaping.settings.temporal,
+                source=(estimated.task.quantity, calibration and calibration.correction))
         shaped = estimated.shaping(Prediction(depth, estimated.found.confidence),
                                    metric=frame.camera.metric)
         try:

@@ -18,6 +18,7 @@ from .groups import Group, SomeGroup, changed, entries, parameter
 from .monitor_checks import MonitorSettings
 from .outputs import OUTPUTS, Limits
 from .outputs.confidence import ConfidenceSettings
+from .steadiness import TemporalSettings
 
 CAMERA_NAME = re.compile(r'([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?', re.ASCII)
 """What can be the prefix of a topic; '' is none."""
@@ -222,6 +223,7 @@ class Settings:
     serving: Serving = Serving()
     range: Range = Range()
     edges: Edges = Edges()
+    temporal: TemporalSettings = field(default_factory=TemporalSettings)
     depth: DepthSize = DepthSize()
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
@@ -267,7 +269,8 @@ class Settings:
     @property
     def _groups(self) -> tuple[Group, ...]:
         return (self.model, self.network, self.cameras, self.prompt, self.calibration,
-                self.serving, self.range, self.edges, self.depth, self.monitor, *self.outputs)
+                self.serving, self.range, self.edges, self.temporal, self.depth, self.monitor,
+                *self.outputs)
 
 
 def parameters() -> dict[str, Field[Any]]:

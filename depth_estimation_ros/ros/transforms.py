@@ -13,6 +13,7 @@ from rclpy.time import Time
 from std_msgs.msg import Header
 
 from ..core.mount import Mount, UnknownMountError, level_in_optical, mount_from_transform
+from ..core.rigid import Rigid
 
 MAX_AGE = 0.5
 """Seconds by which a transform may be older than the image where there is none of its time."""
@@ -24,6 +25,10 @@ JUMP = 1.0
 def is_installed() -> bool:
     """Whether there are transforms at all."""
     return find_spec('tf2_ros') is not None
+
+
+class UnknownPoseError(ValueError):
+    """Nobody can tell where a camera was; the text says why, and what to do."""
 
 
 class Transforms:
@@ -50,6 +55,33 @@ class Transforms:
         return mount_from_transform(
             transform.translation.z, (rotation.x, rotation.y, rotation.z, rotation.w))
 
+    def pose(self, header: Header, fixed_frame: str) -> Rigid:
+        """
+        Return where a camera was when it took an image, by the transform of just that time.
+
+        :param header: of the image, in the camera's optical frame.
+        :param fixed_frame: that does not move.
+        :raises UnknownPoseError: when there is no such transform, or none of that time yet.
+        """
+        stamp = self._stamp(header)
+        try:
+            if not stamp.nanoseconds:
+                raise UnknownPoseError('the images have no stamp, so nobody knows where the '
+                                       'camera took them: set header.stamp in its driver')
+            found = self._buffer.lookup_transform(fixed_frame, header.frame_id, stamp).transform
+        except self._error as error:
+            raise UnknownPoseError(
+                f"there is no transform from '{header.frame_id}' to '{fixed_frame}' "
+                f"(temporal.odom_frame) at the image's stamp: {error}: does odometry come before "
+                'the depth is made, and by the same clock?') from error
+        place, turn = found.translation, found.rotation
+        try:
+            return Rigid.from_quaternion((place.x, place.y, place.z),
+                                         (turn.x, turn.y, turn.z, turn.w))
+        except ValueError as error:
+            raise UnknownPoseError(f"from '{header.frame_id}' to '{fixed_frame}' {error}"
+                                   ) from error
+
     def send_level(self, header: Header, frame: str, mount: Mount) -> None:
         """Publish a camera's level frame, below its optical frame, at an image's stamp."""
         x, y, z, w = level_in_optical(mount.pitch, mount.roll)
@@ -58,16 +90,21 @@ class Transforms:
             transform=Transform(rotation=QuaternionMessage(x=x, y=y, z=z, w=w))))
 
     def _lookup(self, header: Header, floor_frame: str) -> TransformStamped:
+        stamp = self._stamp(header)
+        try:
+            return self._buffer.lookup_transform(floor_frame, header.frame_id, stamp)
+        except self._error as error:
+            return self._newest(header, floor_frame, stamp, str(error))
+
+    def _stamp(self, header: Header) -> Time:
+        """Return an image's time; where it is long before the last one, forget the transforms."""
         # an image may have a stamp before 1970, which Time refuses; as 0 it asks for the newest
         stamp = Time(nanoseconds=max(header.stamp.sec * 10**9 + header.stamp.nanosec, 0))
         if stamp.nanoseconds:
             if stamp.nanoseconds < self._latest - JUMP * 1e9:
                 self._buffer.clear()
             self._latest = stamp.nanoseconds
-        try:
-            return self._buffer.lookup_transform(floor_frame, header.frame_id, stamp)
-        except self._error as error:
-            return self._newest(header, floor_frame, stamp, str(error))
+        return stamp
 
     def _newest(self, header: Header, floor_frame: str, stamp: Time,
                 why: str) -> TransformStamped:

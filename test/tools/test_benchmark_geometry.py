@@ -10,6 +10,8 @@ def test_the_table_has_the_bytes_of_every_step() -> None:
     assert all(line.count('|') == header.count('|') for line in (rule, *rows))
     cells = {row.split(' | ')[0].strip('| '): row.split(' | ')[1::2] for row in rows}
     assert cells['depth, 32FC1'] == ['12,288', '3,072']
+    assert cells['temporal filter'] == ['12,288', '3,072']
+    assert cells['temporal filter by odometry'] == ['12,288', '3,072']
     assert cells['points'] == ['49,152', '12,288']
     assert cells['points with colour'] == ['98,304', '24,576']
     assert cells['points by stride 4'] == ['3,072', '768']

@@ -6,12 +6,20 @@ import torch
 from ..frame import Depth
 from .edges import mask_edges
 from .reduce import Reduction, reduce_depth
+from .temporal import Moment, TemporalFilter
 
 
 def without_edges(depth: Depth, jump: float, width: int) -> Depth:
     """Make the pixels at depth edges unknown, as :func:`.edges.mask_edges`, on the host."""
     masked: Depth = mask_edges(torch.from_numpy(depth), jump, width).numpy()
     return masked
+
+
+def steadied(steady: TemporalFilter, depth: Depth, moment: Moment, memory: int,
+             gate: float) -> Depth:
+    """Return a frame's steady depth, as :class:`.temporal.TemporalFilter`, on the host."""
+    found: Depth = steady(torch.from_numpy(depth), moment, memory, gate).numpy()
+    return found
 
 
 def reduced(depth: Depth, size: tuple[int, int], pick: str) -> Depth:

@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from statistics import median
 from time import perf_counter
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...core.mount import Mount
 from ...core.pinhole import Pinhole
 from ...core.points import one_point_a_voxel, points_from_depth
+from ...core.rigid import Rigid
 from ...core.scan import Band, scan_from_depth
 from ...core.shaping.edges import mask_edges
 from ...core.shaping.reduce import Reduction, reduce_depth
+from ...core.shaping.temporal import Moment, TemporalFilter
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
 ROUNDS = 31
@@ -37,6 +41,8 @@ def steps(width: int, height: int) -> Iterator[Step]:
     mount, band = Mount(1.2), Band(0.05, 1.8, 0.01)
     yield 'depth, 32FC1', lambda: depth
     yield 'edge mask, width 2', lambda: mask_edges(depth, 0.05, 2)
+    yield 'temporal filter', steadying(depth, image, camera, 0.0)
+    yield 'temporal filter by odometry', steadying(depth, image, camera, 0.01)
     yield 'depth by stride 4, nearest', lambda: reduce_depth(depth, cells, 'nearest')
     yield 'depth by stride 4, minimum', lambda: reduce_depth(depth, cells, 'minimum')
     yield 'points', lambda: points_from_depth(depth, camera, out=plain)
@@ -47,6 +53,21 @@ def steps(width: int, height: int) -> Iterator[Step]:
     yield 'one point in 5 cm', lambda: one_point_a_voxel(plain, 0.05)
     yield 'one point in 5 cm, of stride 4', lambda: one_point_a_voxel(quarter, 0.05)
     yield 'scan', lambda: scan_from_depth(depth, camera, mount, band).ranges
+
+
+def steadying(depth: Tensor, image: Tensor, camera: Pinhole, way: float) -> Callable[[], Tensor]:
+    """
+    Return what filters the next frame of a camera at 20 Hz.
+
+    :param way: metres that it goes ahead in each; 0 where it is not known that it does.
+    """
+    steady, frames = TemporalFilter(), count()
+
+    def step() -> Tensor:
+        index = next(frames)
+        pose = Rigid(np.eye(3), np.array([0, 0, way * index])) if way else None
+        return steady(depth, Moment(0.05 * index, image.numpy(), camera, pose), 16, 0.1)
+    return step
 
 
 def milliseconds(step: Callable[[], Tensor], rounds: int) -> float:

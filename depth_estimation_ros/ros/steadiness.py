@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each camera's temporal filter."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.frame import Depth, Image
+from ..core.shaping import steadied
+from ..core.shaping.temporal import Moment, TemporalFilter
+from .groups import Group, parameter
+from .mailbox import Frame
+
+
+@dataclass(frozen=True)
+class TemporalSettings(Group):
+    """How depth is steadied over the frames."""
+
+    prefix = 'temporal'
+
+    memory: int = parameter(
+        0, 'Frames that the depth of a pixel is the mean of at most, while its view stays the '
+        'same; 16 halves flicker, 0 is off', low=0, high=256)
+    gate: float = parameter(
+        0.1, 'Relative change of depth from which a pixel takes the new depth at once',
+        low=0.001, high=1.0)
+    odom_frame: str = parameter(
+        '', 'A frame that does not move, such as odom, in which transforms tell where the camera '
+        "is at each image's stamp; empty: depth is steadied only while the camera stands",
+        live=False)
+
+
+class Steadiness:
+    """The filters of all cameras; the worker's alone."""
+
+    def __init__(self) -> None:
+        """Know no camera."""
+        self._filters: dict[Any, TemporalFilter] = {}
+
+    def reset(self) -> None:
+        """Forget all frames, as of another model."""
+        for camera in self._filters:
+            camera.steadied = None
+        self._filters.clear()
+
+    def __call__(self, depth: Depth, frame: Frame, image: Image, settings: TemporalSettings, *,
+                 source: Hashable) -> Depth:
+        """
+        Return the steady depth of a camera's next frame; as it is where that is off.
+
+        :param depth: metres, H×W, of the whole image, before a range is marked.
+        :param image: that it was made of.
+        :param source: what made it, besides the model; another one's depth is another.
+        """
+        if not settings.memory:
+            if self._filters:
+                self.reset()
+            return depth
+        camera, header = frame.camera, frame.message.header
+        height, width = depth.shape
+        moment = Moment(frame.stamp or frame.received, image, camera.lens(header, width, height),
+                        camera.pose(header), source)
+        steady = self._filters.setdefault(camera, TemporalFilter())
+        found = steadied(steady, depth, moment, settings.memory, settings.gate)
+        camera.steadied = steady.steadied
+        return found
