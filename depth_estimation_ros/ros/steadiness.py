@@ -22,7 +22,7 @@ class TemporalSettings(Group):
 
     memory: int = parameter(
         0, 'Frames that the depth of a pixel is the mean of at most, while its view stays the '
-        'same; 16 halves flicker, 0 is off', low=0, high=256)
+        'same; 16 is a second at 15 Hz, 0 is off', low=0, high=256)
     gate: float = parameter(
         0.1, 'Relative change of depth from which a pixel takes the new depth at once',
         low=0.001, high=1.0)
