@@ -16,7 +16,7 @@ unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: help setup extras demo test test-extras test-checked-fields test-triton test-cv-bridge test-colcon benchmark gpu soak drive clean
+.PHONY: help setup extras demo test coverage test-extras test-checked-fields test-triton test-cv-bridge test-colcon benchmark gpu soak drive clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -45,6 +45,16 @@ demo: $(READY)  ## run the node on a camera; INPUT=bag, folder or glob of pictur
 
 test: $(READY)  ## run the tests in two processes; ARGS='-m slow' those that take long; DISTRO=kilted for ROS 2 Kilted
 	@$(RUN) pytest -n 2 --dist loadfile $(ARGS)
+
+# Two plain processes: what the node's tests kill and fork is not to be traced.
+coverage: $(READY)  ## which lines the tests run, but for those of test/ros; the least covered files first
+	@rm -f .coverage .coverage.*
+	@printf '%s\n' test/core 'test/recordings test/offline test/fleet test/report test/tools' | \
+	  xargs -P 2 -I{} sh -c '$(RUN) coverage run -p --source=depth_estimation_ros -m pytest -q -p no:cacheprovider {} >/dev/null' || \
+	  { echo 'a test failed: make test shows which'; exit 1; }
+	@$(RUN) coverage combine -q
+	@$(RUN) coverage report --sort=cover --omit='depth_estimation_ros/ros/*' | head -25
+	@echo "all of it but ros/, per cent: $$($(RUN) coverage report --format=total --omit='depth_estimation_ros/ros/*')"
 
 test-extras: extras  ## the tests that need Ray or Rerun, those that take long too
 	@$(RUN) pytest -m 'slow or not slow' test/fleet/test_on_ray.py test/offline/test_view.py \
