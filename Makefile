@@ -53,7 +53,7 @@ coverage: $(READY)  ## which lines the tests run, but for those of test/ros; the
 	  xargs -P 2 -I{} sh -c '$(RUN) coverage run -p --source=depth_estimation_ros -m pytest -q -p no:cacheprovider {} >/dev/null' || \
 	  { echo 'a test failed: make test shows which'; exit 1; }
 	@$(RUN) coverage combine -q
-	@$(RUN) coverage report --sort=cover --omit='depth_estimation_ros/ros/*' | head -25
+	@$(RUN) coverage report --sort=cover --omit='depth_estimation_ros/ros/*' | sed -n 1,25p
 	@echo "all of it but ros/, per cent: $$($(RUN) coverage report --format=total --omit='depth_estimation_ros/ros/*')"
 
 test-extras: extras  ## the tests that need Ray or Rerun, those that take long too
