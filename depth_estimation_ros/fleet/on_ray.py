@@ -28,6 +28,10 @@ MOST = 256
 """Workers at most, where nobody says how many."""
 
 
+WAITING = 2
+"""Ranges that an actor is given at once. With one the pool never grows: by Ray's own rule that is
+where more than 1.75 wait for each actor (AutoscalingConfig)."""
+
 PATIENCE = 5.0
 """Seconds for a cluster to answer."""
 
@@ -64,7 +68,8 @@ class OnRay:
         rows = [{'bag': each.bag.as_json(), 'first': each.first, 'end': each.end}
                 for each in ranges]
         actors = ray.data.ActorPoolStrategy(
-            min_size=1, max_size=self._most, max_tasks_in_flight_per_actor=1)
+            min_size=1, max_size=self._most, initial_size=min(self.workers, len(rows)),
+            max_tasks_in_flight_per_actor=WAITING)
         made = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             RangeMaker, fn_constructor_kwargs={'job': job}, batch_size=1, compute=actors,
             num_cpus=self._cpus, num_gpus=self._gpus or None)

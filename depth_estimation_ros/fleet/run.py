@@ -41,6 +41,8 @@ class BagReport:
     """Parts that this run has made; the others were finished already."""
     seconds: float = 0.0
     """Of work, by all workers together."""
+    workers: set[str] = field(default_factory=set)
+    """Which have made parts in this run, HOST:PROCESS."""
     is_whole: bool = False
     frames: dict[str, Any] = field(default_factory=dict)
     """The account of each image topic."""
@@ -55,7 +57,8 @@ class BagReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {**asdict(self), 'bag': self.bag.name, 'source': self.bag.source}
+        return {**asdict(self), 'bag': self.bag.name, 'source': self.bag.source,
+                'workers': sorted(self.workers)}
 
 
 def process_bags(sources: Sequence[str], output: str, options: ProcessOptions,
@@ -141,6 +144,8 @@ def _note(job: Job, report: BagReport, row: Row) -> None:
     """Take in a row; the last one of a bag without errors gives it its name."""
     report.seconds += float(row['seconds'])
     report.made += bool(row['made'])
+    if row['made']:
+        report.workers.add(row['worker'])
     if row['error'] and row['error'] not in report.errors:
         report.errors.append(row['error'])
     report.done += 1

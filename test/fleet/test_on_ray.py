@@ -20,6 +20,7 @@ from depth_estimation_ros.core.errors import DeviceLostError
 from depth_estimation_ros.fleet.bags import Bag
 from depth_estimation_ros.fleet.engines import Here, RayOptions, choose_engine
 from depth_estimation_ros.fleet.maker import Job
+from depth_estimation_ros.fleet.run import REPORT
 from depth_estimation_ros.offline.added import ProcessOptions
 from depth_estimation_ros.offline.network import NetworkOptions
 from depth_estimation_ros.recordings import RecordingError
@@ -123,6 +124,8 @@ def test_two_workers_of_this_machine(tmp_path, drives, checkpoint):
         env=ONE_THREAD, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith('2 of 2 bags have depth, 72 frames')
+    reports = json.loads((tmp_path / 'out' / REPORT).read_text())
+    assert len({worker for report in reports for worker in report['workers']}) == 2
     assert content(tmp_path / 'out') == content(tmp_path / 'expected')
 
 
