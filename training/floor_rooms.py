@@ -5,18 +5,23 @@ import argparse
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
 
 from depth_estimation_ros.core.correction import Correction
+from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.floor import FloorOptions, NotEnoughFloorError, find_floor
 from depth_estimation_ros.core.floor_scale import agree
 from depth_estimation_ros.core.pinhole import Pinhole
-from training.dataset import is_corridor, make_scene
+from depth_estimation_ros.resources import model_folder
+from training.dataset import CPU, bank_on, camera_grid, is_corridor, make_scene
 from training.rays import cast_rays, first_hits
+from training.render import render
 from training.scene import IMAGE_HEIGHT, IMAGE_WIDTH, make_camera
+from training.sensor import draw_sensor, expose
 from training.world import Camera, World
 
 ROOMS, VIEWS = 100, 10
@@ -29,6 +34,8 @@ PITCH_ERROR_RAD = math.radians(0.3)
 SCALES = (0.5, 2.0)
 NEAR_M = 4.0  # how far depth of a relative model is asked to be right
 RIGHT = {'true depth, unknown scale': 0.02, 'inverse depth, unknown scale and shift': 0.05}
+OF_MODEL = "the demo model's depth, unknown scale"
+OF_MODEL_RIGHT = 0.02  # beside the scale that its own depth of the floor needs
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class Room:
     lens: Pinhole
     height: float
     pitch: float  # radians below the horizon
+    world: World
+    cameras: list[Camera]
 
 
 @dataclass
@@ -75,7 +84,7 @@ def room(index: int, rng: np.random.Generator, views: int = VIEWS) -> Room:
     i = first.intrinsics
     lens = Pinhole(i.fx / STEP, i.fy / STEP, i.cx / STEP, i.cy / STEP)
     return Room([hide_floor(*look(world, camera), lens, rng) for camera in cameras], lens,
-                first.position[2], -first.pitch)
+                first.position[2], -first.pitch, world, cameras)
 
 
 def look(world: World, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
@@ -133,6 +142,30 @@ def inverse_error(seen: Room, rng: np.random.Generator) -> float:
     return float(np.nanpercentile(np.concatenate(errors), 95))
 
 
+def model_error(seen: Room, rng: np.random.Generator, estimator: DepthEstimator) -> float:
+    """
+    Return the error of the scale found for a model's depth times an unknown one, a share.
+
+    What is right is the scale that the model's own depth of the visible floor needs. The images
+    show the room as it is: its own objects hide the floor, no boards do.
+    """
+    scale = float(np.exp(rng.uniform(*np.log(SCALES))))
+    maps, ratios = [], []
+    for camera in seen.cameras:
+        true, floor = look(seen.world, camera)
+        depth = estimator.estimate([photograph(seen.world, camera, rng)])[0][::STEP, ::STEP]
+        maps.append(scale * depth)
+        ratios.append((true / depth)[floor])
+    found = correction(maps, seen.lens, *_measured(seen, rng, Quantity.METRES))
+    return abs(found.scale * scale / float(np.median(np.concatenate(ratios))) - 1)
+
+
+def photograph(world: World, camera: Camera, rng: np.random.Generator) -> np.ndarray:
+    """Return what a sensor makes of a view, (480, 640, 3) uint8 RGB."""
+    picture = render(world, camera, *camera_grid(CPU), bank_on(CPU))
+    return expose(picture.radiance, draw_sensor(rng)).permute(1, 2, 0).contiguous().numpy()
+
+
 def _measured(seen: Room, rng: np.random.Generator,
               quantity: Quantity) -> tuple[float, FloorOptions]:
     """Return height and pitch as a person measures them."""
@@ -145,18 +178,24 @@ TRIALS: dict[str, Callable[[Room, np.random.Generator], float]] = dict(
     zip(RIGHT, (scale_error, inverse_error)))
 
 
-def outcomes(rooms: int, views: int = VIEWS) -> dict[str, Outcome]:
+def outcomes(rooms: int, views: int = VIEWS,
+             estimator: DepthEstimator | None = None) -> dict[str, Outcome]:
     """
-    Try both kinds of maps.
+    Try all kinds of maps.
 
     :param rooms: how many; every fourth is a corridor.
     :param views: images of each.
+    :param estimator: whose depth is tried too.
     """
-    found = {name: Outcome(limit) for name, limit in RIGHT.items()}
+    trials, limits = dict(TRIALS), dict(RIGHT)
+    if estimator is not None:
+        trials[OF_MODEL] = partial(model_error, estimator=estimator)
+        limits[OF_MODEL] = OF_MODEL_RIGHT
+    found = {name: Outcome(limit) for name, limit in limits.items()}
     for index in range(rooms):
         rng = np.random.default_rng([SEED, index])
         seen = room(index, rng, views)
-        for name, trial in TRIALS.items():
+        for name, trial in trials.items():
             try:
                 found[name].errors.append(trial(seen, rng))
             except NotEnoughFloorError:
@@ -176,8 +215,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--rooms', type=int, default=ROOMS)
     parser.add_argument('--views', type=int, default=VIEWS, help='images of a room')
+    parser.add_argument('--model', action='store_true', help="try the demo model's depth too")
     options = parser.parse_args()
-    print(*table(outcomes(options.rooms, options.views)), sep='\n')
+    estimator = DepthEstimator(EstimatorOptions(model_folder('demo'), device='cpu')) if (
+        options.model) else None
+    print(*table(outcomes(options.rooms, options.views, estimator)), sep='\n')
+    if estimator is not None:
+        estimator.close()
 
 
 if __name__ == '__main__':

@@ -67,7 +67,8 @@ def find_bags(sources: Iterable[str], output: str) -> list[Bag]:
     :param sources: bags, folders with bags anywhere below, or patterns such as s3://drives/**;
         what the pattern ends in is the beginning of the names.
     :param output: a folder whose bags are not meant.
-    :raises RecordingError: when a path leads to no bag, or two bags to one name.
+    :raises RecordingError: when a path leads to no bag, or two bags to one name, or one
+        into another.
     """
     found: dict[str, Bag] = {}
     for source in sources:
@@ -80,6 +81,12 @@ def find_bags(sources: Iterable[str], output: str) -> list[Bag]:
             if other.source != bag.source:
                 raise RecordingError(f'{other.source} and {bag.source} would both become '
                                      f'{bag.name}: give them to runs with outputs of their own')
+    for name in found:
+        for above in map(str, PurePosixPath(name).parents):
+            if above in found:
+                raise RecordingError(f'{found[name].source} would lie in what becomes of '
+                                     f'{found[above].source}: give them to runs with outputs of '
+                                     'their own')
     return [found[name] for name in sorted(found)]
 
 

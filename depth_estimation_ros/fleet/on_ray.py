@@ -53,6 +53,7 @@ class OnRay:
         self._most = options.workers or MOST
         self._gpus = options.gpus if gpus else 0.0
         self._cpus = options.cpus or (1 if gpus else _share(cpus, options.workers))
+        _check_room(machines, self._cpus, self._gpus)
         room = gpus / self._gpus if self._gpus else sum(each // self._cpus for each in cpus)
         self.workers = max(1, min(int(room), self._most))
 
@@ -100,6 +101,15 @@ class RangeMaker:
 
 def _plan(row: Row, job: Job) -> Row:
     return plan_bag(job, Bag.from_json(row['bag']))
+
+
+def _check_room(machines: list[dict[str, float]], cpus: int, gpus: float) -> None:
+    """Raise RecordingError where no machine has what a worker asks; Ray would wait for one."""
+    for name, asked in (('CPU', cpus), ('GPU', gpus)):
+        most = max((machine.get(name, 0.0) for machine in machines), default=0.0)
+        if asked > most:
+            raise RecordingError(f'a worker asks for {asked:g} {name}s, and no machine of the '
+                                 f'cluster has more than {most:g}')
 
 
 def _connect(address: str) -> None:

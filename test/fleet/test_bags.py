@@ -62,6 +62,13 @@ def test_what_leads_nowhere_or_to_one_name_is_refused(drives):
         find_bags([drives], 'out')
 
 
+def test_a_bag_inside_what_becomes_of_another_is_refused(drives):
+    filesystem, path = fsspec.core.url_to_fs(drives)
+    filesystem.pipe_file(f'{path}/mon.mcap', b'')
+    with pytest.raises(RecordingError, match=r'mon/\w+.* would lie in what becomes of .*mon'):
+        find_bags([drives], 'out')
+
+
 def test_a_bag_becomes_files_of_this_machine(drives, tmp_path):
     for bag in find_bags([f'{drives}/mon'], 'elsewhere'):
         local = fetch(bag, tmp_path / 'scratch')

@@ -83,6 +83,16 @@ def test_a_port_that_nobody_listens_at_is_said_at_once():
         choose_engine(RayOptions(f'127.0.0.1:{port}'), 'cpu')
 
 
+def test_room_that_no_machine_has_is_said_at_once():
+    from depth_estimation_ros.fleet.on_ray import _check_room
+    machines = [{'CPU': 2.0}, {'CPU': 8.0, 'GPU': 1.0}]
+    _check_room(machines, 8, 1.0)
+    with pytest.raises(RecordingError, match=r'asks for 9 CPUs, and no machine .* more than 8'):
+        _check_room(machines, 9, 0.0)
+    with pytest.raises(RecordingError, match='asks for 2 GPUs'):
+        _check_room(machines, 1, 2.0)
+
+
 def test_one_worker_needs_no_ray():
     assert isinstance(choose_engine(RayOptions(workers=1), 'cuda'), Here)
     assert isinstance(choose_engine(RayOptions(), 'cpu'), Here)
