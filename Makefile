@@ -47,10 +47,10 @@ test: $(READY)  ## run the tests in two processes; ARGS='-m slow' those that tak
 	@$(RUN) pytest -n 2 --dist loadfile $(ARGS)
 
 # Two plain processes: what the node's tests kill and fork is not to be traced.
-coverage: $(READY)  ## which lines the tests run, but for those of test/ros; the least covered files first
+coverage: $(READY)  ## which lines outside ros/ the tests of core, recordings, commands and report run; the least covered first
 	@rm -f .coverage .coverage.*
 	@printf '%s\n' test/core 'test/recordings test/offline test/fleet test/report test/tools' | \
-	  xargs -P 2 -I{} sh -c '$(RUN) coverage run -p --source=depth_estimation_ros -m pytest -q -p no:cacheprovider {} >/dev/null' || \
+	  xargs -P 2 -I{} bash -o pipefail -c '$(RUN) coverage run -p --source=depth_estimation_ros -m pytest -q -p no:cacheprovider {} | tail -n 30' || \
 	  { echo 'a test failed: make test shows which'; exit 1; }
 	@$(RUN) coverage combine -q
 	@$(RUN) coverage report --sort=cover --omit='depth_estimation_ros/ros/*' | sed -n 1,25p

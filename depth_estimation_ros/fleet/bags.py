@@ -19,6 +19,8 @@ from ..recordings.metadata import FILE_NAME
 SUFFIXES = ('.mcap', '.db3', '.bag')
 PACKED = '.zstd'
 MAGIC = '*?['
+STAMPS = ('ETag', 'etag', 'mtime', 'LastModified', 'last_modified', 'updated', 'created')
+"""Where filesystems say which content a file has, or since when."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +111,20 @@ def _bags_of(source: str, output: str) -> list[Bag]:
     except (ImportError, ValueError) as error:
         raise RecordingError(f'{source} cannot be reached: {error}') from error
     skipped = PurePosixPath(fsspec.core.url_to_fs(output)[1])
+    if skipped in (PurePosixPath(root), *PurePosixPath(root).parents):
+        raise RecordingError(f'{source} is, or lies in, the output {output}: name another')
+    fixed = PurePosixPath(root) if filesystem.exists(root) else _fixed(root)
     files = {path: described for path, described in _files(filesystem, root).items()
-             if skipped not in PurePosixPath(path).parents and not _is_hidden(path, root)}
-    base = _base(root, files)
+             if skipped not in PurePosixPath(path).parents and not _is_hidden(path, fixed)}
+    is_bag = str(fixed) == root and (root in files or f'{root}/{FILE_NAME}' in files)
+    base = fixed.parent if is_bag else fixed
     return [_bag(filesystem, place, members, base, files)
             for place, members in _grouped(files).items()]
 
 
 def _files(filesystem: Any, root: str) -> dict[str, Any]:
     """Return all files that a path or a pattern leads to, by path."""
-    if not any(sign in root for sign in MAGIC):
+    if not any(sign in root for sign in MAGIC) or filesystem.exists(root):
         return dict(filesystem.find(root, detail=True))
     found: dict[str, Any] = {}
     for path, described in filesystem.glob(root, detail=True).items():
@@ -129,25 +135,16 @@ def _files(filesystem: Any, root: str) -> dict[str, Any]:
     return found
 
 
-def _is_hidden(path: str, root: str) -> bool:
+def _is_hidden(path: str, fixed: PurePosixPath) -> bool:
     """Say whether a path goes through a hidden folder below what a pattern begins with."""
-    return any(part.startswith('.') for part in PurePosixPath(path).parts[len(
-        _fixed(root).parts):])
+    return any(part.startswith('.') for part in PurePosixPath(path).parts[len(fixed.parts):])
 
 
 def _fixed(root: str) -> PurePosixPath:
-    """Return the part of a path that is no pattern."""
+    """Return what a pattern begins with; names are relative to it."""
     fixed = PurePosixPath(root)
     while any(sign in str(fixed) for sign in MAGIC):
         fixed = fixed.parent
-    return fixed
-
-
-def _base(root: str, files: dict[str, Any]) -> PurePosixPath:
-    """Return the folder that the names are relative to."""
-    fixed = _fixed(root)
-    if str(fixed) == root and (root in files or f'{root}/{FILE_NAME}' in files):
-        return fixed.parent
     return fixed
 
 
@@ -176,8 +173,8 @@ def _bag(filesystem: Any, place: str, members: list[str], base: PurePosixPath,
 
 
 def _file(filesystem: Any, path: str, described: dict[str, Any]) -> File:
-    stamp = next((str(described[key]) for key in ('ETag', 'mtime', 'LastModified', 'created')
-                  if described.get(key)), '')
+    described = described or filesystem.info(path)
+    stamp = next((str(described[key]) for key in STAMPS if described.get(key)), '')
     return File(filesystem.unstrip_protocol(path) if _is_remote(filesystem) else path,
                 int(described.get('size') or 0), stamp)
 

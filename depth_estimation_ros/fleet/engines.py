@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from ..offline.network import gpus_here
+from ..recordings import RecordingError
 from .bags import Bag
 from .maker import Job, PartMaker, Range, Row, plan_bag
 
@@ -33,7 +34,7 @@ class Engine(Protocol):
         """Yield a row for each part of some ranges, as :class:`.maker.PartMaker` does."""
 
     def close(self) -> None:
-        """Let go of the workers."""
+        """Release the workers."""
 
 
 class Here:
@@ -52,7 +53,7 @@ class Here:
                 yield from maker.make(each)
 
     def close(self) -> None:
-        """Have nothing to let go of."""
+        """Have nothing to release."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,13 @@ def choose_engine(options: RayOptions, device: str) -> Engine:
     Return Ray where there is a cluster or more than one worker to have, else this process.
 
     :param device: of the network.
-    :raises RecordingError: when a cluster is named and Ray is not installed, or it is not there.
+    :raises RecordingError: when a cluster is named and Ray is not installed, it is not there, or
+        the device is one GPU of one machine.
     """
     workers = options.workers or gpus_here(device) or 1
+    if ':' in device and (options.address or workers > 1):
+        raise RecordingError(f'--device {device} names one GPU: with several workers say cuda, '
+                             'and Ray shares the GPUs out')
     if not options.address:
         if workers == 1:
             return Here()

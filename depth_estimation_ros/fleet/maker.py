@@ -20,12 +20,16 @@ from ..offline.account import Account
 from ..offline.added import ProcessOptions, outputs_of
 from ..offline.network import Network, NetworkOptions
 from ..offline.one_pass import Ends, Process
-from ..recordings import open_recording
+from ..recordings import RecordingError, open_recording
 from .bags import Bag, fetch
 from .state import BagState
 from .storage import Storage
 
 Row = dict[str, Any]
+
+TRIES = 2
+"""Parts of a bag that fail alike, one after another, after which the others are not tried: each
+would open the bag anew."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Job:
 
     output: str
     """A folder on any filesystem."""
+    run: str
+    """Tells one call of the command from another."""
     process: ProcessOptions
     network: NetworkOptions
 
@@ -129,19 +135,31 @@ class PartMaker:
 
         :return: a row for each, with 'error' where it could not be made.
         """
-        state = self.job.state(wanted.bag)
+        last, alike = '', 0
         for number in range(wanted.first, wanted.end):
-            start, note, error = time.perf_counter(), None, ''
+            start, accounts, made, error = time.perf_counter(), dict[str, Any](), False, ''
             try:
-                note = state.finished(number)
-                accounts = note['accounts'] if note else self._at(wanted.bag, number).make(number)
+                if alike == TRIES:
+                    raise RecordingError(last)
+                accounts, made = self._part(wanted.bag, number)
             except DeviceLostError:
+                self.close_bag()
                 raise  # only another process helps
             except Exception as fault:  # a part's boundary
-                accounts, error = {}, explained(fault)
+                error = explained(fault)
                 self.close_bag()
-            yield _row(wanted.bag.name, number, accounts, error, made=not (note or error),
+            alike = min(alike + 1, TRIES) if error and error == last else bool(error)
+            last = error
+            yield _row(wanted.bag.name, number, accounts, error, made=made,
                        seconds=time.perf_counter() - start)
+
+    def _part(self, bag: Bag, number: int) -> tuple[dict[str, Any], bool]:
+        """Return what became of a part's frames, and whether it was made now."""
+        state = self.job.state(bag)
+        if note := state.finished(number):
+            return note['accounts'], False
+        state.attempt(number, self.job.run)
+        return self._at(bag, number).make(number), True
 
     def close_bag(self) -> None:
         """Close the bag that is open, if one is."""

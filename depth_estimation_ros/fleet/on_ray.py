@@ -24,6 +24,8 @@ try:
 except ImportError as error:
     raise RecordingError(f'{MISSING}: {error}') from error
 
+LOGGER = logging.getLogger(__name__)
+
 MOST = 256
 """Workers at most, where nobody says how many."""
 
@@ -49,10 +51,13 @@ class OnRay:
         _connect(options.address)
         machines = [machine['Resources'] for machine in ray.nodes() if machine['Alive']]
         cpus = [int(machine['CPU']) for machine in machines if machine.get('CPU')] or [1]
-        gpus = 0.0 if device == 'cpu' else sum(machine.get('GPU', 0.0) for machine in machines)
+        gpus = sum(machine.get('GPU', 0.0) for machine in machines)
+        wanted = device.startswith('cuda') or (device == 'auto' and gpus > 0)
+        if wanted and not gpus:
+            LOGGER.warning('no machine of the cluster has a GPU: waiting for one')
         self._most = options.workers or MOST
-        self._gpus = options.gpus if gpus else 0.0
-        self._cpus = options.cpus or (1 if gpus else _share(cpus, options.workers))
+        self._gpus = options.gpus if wanted else 0.0
+        self._cpus = options.cpus or (1 if wanted else _share(cpus, options.workers))
         _check_room(machines, self._cpus, self._gpus)
         room = gpus / self._gpus if self._gpus else sum(each // self._cpus for each in cpus)
         self.workers = max(1, min(int(room), self._most))
@@ -62,7 +67,7 @@ class OnRay:
         rows = [{'bag': bag.as_json()} for bag in bags]
         planned = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             _plan, fn_kwargs={'job': job}, num_cpus=1)
-        yield from map(dict, planned.iter_rows())
+        yield from _rows(planned)
 
     def make(self, job: Job, ranges: Iterable[Range]) -> Iterator[Row]:
         """Make the ranges by actors; what one that is lost had begun is made by another."""
@@ -74,10 +79,10 @@ class OnRay:
         made = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             RangeMaker, fn_constructor_kwargs={'job': job}, batch_size=1, compute=actors,
             num_cpus=self._cpus, num_gpus=self._gpus or None)
-        yield from map(dict, made.iter_rows())
+        yield from _rows(made)
 
     def close(self) -> None:
-        """Disconnect; a cluster that was started inside ends."""
+        """Disconnect; a cluster that was started inside ends with it."""
         ray.shutdown()
 
 
@@ -99,15 +104,23 @@ class RangeMaker:
         return {key: [row[key] for row in rows] for key in rows[0]}
 
 
+def _rows(table: Any) -> Iterator[Row]:
+    """Yield a table's rows; raises RecordingError where Ray gives up."""
+    try:
+        yield from map(dict, table.iter_rows())
+    except Exception as error:  # of many kinds, also what a machine without a package raises
+        raise RecordingError(f'Ray gives up: {" ".join(str(error).split())[-500:]}') from error
+
+
 def _plan(row: Row, job: Job) -> Row:
     return plan_bag(job, Bag.from_json(row['bag']))
 
 
 def _check_room(machines: list[dict[str, float]], cpus: int, gpus: float) -> None:
-    """Raise RecordingError where no machine has what a worker asks; Ray would wait for one."""
+    """Raise RecordingError where machines have too little of what a worker asks."""
     for name, asked in (('CPU', cpus), ('GPU', gpus)):
         most = max((machine.get(name, 0.0) for machine in machines), default=0.0)
-        if asked > most:
+        if asked > most > 0:  # with none at all it is waited for a machine that has some
             raise RecordingError(f'a worker asks for {asked:g} {name}s, and no machine of the '
                                  f'cluster has more than {most:g}')
 

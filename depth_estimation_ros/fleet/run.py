@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import ceil
@@ -63,7 +64,7 @@ class BagReport:
 
 def process_bags(sources: Sequence[str], output: str, options: ProcessOptions,
                  network: NetworkOptions, engine: Engine, *, restart: bool = False,
-                 progress: tqdm) -> list[BagReport]:
+                 redo: Sequence[str] = (), progress: tqdm) -> list[BagReport]:
     """
     Write a bag with depth for every bag that some paths lead to.
 
@@ -72,26 +73,39 @@ def process_bags(sources: Sequence[str], output: str, options: ProcessOptions,
 
     :param sources: as :func:`.bags.find_bags` takes them.
     :param output: a folder on any filesystem; bags keep their names in it.
-    :param restart: whether to make bags anew that an earlier run has begun or finished.
+    :param restart: whether to make all of them anew, with other options too.
+    :param redo: the names of bags to make anew.
     :param progress: the bar to move, a part at a time.
     :raises RecordingError: when there is no bag, or the output was begun with other options.
     """
     storage = Storage(output)
-    job = Job(storage.absolute, options, _anywhere(network))
+    job = Job(storage.absolute, uuid.uuid4().hex, options, _anywhere(network))
     reports = {bag.name: BagReport(bag) for bag in find_bags(sources, output)}
+    if unknown := set(redo) - reports.keys():
+        raise RecordingError(f'there is no {", ".join(sorted(unknown))} to make anew; there is '
+                             f'{", ".join(reports)}')
     state = JobState(storage)
-    state.begin({'version': __version__, **asdict(options), **asdict(job.network)})
-    for report in reports.values() if restart else ():
-        job.state(report.bag).forget()
-    _plan(job, engine, reports)
-    progress.reset(total=sum(report.parts for report in reports.values()))
-    for row in _rows(job, engine, list(reports.values())):
-        _note(job, reports[row['bag']], row)
-        progress.update()
-    storage.write(REPORT, json.dumps([report.as_json() for report in reports.values()],
-                                     indent=1).encode())
-    state.end()
+    state.begin({'version': __version__, **asdict(options), **asdict(job.network)},
+                restart=restart)
+    try:
+        for name in reports if restart else redo:
+            job.state(reports[name].bag).forget()
+        _plan(job, engine, reports)
+        progress.reset(total=sum(report.parts for report in reports.values()))
+        for row in _rows(job, engine, list(reports.values())):
+            _note(job, reports[row['bag']], row)
+            progress.update()
+    finally:
+        _write(storage, reports)
+        state.end()
     return list(reports.values())
+
+
+def _write(storage: Storage, reports: dict[str, BagReport]) -> None:
+    """Write the report; bags of earlier calls that are not of this one stay in it."""
+    found = {each['bag']: each for each in json.loads(storage.read(REPORT) or b'[]')}
+    found |= {name: report.as_json() for name, report in reports.items()}
+    storage.write(REPORT, json.dumps([found[name] for name in sorted(found)], indent=1).encode())
 
 
 def _anywhere(network: NetworkOptions) -> NetworkOptions:
@@ -120,7 +134,7 @@ def _plan(job: Job, engine: Engine, reports: dict[str, BagReport]) -> None:
 def _rows(job: Job, engine: Engine, reports: list[BagReport]) -> Iterator[Row]:
     """Yield a row for each part that was made or was finished already."""
     sound = [report for report in reports if not report.errors]
-    whole = [report for report in sound if job.state(report.bag).is_whole]
+    whole = [report for report in sound if job.state(report.bag).is_whole(report.parts)]
     for report in whole:
         yield from ({'bag': report.bag.name, 'made': False, 'seconds': 0.0, 'error': ''}
                     for _ in range(report.parts))

@@ -8,14 +8,18 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from ..offline.account import Account, without_depth
+from ..offline.partial import locked
 from ..offline.parts import differences, metadata_file, part_note
 from ..recordings import RecordingError, Writer
 from ..recordings.metadata import FILE_NAME
 from .bags import Bag
 from .storage import FOLDER, TEMPORARY, Storage
+
+ATTEMPTS = 4
+"""Times that a part may cost its worker its life; then it is at fault itself."""
 
 
 class JobState:
@@ -23,20 +27,30 @@ class JobState:
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
+        self._lock: IO[str] | None = None
 
-    def begin(self, job: Mapping[str, Any]) -> None:
-        """Note what decides the depth; raises RecordingError where that was something else."""
+    def begin(self, job: Mapping[str, Any], *, restart: bool) -> None:
+        """
+        Note what decides the depth, and on a disk keep other jobs out.
+
+        :param restart: whether it may be something else than before.
+        :raises RecordingError: where it was something else, or another job writes there.
+        """
         name, text = f'{FOLDER}/job.json', json.dumps(job, indent=1, sort_keys=True).encode()
         before = self.storage.read(name)
-        if before is not None and before != text:
+        if before is not None and before != text and not restart:
             raise RecordingError(
                 f'{self.storage.url} was begun with {differences(json.loads(before), job)}: say '
-                'the same, or name another output')
+                'the same, name another output, or --restart')
         self.storage.write(name, text)
+        if self.storage.is_local:
+            self._lock = locked(Path(self.storage.path(f'{FOLDER}/lock')), self.storage.url)
 
     def end(self) -> None:
-        """Remove what killed runs have left."""
+        """Remove what killed runs have left, and let others in."""
         self.storage.remove(TEMPORARY)
+        if self._lock is not None:
+            self._lock.close()
 
 
 class BagState:
@@ -45,12 +59,12 @@ class BagState:
     def __init__(self, storage: Storage, bag: Bag) -> None:
         """Look at nothing yet."""
         self._storage, self.bag = storage, bag
-        self._folder = f'{FOLDER}/{bag.name}'
+        self._folder = f'{FOLDER}/bags/{bag.name}'
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the bag with depth has its name."""
-        return self._storage.exists(f'{self.bag.name}/{FILE_NAME}')
+    def is_whole(self, count: int) -> bool:
+        """Say whether the bag with depth has its name and all of its parts."""
+        return self._storage.exists(f'{self.bag.name}/{FILE_NAME}') and all(
+            map(self.finished, range(count)))
 
     def plan(self) -> dict[str, Any] | None:
         """
@@ -65,7 +79,8 @@ class BagState:
                                      'or name another output')
             return None
         if plan['source'] != self.bag.signature:
-            raise RecordingError(f'{self.bag.source} has changed since: --restart makes it anew')
+            raise RecordingError(f'{self.bag.source} has changed since: --redo {self.bag.name} '
+                                 'makes it anew')
         return plan
 
     def keep_plan(self, plan: Mapping[str, Any]) -> None:
@@ -80,6 +95,20 @@ class BagState:
             return None
         return self._note(f'part_{number}')
 
+    def attempt(self, number: int, run: str) -> None:
+        """
+        Note that a part is begun.
+
+        :param run: what tells one call of the command from another; each may try anew.
+        :raises RecordingError: when it has cost too many workers their lives in this run.
+        """
+        before = self._note(f'attempts_{number}') or {}
+        count = before.get('count', 0) if before.get('run') == run else 0
+        if count >= ATTEMPTS:
+            raise RecordingError(f'its worker was lost {count} times: killed for its memory, or '
+                                 'by a fault in a library?')
+        self._write(f'attempts_{number}', {'run': run, 'count': count + 1})
+
     def publish(self, count: int) -> dict[str, Account]:
         """
         Give the bag its name, once all of its parts are finished.
@@ -88,6 +117,7 @@ class BagState:
         :return: what became of the frames of each image topic.
         :raises RecordingError: when no image has depth; the bag is not made then.
         """
+        self._storage.refresh()
         notes = [note for note in map(self.finished, range(count)) if note]
         if len(notes) < count:
             raise RecordingError(f'{count - len(notes)} of its {count} parts have gone since they '
@@ -98,7 +128,7 @@ class BagState:
                 accounts.setdefault(topic, Account()).add(account)
         if fault := without_depth(accounts):
             raise RecordingError(fault)
-        if not self.is_whole:
+        if self._storage.exists(f'{self._folder}/bag'):
             self._storage.write(f'{self._folder}/bag/{FILE_NAME}', metadata_file(
                 notes, {topic: account.as_json() for topic, account in accounts.items()}))
             self._storage.move(f'{self._folder}/bag', self.bag.name, last=FILE_NAME)

@@ -73,16 +73,23 @@ class Storage:
         """
         Give a folder its name: at once where folders can be renamed, else file by file.
 
+        Where there is a folder of that name already its files are replaced.
+
         :param last: the file without which the others count for nothing.
         """
-        if self.is_local:
-            self._made(to)
+        self._made(f'{to}/file' if self.exists(to) or not self.is_local else to)
+        if self.is_local and not self.exists(to):
             Path(self.path(folder)).replace(self.path(to))
             return
         files = sorted(self._files(folder), key=lambda path: (PurePosixPath(path).name == last,
                                                               path))
         for path in files:
             self._replace(path, self.path(f'{to}/{PurePosixPath(path).name}'))
+        self.remove(folder)
+
+    def refresh(self) -> None:
+        """Forget what was listed: other machines write here too."""
+        self.filesystem.invalidate_cache()
 
     def remove(self, folder: str) -> None:
         """Remove a folder and all in it, if it is there."""

@@ -102,7 +102,9 @@ class Network:
 
 def gpus_here(device: str) -> int:
     """Return how many GPUs of this machine a network may run on."""
-    return 0 if device == 'cpu' else torch.cuda.device_count()
+    if device == 'cpu':
+        return 0
+    return 1 if ':' in device else torch.cuda.device_count()
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:

@@ -46,7 +46,7 @@ class Partial:
             raise RecordingError(f'{output} exists: remove it, or name another output')
         try:
             self.folder.mkdir(exist_ok=True)
-            self._lock = self._locked()
+            self._lock = locked(self.folder / 'lock', str(self.output))
         except OSError as error:
             raise fault(output, error) from error
         try:
@@ -113,15 +113,6 @@ class Partial:
     def _name(self, number: int) -> str:
         return f'{self.output.name}_{number}'
 
-    def _locked(self) -> IO[str]:
-        lock = (self.folder / 'lock').open('w')
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.close()
-            raise RecordingError(f'{self.output} is being written by another process') from error
-        return lock
-
     def _begin(self, job: Mapping[str, Any], restart: bool) -> None:
         note, text = self.folder / 'job.json', json.dumps(job, indent=1, sort_keys=True)
         shutil.rmtree(self._work, ignore_errors=True)
@@ -135,3 +126,19 @@ class Partial:
         write_whole(note, text.encode())
         for folder in (self._bag, self._notes, self._work):
             folder.mkdir(exist_ok=True)
+
+
+def locked(path: Path, output: str) -> IO[str]:
+    """
+    Return an open file that no other process has open this way.
+
+    :param output: what it stands for, as the user knows it.
+    :raises RecordingError: when another process has.
+    """
+    lock = path.open('w')
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise RecordingError(f'{output} is being written by another process') from error
+    return lock

@@ -50,8 +50,6 @@ def add_process_arguments(parser: argparse.ArgumentParser) -> None:
                         help='metres of the last colour')
     parser.add_argument('--part', type=positive, default=ProcessOptions.part,
                         help='seconds of recording in one file, which is what a kill can cost')
-    parser.add_argument('--restart', action='store_true',
-                        help='throw away what an earlier run has left of this output')
 
 
 def process_options(options: argparse.Namespace) -> ProcessOptions:
@@ -65,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('input', help='rosbag2 directory, .mcap, .db3 or .bag file')
     parser.add_argument('output', type=Path, help='rosbag2 directory to make; must not exist')
     add_process_arguments(parser)
+    parser.add_argument('--restart', action='store_true',
+                        help='throw away what an earlier run has left of this output')
     parser.add_argument('--stats', action='store_true', help='print time and peak memory')
     add_network_arguments(parser)
     return parser

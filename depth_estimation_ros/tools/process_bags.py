@@ -32,7 +32,7 @@ def _run(options: argparse.Namespace) -> int:
             options.stats, lambda: sum(map(_frames, reports))):
         reports += process_bags(
             options.inputs, options.output, process_options(options), network_options(options),
-            engine, restart=options.restart, progress=progress)
+            engine, restart=options.restart, redo=options.redo, progress=progress)
     for report in reports:
         _say(report)
     whole_bags = sum(report.is_whole for report in reports)
@@ -65,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--gpus', type=float, default=1.0, metavar='SHARE',
                         help='of each worker, where there are any; 0.5 lets two share one')
     parser.add_argument('--stats', action='store_true', help='print time and peak memory')
+    parser.add_argument('--redo', action='append', default=[], metavar='BAG', help='make this bag '
+                        'anew, by its name in the output; once for each')
+    parser.add_argument('--restart', action='store_true',
+                        help='make all of these bags anew, with other options too')
     add_process_arguments(parser)
     add_network_arguments(parser)
     return parser

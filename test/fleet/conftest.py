@@ -57,10 +57,10 @@ def drives(tmp_path: Path, recorded: Path) -> Path:
 def run(network: NetworkOptions) -> Callable[..., dict[str, BagReport]]:
     """Run the job; returns what became of each bag by its name."""
     def run(sources: Any, output: Any, engine: Any = None, restart: bool = False,
-            **options: Any) -> dict[str, BagReport]:
+            redo: Any = (), **options: Any) -> dict[str, BagReport]:
         reports = process_bags([str(sources)], str(output), ProcessOptions(
             **{'part': PART, **options}), network, engine or Here(), restart=restart,
-            progress=tqdm(disable=True))
+            redo=redo, progress=tqdm(disable=True))
         return {report.bag.name: report for report in reports}
     return run
 

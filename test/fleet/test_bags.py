@@ -85,8 +85,17 @@ def test_an_unknown_filesystem_is_named():
 
 
 def test_nothing_of_the_output_is_taken(tmp_path: Path) -> None:
-    (tmp_path / 'a').mkdir()
+    (tmp_path / 'out' / 'a').mkdir(parents=True)
     for name in 'metadata.yaml', 'a.mcap':
-        (tmp_path / 'a' / name).write_bytes(b'')
+        (tmp_path / 'out' / 'a' / name).write_bytes(b'')
     with pytest.raises(RecordingError, match='leads to no bag'):
-        find_bags([str(tmp_path)], str(tmp_path))
+        find_bags([str(tmp_path)], str(tmp_path / 'out'))
+    for source in 'out', 'out/a':
+        with pytest.raises(RecordingError, match='is, or lies in, the output'):
+            find_bags([str(tmp_path / source)], str(tmp_path / 'out'))
+
+
+def test_a_folder_may_be_called_like_a_pattern(tmp_path: Path) -> None:
+    (tmp_path / 'drive[1]').mkdir()
+    (tmp_path / 'drive[1]' / 'a.mcap').write_bytes(b'')
+    assert names([str(tmp_path / 'drive[1]')], 'out') == ['a']

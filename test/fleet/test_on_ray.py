@@ -91,16 +91,25 @@ def test_room_that_no_machine_has_is_said_at_once():
         _check_room(machines, 9, 0.0)
     with pytest.raises(RecordingError, match='asks for 2 GPUs'):
         _check_room(machines, 1, 2.0)
+    _check_room([{'CPU': 2.0}, {}], 1, 1.0)  # a machine with a GPU may join
+    _check_room([{}], 4, 0.0)
 
 
 def test_one_worker_needs_no_ray():
     assert isinstance(choose_engine(RayOptions(workers=1), 'cuda'), Here)
     assert isinstance(choose_engine(RayOptions(), 'cpu'), Here)
+    assert isinstance(choose_engine(RayOptions(), 'cuda:1'), Here)
+
+
+def test_one_gpu_by_its_number_is_not_for_several_workers():
+    for options in RayOptions(workers=2), RayOptions('auto'):
+        with pytest.raises(RecordingError, match='--device cuda:1 names one GPU'):
+            choose_engine(options, 'cuda:1')
 
 
 def test_a_worker_whose_gpu_is_lost_gives_way_to_another(tmp_path, checkpoint, monkeypatch):
     from depth_estimation_ros.fleet import on_ray
-    maker = on_ray.RangeMaker(Job(str(tmp_path), ProcessOptions(), NetworkOptions()))
+    maker = on_ray.RangeMaker(Job(str(tmp_path), 'run', ProcessOptions(), NetworkOptions()))
 
     def lost(wanted):
         raise DeviceLostError('the device is lost')

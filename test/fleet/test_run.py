@@ -19,7 +19,7 @@ from depth_estimation_ros.fleet.bags import Bag
 from depth_estimation_ros.fleet.engines import Here
 from depth_estimation_ros.fleet.maker import PartMaker
 from depth_estimation_ros.fleet.run import REPORT, process_bags, ranges
-from depth_estimation_ros.fleet.state import BagState
+from depth_estimation_ros.fleet.state import ATTEMPTS, BagState
 from depth_estimation_ros.offline.added import ProcessOptions
 from depth_estimation_ros.offline.network import Network
 from depth_estimation_ros.recordings import RecordingError
@@ -130,8 +130,112 @@ def test_other_options_and_another_bag_are_refused(tmp_path, drives, run, expect
     file = drives / 'monday' / 'c.bag'
     file.write_bytes(file.read_bytes() + b'more')
     reports = run(drives, tmp_path / 'out')
-    assert 'has changed since: --restart' in reports['monday/c'].errors[0]
+    assert 'has changed since: --redo monday/c makes' in reports['monday/c'].errors[0]
     assert reports['a'].is_whole and content(tmp_path / 'out') == expected
+
+
+def test_one_bag_is_made_anew_and_the_others_are_left(tmp_path, drives, run, expected):
+    run(drives, tmp_path / 'out')
+    (tmp_path / 'out' / 'monday' / 'b' / 'b_0.mcap').write_bytes(b'spoilt')
+    reports = run(drives, tmp_path / 'out', redo=['monday/b'])
+    assert {name: report.made for name, report in reports.items()} == {
+        'a': 0, 'monday/b': 2, 'monday/c': 0}
+    assert content(tmp_path / 'out') == expected
+    with pytest.raises(RecordingError, match='there is no nothing to make anew; there is a, mon'):
+        run(drives, tmp_path / 'out', redo=['nothing'])
+
+
+def test_restart_takes_other_options(tmp_path, drives, run):
+    run(drives / 'monday', tmp_path / 'out')
+    reports = run(drives / 'monday', tmp_path / 'out', restart=True, preview=True)
+    assert all(report.is_whole and report.made for report in reports.values())
+
+
+def test_a_part_that_kills_its_workers_is_a_row(tmp_path, drives, run, monkeypatch, expected):
+    """Each try is by a worker that dies of it, as by an engine that replaces them for ever."""
+    class Replacing(Here):
+        def make(self, job, ranges):
+            for each in ranges:
+                while True:
+                    try:
+                        yield from PartMaker(job).make(each)
+                        break
+                    except SystemExit:
+                        deaths.append(each.bag.name)
+
+    deaths: list[str] = []
+    before = maker.OpenBag.make
+
+    def deadly(self, number):
+        if self.bag.name == 'a' and number == 1 and poison:
+            raise SystemExit
+        return before(self, number)
+
+    poison = True
+    monkeypatch.setattr(maker.OpenBag, 'make', deadly)
+    monkeypatch.setattr('depth_estimation_ros.fleet.run.RANGES_A_WORKER', 100)
+    reports = run(drives, tmp_path / 'out', Replacing())
+    assert len(deaths) == ATTEMPTS and 'its worker was lost 4 times' in reports['a'].errors[0]
+    assert reports['monday/b'].is_whole
+    poison = False
+    assert run(drives, tmp_path / 'out')['a'].made == 1
+    assert content(tmp_path / 'out') == expected
+
+
+def test_what_fails_twice_alike_is_not_tried_again(tmp_path, run, monkeypatch):
+    write_rosbag2(tmp_path / 'long', frames(24))
+    opened = []
+
+    def broken(bag, scratch):
+        opened.append(bag.name)
+        raise OSError(5, 'Input/output error')
+
+    run(tmp_path / 'long', tmp_path / 'plan', Planned())
+    monkeypatch.setattr(maker, 'fetch', broken)
+    monkeypatch.setattr('depth_estimation_ros.fleet.run.RANGES_A_WORKER', 1)
+    report = run(tmp_path / 'long', tmp_path / 'plan')['long']
+    assert report.parts == report.done == 4 and len(opened) == 2
+    assert report.errors == ['[Errno 5] Input/output error']
+
+
+class Planned(Here):
+    """Makes nothing yet."""
+
+    def make(self, job, ranges):
+        return iter(())
+
+
+def test_two_jobs_do_not_share_an_output(tmp_path, drives, run):
+    class Meanwhile(Here):
+        def make(self, job, ranges):
+            with pytest.raises(RecordingError, match='is being written by another process'):
+                run(drives, tmp_path / 'out')
+            return super().make(job, ranges)
+
+    assert run(drives, tmp_path / 'out', Meanwhile())['a'].is_whole
+    assert run(drives, tmp_path / 'out', Never())['a'].is_whole
+
+
+def test_a_bag_may_be_called_like_what_is_temporary(tmp_path, run):
+    write_rosbag2(tmp_path / 'drives' / 'tmp', frames(4))
+    write_rosbag2(tmp_path / 'drives' / 'lock', frames(4))
+    run(tmp_path / 'drives', tmp_path / 'out')
+    assert all(report.is_whole for report in run(
+        tmp_path / 'drives', tmp_path / 'out', Never()).values())
+
+
+def test_a_file_that_has_gone_from_a_whole_bag_is_made_again(tmp_path, drives, run, expected):
+    run(drives, tmp_path / 'out')
+    (tmp_path / 'out' / 'a' / 'a_1.mcap').unlink()
+    assert run(drives, tmp_path / 'out')['a'].made == 1
+    assert content(tmp_path / 'out') == expected
+
+
+def test_the_report_keeps_the_bags_of_earlier_calls(tmp_path, drives, run):
+    run(drives / 'a', tmp_path / 'out')
+    run(drives / 'monday', tmp_path / 'out')
+    assert [each['bag'] for each in json.loads((tmp_path / 'out' / REPORT).read_text())] == [
+        'a', 'b', 'c']
 
 
 def test_restart_makes_it_anew(tmp_path, drives, run, expected):
