@@ -181,13 +181,13 @@ class CameraCalibration:
         return facts
 
     @property
-    def faults(self) -> list[str]:
-        """What is wrong with what is applied."""
+    def faults(self) -> dict[str, str]:
+        """What is wrong with what is applied: each fault's name, and it in words."""
         if self.floor is None:
-            return []
+            return {}
         with self._lock:
             fault = self.floor.fault
-        return [f'floor disagrees: {fault}'] if fault else []
+        return {'floor disagrees': fault} if fault else {}
 
     @property
     def correction(self) -> Correction | None:

@@ -25,6 +25,7 @@ from depth_estimation_ros.ros.calibration_loading import DepthSource, load_calib
 from depth_estimation_ros.ros.calibrations import CalibrationSettings, CameraCalibration
 from depth_estimation_ros.ros.diagnostics import CameraWatch
 from depth_estimation_ros.ros.mailbox import Frame
+from depth_estimation_ros.ros.monitor import CameraMonitor
 from depth_estimation_ros.ros.pipeline import Pipeline
 from depth_estimation_ros.ros.settings import Settings
 
@@ -267,11 +268,21 @@ def test_with_a_file_the_floor_only_warns(tmp_path: Path) -> None:
     bench.serve(WATCHED)
     np.testing.assert_allclose(bench.depth, 1.12 * floor_map(), rtol=1e-6)
     watch = CameraWatch('camera', 'image', lambda sentence: None)
-    status = watch.status(bench.camera.statistics.summary(), 1.0, 1.0, [], bench.calibration)
+    monitor = CameraMonitor('')
+    status = watch.status(bench.camera.statistics.summary(), 1.0, 1.0, [], bench.calibration,
+                          monitor=monitor)
     assert 'floor disagrees: the floor says 12% too far since' in status.message
     assert status.level == b'\x01'
     facts = {value.key: value.value for value in status.values}
     assert 'calibration' in facts and facts['floor_disagreement'] == '+0.120'
+    assert facts['monitor'] == 'unknown, floor disagrees'
+    picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    monitor.observe(picture, np.ones((48, 64), np.float32), 1.0)
+    status = watch.status(bench.camera.statistics.summary(), 2.0, 1.0, [], bench.calibration,
+                          monitor=monitor)
+    facts = {value.key: value.value for value in status.values}
+    assert facts['monitor'] == 'floor disagrees'
+    assert status.message.count('floor disagrees') == 1
 
 
 def test_between_looks_the_floor_costs_nothing() -> None:
