@@ -76,10 +76,13 @@ class Bench:
 
     def serve(self, count: int = 1) -> None:
         for _ in range(count):
-            message = Image(height=HEIGHT, width=WIDTH, step=3 * WIDTH, encoding='rgb8',
-                            data=bytes(3 * HEIGHT * WIDTH))
-            self.camera.statistics.receive()
-            self.pipeline.serve([Frame(self.camera, message, 1000.0, monotonic())], list)
+            self.pipeline.serve([self.frame()], list)
+
+    def frame(self) -> Frame:
+        message = Image(height=HEIGHT, width=WIDTH, step=3 * WIDTH, encoding='rgb8',
+                        data=bytes(3 * HEIGHT * WIDTH))
+        self.camera.statistics.receive()
+        return Frame(self.camera, message, 1000.0, monotonic())
 
     @property
     def depth(self) -> np.ndarray:
@@ -208,7 +211,23 @@ def test_metres_are_brought_to_the_focal_length() -> None:
     assert bench.calibration.facts == {'calibration': 'times 0.5 for the focal length'}
     bench.camera.focal = None
     bench.serve()
-    assert len(bench.camera.published) == 1 and 'needs camera_info' in bench.warnings[0]
+    assert len(bench.camera.published) == 1
+    assert 'needs a calibrated camera_info' in bench.warnings[0]
+
+
+def test_the_focal_length_counts_as_the_model_that_serves_sees_it() -> None:
+    """Another takes over while an image is in the network."""
+    bench = Bench(np.full(SHAPE, 3.0), **LENS_OF)
+    factor, = (each.lens_factor(HEIGHT, WIDTH, LENS.fx) for each in bench.made.values())
+    batch = bench.pipeline.begin([bench.frame()])
+    object.__setattr__(bench.calibration._focal, 'magnification', lambda height, width: None)
+    for estimated in bench.pipeline.finish(batch):
+        bench.pipeline.publish(estimated)
+    assert factor == 0.5
+    np.testing.assert_allclose(bench.depth, 1.5)
+    bench.serve()
+    assert len(bench.camera.published) == 1 and 'count it twice' in bench.warnings[0]
+    assert bench.camera.statistics.summary().dropped == {reasons.UNCALIBRATED: 1}
 
 
 @pytest.mark.parametrize(('settings', 'source', 'said'), [
