@@ -38,9 +38,7 @@ class FocalCorrection:
 
     def __post_init__(self) -> None:
         """Refuse a model whose metres are of the camera's own lens already."""
-        if self.magnification(self.reference.height, self.reference.width) is None:
-            raise ValueError('the model takes the focal length itself, or another measure of '
-                             'distance: calibration.reference_focal would count it twice')
+        self._magnified(self.reference.height, self.reference.width)
 
     def factor(self, height: int, width: int, focal: float) -> float:
         """
@@ -48,9 +46,15 @@ class FocalCorrection:
 
         :param height: of the image; width alike.
         :param focal: fx in pixels of the image.
+        :raises ValueError: when another model serves by now, of the camera's own lens already.
         """
         own = self.reference
-        seen, trained = self.magnification(height, width), self.magnification(own.height,
-                                                                              own.width)
-        assert seen is not None and trained is not None
+        seen, trained = self._magnified(height, width), self._magnified(own.height, own.width)
         return focal * seen / (own.focal * trained)
+
+    def _magnified(self, height: int, width: int) -> float:
+        found = self.magnification(height, width)
+        if found is None:
+            raise ValueError('the model takes the focal length itself, or another measure of '
+                             'distance: calibration.reference_focal would count it twice')
+        return found

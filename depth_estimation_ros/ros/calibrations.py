@@ -101,15 +101,18 @@ class CameraCalibration:
         self._lock = Lock()
         self._looked = -math.inf
 
-    def __call__(self, depth: Depth, quantity: Quantity, focal: float | None) -> Depth:
+    def __call__(self, depth: Depth, quantity: Quantity, focal: float | None,
+                 lens_factor: float | None = None) -> Depth:
         """
         Return metres of a model's map.
 
         :param focal: fx in pixels of the map; None where it is not known.
+        :param lens_factor: what :meth:`lens_factor` gave when the map's image came; None where
+            that is off.
         :raises UncalibratedError: when it cannot be told what metres they are.
         """
-        if self._focal is not None:
-            return self._brought_to_lens(depth, focal)
+        if lens_factor is not None:
+            return np.asarray(depth * np.float32(lens_factor))
         correction = self.correction
         if self._file is not None and (difference := _mismatch(self._file, depth, focal)):
             raise UncalibratedError(f'the calibration is of {difference}: calibrate this camera')
@@ -123,14 +126,26 @@ class CameraCalibration:
                                     f'model gives {quantity.value}')
         return correction(depth)
 
-    def _brought_to_lens(self, depth: Depth, focal: float | None) -> Depth:
-        """Return metres of this camera's focal length."""
-        assert self._focal is not None
+    def lens_factor(self, height: int, width: int, focal: float | None) -> float | None:
+        """
+        Return what the metres of the model that serves now are to be multiplied by.
+
+        :param height: of the image in pixels; width alike.
+        :param focal: fx in pixels of the image; None where it is not known.
+        :return: None where the focal length is not applied.
+        :raises UncalibratedError: when the focal length or its meaning to the model is not known.
+        """
+        if self._focal is None:
+            return None
         if focal is None:
-            raise UncalibratedError('calibration.reference_focal needs camera_info, and none has '
-                                    "come: remap it to the camera's")
-        self._factor = self._focal.factor(depth.shape[0], depth.shape[1], focal)
-        return np.asarray(depth * np.float32(self._factor))
+            raise UncalibratedError('calibration.reference_focal needs a calibrated camera_info, '
+                                    "and none has come: remap it to the camera's, or calibrate "
+                                    'the camera')
+        try:
+            self._factor = self._focal.factor(height, width, focal)
+        except ValueError as error:
+            raise UncalibratedError(str(error)) from error
+        return self._factor
 
     def check_domain(self, domain: str) -> None:
         """Raise ValueError where the file is of another metric head than the parameter names."""
@@ -181,13 +196,13 @@ class CameraCalibration:
         return facts
 
     @property
-    def faults(self) -> list[str]:
-        """What is wrong with what is applied."""
+    def faults(self) -> dict[str, str]:
+        """What is wrong with what is applied: each fault's name, and it in words."""
         if self.floor is None:
-            return []
+            return {}
         with self._lock:
             fault = self.floor.fault
-        return [f'floor disagrees: {fault}'] if fault else []
+        return {'floor disagrees': fault} if fault else {}
 
     @property
     def correction(self) -> Correction | None:

@@ -98,6 +98,9 @@ class Camera:
             self._prompts.close()
         self.rate.reset()
         self.monitor.reset()
+        self.steadied = None
+        if self._odometry is not None:
+            self._odometry.fault = ''
 
     def close(self) -> None:
         """Destroy the topics."""
@@ -126,9 +129,16 @@ class Camera:
             faults += [f'{sender.topic} is subscribed to, but {self._mount_source.fault}'
                        for kind, sender in self._senders.items()
                        if kind.needs_mount and sender.wanted]
-        if self._odometry is not None and self.steadied is not None and self._odometry.fault:
-            faults.append('depth is steadied only while the camera stands: '
-                          f'{self._odometry.fault}')
+        if self._odometry is not None and self.steadied is not None:
+            faults += self._motion_faults(self._odometry)
+        return faults
+
+    def _motion_faults(self, odometry: Odometry) -> list[str]:
+        """Return why the camera's motion is of no use to the depth that is steadied."""
+        faults = [] if self._input.info is not None else [
+            "temporal.odom_frame needs camera_info, and none has come: remap it to the camera's"]
+        if odometry.fault:
+            faults.append(f'depth is steadied only while the camera stands: {odometry.fault}')
         return faults
 
     @property

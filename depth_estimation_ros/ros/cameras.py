@@ -11,7 +11,7 @@ from ..core.estimator import DepthEstimator
 from .camera import Camera
 from .mailbox import Frame
 from .mount_source import mount_source_of, transforms_for
-from .odometry import odometry_for
+from .odometry import odometry_for, odometry_transforms
 from .outputs.scan import ScanSettings
 from .settings import Settings
 
@@ -26,11 +26,11 @@ def cameras_for(settings: Settings, node: LifecycleNode, estimator: DepthEstimat
     :raises ValueError: when what tells how a camera stands, or moves, cannot be had.
     """
     scan = settings.output(ScanSettings)
-    transforms = transforms_for(scan, node)
+    transforms = odometry_transforms(settings.temporal, node, transforms_for(scan, node))
     for name in settings.cameras.names:
         yield Camera(
             node, name, transport=settings.cameras.image_transport, deliver=deliver,
             expect=estimator.prepare, quantity=estimator.family.quantity,
             calibrated=name in calibrated, prompted=estimator.family.needs_prompt,
             mount_source=mount_source_of(scan, transforms),
-            odometry=odometry_for(settings.temporal, node, transforms))
+            odometry=odometry_for(settings.temporal, transforms))

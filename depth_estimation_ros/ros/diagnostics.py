@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -77,9 +77,10 @@ class CameraWatch:
         if self.heard is None or summary.received > before.received or now < self.heard:
             self.heard = now
         self.before = summary
-        seen, measures = self._seen(monitor, domain[1], idle=bool(_idle(summary, before)))
+        known = calibration.faults if calibration else {}
+        seen, measures = self._seen(monitor, domain[1], known, idle=bool(_idle(summary, before)))
         faults = [*([] if now else [NO_CLOCK]), *faults, *seen,
-                  *(calibration.faults if calibration else [])]
+                  *(f'{name}: {fault}' for name, fault in known.items())]
         silence = self._silence(now)
         self._log([*faults, *(silence if self._is_missed(summary, now) else [])])
         faults = [*silence, *faults]
@@ -104,14 +105,14 @@ class CameraWatch:
                    for quantile, value in zip(('p50', 'p99'), pair, strict=True)}}))
 
     @staticmethod
-    def _seen(monitor: CameraMonitor | None, domain_changes: int, *,
+    def _seen(monitor: CameraMonitor | None, domain_changes: int, others: Iterable[str], *,
               idle: bool) -> tuple[list[str], dict[str, str]]:
         """Return the monitor's faults and measures; it forgets the images of before a pause."""
         if monitor is None:
             return [], {}
         if idle:
             monitor.reset()
-        return monitor.diagnose(domain_changes)
+        return monitor.diagnose(domain_changes, others=others)
 
     def _log(self, faults: list[str]) -> None:
         """Log the faults that were not there a second ago."""

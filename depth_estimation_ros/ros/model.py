@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..core.families.base import Quantity
@@ -12,6 +13,18 @@ from ..core.frame import Prediction
 
 Wait = Callable[[], list[Prediction]]
 """Waits for what is estimated of each image of a batch."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a frame's depth is made by; another one's depth is another."""
+
+    model: int
+    """How many models served before it; while it is in the network the next may take over."""
+    quantity: Quantity
+    """What its numbers are."""
+    lens_factor: float | None
+    """What its metres are multiplied by for the focal length; None where that is off."""
 
 
 class Model(Protocol):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
@@ -33,6 +34,14 @@ HIDES = {'dark': ('blurred', 'covered', 'frozen'), 'saturated': ('blurred', 'cov
          'covered': ('blurred',)}
 """What cannot be told beside a fault, so that one cause is one WARN: what is black has no noise
 either, and what lies on a lens is out of focus."""
+
+
+CHANGES = 'domain_changes'
+"""The check that needs no image: its alarm is moved by diagnostics, all others by looks, or one
+bad image would last until the next."""
+
+UNKNOWN = 'unknown'
+"""What the key ``monitor`` says where no image was looked at."""
 
 
 @dataclass
@@ -93,24 +102,29 @@ class CameraMonitor:
             if state.looked is None or now - state.looked >= PERIOD:
                 state.look(image, stamp, now)
                 state.count(depth)
-                self._update(now)
+                self._update(now, [name for name in state.measures if name != CHANGES])
 
-    def diagnose(self, domain_changes: int, now: float | None = None,
-                 ) -> tuple[list[str], dict[str, str]]:
+    def diagnose(self, domain_changes: int, now: float | None = None, *,
+                 others: Iterable[str] = ()) -> tuple[list[str], dict[str, str]]:
         """
         Return what is wrong, each in a sentence, and the measures under their names there.
 
+        The key ``monitor`` holds the faults' names; ``ok`` where there are none, and ``unknown``
+        where no image was looked at lately.
+
         :param domain_changes: how often another metric head took over so far.
+        :param now: seconds on a clock that does not jump; None is time.monotonic.
+        :param others: the names of faults that were found elsewhere.
         """
         now = monotonic() if now is None else now
         with self._lock:
             state = self._fresh(now)
             if state.looked is None:
-                return [], {}
-            state.measures['domain_changes'] = float(state.changes.observe(domain_changes, now))
-            self._update(now)
+                return [], {'monitor': ', '.join([UNKNOWN, *others])}
+            state.measures[CHANGES] = float(state.changes.observe(domain_changes, now))
+            self._update(now, [CHANGES])
             active = [name for name, alarm in state.alarms.items() if alarm.active]
-            named = ', '.join(CHECKS[name].name for name in active)
+            named = ', '.join([*(CHECKS[name].name for name in active), *others])
             return [self._sentence(name, now) for name in active], {
                 'monitor': named or 'ok',
                 **{CHECKS[name].key: CHECKS[name].shown(value)
@@ -122,16 +136,16 @@ class CameraMonitor:
             self._state = State()
         return self._state
 
-    def _update(self, now: float) -> None:
-        """Hold the measures against their limits; log what is over."""
+    def _update(self, now: float, names: Iterable[str]) -> None:
+        """Hold new measures against their limits; log what is over."""
         beyond = {name: CHECKS[name].is_fault(value, getattr(self.settings, name))
                   for name, value in self._state.measures.items()}
         beyond |= dict.fromkeys(
             (hidden for name, others in HIDES.items() if beyond[name] for hidden in others), False)
-        for name, fault in beyond.items():
+        for name in names:
             alarm = self._state.alarms[name]
             began = alarm.since
-            if alarm.update(fault, now) and not alarm.active:
+            if alarm.update(beyond[name], now) and not alarm.active:
                 LOGGER.info('%s: %s is over after %.0f s', self._name, CHECKS[name].name,
                             alarm.since - began)
 

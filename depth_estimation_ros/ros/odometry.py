@@ -10,14 +10,18 @@ from ..core.rigid import Rigid
 from .steadiness import TemporalSettings
 from .transforms import Transforms, UnknownPoseError, is_installed
 
+MISSING = ('needs tf2_ros, which is not installed (sudo apt install '
+           'ros-$ROS_DISTRO-tf2-ros-py)')
+
 
 class Odometry:
     """One camera's way through a frame that does not move."""
 
-    def __init__(self, transforms: Transforms, frame: str) -> None:
+    def __init__(self, transforms: Transforms | None, frame: str) -> None:
         """
         Know nothing yet.
 
+        :param transforms: None where they cannot be had, which is then the fault.
         :param frame: that does not move.
         """
         self._transforms, self._frame = transforms, frame
@@ -26,6 +30,9 @@ class Odometry:
 
     def at(self, header: Header) -> Rigid | None:
         """Return where the camera took an image; None where nobody knows."""
+        if self._transforms is None:
+            self.fault = f"temporal.odom_frame '{self._frame}' {MISSING}"
+            return None
         try:
             pose = self._transforms.pose(header, self._frame)
         except UnknownPoseError as error:
@@ -35,18 +42,28 @@ class Odometry:
         return pose
 
 
-def odometry_for(settings: TemporalSettings, node: LifecycleNode,
-                 transforms: Transforms | None) -> Odometry | None:
+def odometry_transforms(settings: TemporalSettings, node: LifecycleNode,
+                        transforms: Transforms | None) -> Transforms | None:
     """
-    Return what tells how a camera moves; None where the settings name no frame.
+    Return the transforms that tell how all cameras move: those given, or new ones.
+
+    Where the memory is 0 they are listened to as well, since it may change while the node runs,
+    but need not be had.
 
     :param transforms: those that the node listens to already, if it does.
-    :raises ValueError: when transforms cannot be had.
+    :return: as given where the settings name no frame.
+    :raises ValueError: when they are needed and cannot be had.
     """
-    if not settings.odom_frame:
-        return None
-    if transforms is None and not is_installed():
-        raise ValueError(
-            f"temporal.odom_frame '{settings.odom_frame}' needs tf2_ros, which is not installed "
-            '(sudo apt install ros-$ROS_DISTRO-tf2-ros-py); empty steadies depth without it')
-    return Odometry(transforms or Transforms(node), settings.odom_frame)
+    if transforms is not None or not settings.odom_frame:
+        return transforms
+    if is_installed():
+        return Transforms(node)
+    if settings.memory:
+        raise ValueError(f"temporal.odom_frame '{settings.odom_frame}' {MISSING}; empty steadies "
+                         'depth without it')
+    return None
+
+
+def odometry_for(settings: TemporalSettings, transforms: Transforms | None) -> Odometry | None:
+    """Return what tells how one camera moves; None where the settings name no frame."""
+    return Odometry(transforms, settings.odom_frame) if settings.odom_frame else None

@@ -12,7 +12,6 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from ..core.errors import DepthError, DeviceLostError, ImageError
-from ..core.families.base import Quantity
 from ..core.frame import Depth, Prediction
 from ..core.frame import Frame as View
 from . import codec
@@ -29,7 +28,7 @@ from .frame_statistics import (
     UNWANTED,
 )
 from .mailbox import Frame
-from .model import Model, Wait
+from .model import Model, Source, Wait
 from .outputs import Output, prepare
 from .prompts import PromptError
 from .settings import Settings
@@ -49,8 +48,8 @@ class Task:
     """Those that were subscribed to when it was begun."""
     stages: dict[str, float]
     """The seconds that each stage took so far."""
-    quantity: Quantity
-    """What its depth will be."""
+    source: Source
+    """What its depth will be made by."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,7 @@ class Pipeline:
         self._now, self._warn = now, warn
         self._calibrations = calibrations or {}
         self._steadiness = Steadiness()
+        self._models = 0
         self._changing = Lock()
         self.configure(settings)
 
@@ -130,7 +130,7 @@ class Pipeline:
         """Decode frames and hand them to the network as one batch."""
         self.in_progress = self.in_progress + frames
         if self._estimator.adopt():
-            self._steadiness.reset()
+            self._models += 1
             with self._changing:  # its range may be another
                 self._shaping = self._shaped_by(self._shaping.settings)
         shaping, taken = self._shaping, monotonic()
@@ -155,21 +155,22 @@ class Pipeline:
 
     def publish(self, estimated: Estimated) -> None:
         """Calibrate a frame's depth where it has a calibration, and publish what was wanted."""
-        frame, view, values = estimated.task.frame, estimated.task.view, estimated.found.depth
+        frame, values, source = estimated.task.frame, estimated.found.depth, estimated.task.source
         calibration = self._calibrations.get(frame.camera.name)
         if calibration is None:
-            self._publish(estimated, inverse_depth(values, estimated.task.quantity))
+            self._publish(estimated, inverse_depth(values, source.quantity))
             return
         height, width = values.shape
         sample = calibration.sample(values, partial(
             frame.camera.lens, frame.message.header, width, height))
         try:
-            depth = calibration(values, estimated.task.quantity, view.focal_length)
+            depth = calibration(values, source.quantity, estimated.task.view.focal_length,
+                                source.lens_factor)
         except UncalibratedError as error:
             self.drop(frame, UNCALIBRATED, str(error))
         else:
             self._publish(estimated, depth)
-        if sample and (news := calibration.look(*sample, estimated.task.quantity)):
+        if sample and (news := calibration.look(*sample, source.quantity)):
             LOGGER.info('%s: %s', frame.camera.name or 'camera', news)
 
     def _publish(self, estimated: Estimated, depth: Depth) -> None:
@@ -181,7 +182,7 @@ class Pipeline:
         if frame.camera.metric:
             depth = self._steadiness(
                 depth, frame, estimated.task.view.image, estimated.shaping.settings.temporal,
-                source=(estimated.task.quantity, calibration and calibration.correction))
+                source=(estimated.task.source, calibration and calibration.correction))
         shaped = estimated.shaping(Prediction(depth, estimated.found.confidence),
                                    metric=frame.camera.metric)
         try:
@@ -213,19 +214,18 @@ class Pipeline:
             self._end(frame)
             frame.camera.statistics.drop(UNWANTED)
             return None
-        view = self._view(frame, shaping.settings.prompt.slop)
-        if view is None:
+        seen = self._seen(frame, shaping.settings.prompt.slop)
+        if seen is None:
             return None
         outputs = tuple(output for output in shaping.outputs if output.topic in wanted)
         for output in outputs:
             if reason := shaping.silent_because(output):
                 self._warn(f'{frame.camera.name} {output.topic}'.strip(), reason)
-        return Task(frame, view, outputs, {
-            'wait': taken - frame.received, 'decode': perf_counter() - started},
-            self._estimator.quantity_of(view))
+        return Task(frame, seen[0], outputs, {
+            'wait': taken - frame.received, 'decode': perf_counter() - started}, seen[1])
 
-    def _view(self, frame: Frame, slop: float) -> View | None:
-        """Decode a frame and add what is known beside it; None where it is dropped."""
+    def _seen(self, frame: Frame, slop: float) -> tuple[View, Source] | None:
+        """Decode a frame, add what is known beside it, and by what; None where it is dropped."""
         decoder = self._decoders.get(frame.camera)
         if decoder is None:
             decoder = self._decoders[frame.camera] = CameraDecoder(frame.camera.name, self._decode)
@@ -237,15 +237,23 @@ class Pipeline:
                         frame.camera.prompt(frame.stamp, slop, (height, width)),
                         frame.camera.name)
             self._estimator.network_size(view)
+            return view, self._source(frame.camera.name, view)
         except codec.CodecError as error:
             self.drop(frame, UNDECODABLE, str(error))
         except ImageError as error:
             self.drop(frame, UNSUITABLE, str(error))
         except PromptError as error:
             self.drop(frame, UNPROMPTED, str(error))
-        else:
-            return view
+        except UncalibratedError as error:
+            self.drop(frame, UNCALIBRATED, str(error))
         return None
+
+    def _source(self, camera: str, view: View) -> Source:
+        """Return what serves now; raises UncalibratedError where it cannot serve a lens."""
+        calibration, (height, width) = self._calibrations.get(camera), view.image.shape[:2]
+        return Source(
+            self._models, self._estimator.quantity_of(view), None if calibration is None else
+            calibration.lens_factor(height, width, view.focal_length))
 
     def _submitted(self, tasks: list[Task], shaping: Shaping) -> Batch:
         """Hand images to the network; where it fails at once, :meth:`finish` is told."""

@@ -40,7 +40,7 @@ class Steadiness:
         self._filters: dict[Any, TemporalFilter] = {}
 
     def reset(self) -> None:
-        """Forget all frames, as of another model."""
+        """Forget all frames."""
         for camera in self._filters:
             camera.steadied = None
         self._filters.clear()
@@ -52,7 +52,7 @@ class Steadiness:
 
         :param depth: metres, H×W, of the whole image, before a range is marked.
         :param image: that it was made of.
-        :param source: what made it, besides the model; another one's depth is another.
+        :param source: what made it: a model, a calibration; another one's depth is another.
         """
         if not settings.memory:
             if self._filters:

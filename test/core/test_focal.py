@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from depth_estimation_ros.core.focal import FocalCorrection, ReferenceCamera
+from depth_estimation_ros.core.focal import FocalCorrection, Magnification, ReferenceCamera
 
 NYU = ReferenceCamera(518.86, 640, 480)
 
@@ -41,3 +41,8 @@ def test_a_wider_sensor_counts_as_the_network_sees_it(magnification, factor) -> 
 def test_a_model_that_knows_the_focal_length_is_refused() -> None:
     with pytest.raises(ValueError, match='count it twice'):
         FocalCorrection(NYU, lambda height, width: None)
+    serving: list[Magnification] = [one_width]
+    correction = FocalCorrection(NYU, lambda height, width: serving[-1](height, width))
+    serving.append(lambda height, width: None)
+    with pytest.raises(ValueError, match='count it twice'):
+        correction.factor(480, 640, 518.86)

@@ -25,6 +25,7 @@ from depth_estimation_ros.ros.calibration_loading import DepthSource, load_calib
 from depth_estimation_ros.ros.calibrations import CalibrationSettings, CameraCalibration
 from depth_estimation_ros.ros.diagnostics import CameraWatch
 from depth_estimation_ros.ros.mailbox import Frame
+from depth_estimation_ros.ros.monitor import CameraMonitor
 from depth_estimation_ros.ros.pipeline import Pipeline
 from depth_estimation_ros.ros.settings import Settings
 
@@ -75,10 +76,13 @@ class Bench:
 
     def serve(self, count: int = 1) -> None:
         for _ in range(count):
-            message = Image(height=HEIGHT, width=WIDTH, step=3 * WIDTH, encoding='rgb8',
-                            data=bytes(3 * HEIGHT * WIDTH))
-            self.camera.statistics.receive()
-            self.pipeline.serve([Frame(self.camera, message, 1000.0, monotonic())], list)
+            self.pipeline.serve([self.frame()], list)
+
+    def frame(self) -> Frame:
+        message = Image(height=HEIGHT, width=WIDTH, step=3 * WIDTH, encoding='rgb8',
+                        data=bytes(3 * HEIGHT * WIDTH))
+        self.camera.statistics.receive()
+        return Frame(self.camera, message, 1000.0, monotonic())
 
     @property
     def depth(self) -> np.ndarray:
@@ -207,7 +211,23 @@ def test_metres_are_brought_to_the_focal_length() -> None:
     assert bench.calibration.facts == {'calibration': 'times 0.5 for the focal length'}
     bench.camera.focal = None
     bench.serve()
-    assert len(bench.camera.published) == 1 and 'needs camera_info' in bench.warnings[0]
+    assert len(bench.camera.published) == 1
+    assert 'needs a calibrated camera_info' in bench.warnings[0]
+
+
+def test_the_focal_length_counts_as_the_model_that_serves_sees_it() -> None:
+    """Another takes over while an image is in the network."""
+    bench = Bench(np.full(SHAPE, 3.0), **LENS_OF)
+    factor, = (each.lens_factor(HEIGHT, WIDTH, LENS.fx) for each in bench.made.values())
+    batch = bench.pipeline.begin([bench.frame()])
+    object.__setattr__(bench.calibration._focal, 'magnification', lambda height, width: None)
+    for estimated in bench.pipeline.finish(batch):
+        bench.pipeline.publish(estimated)
+    assert factor == 0.5
+    np.testing.assert_allclose(bench.depth, 1.5)
+    bench.serve()
+    assert len(bench.camera.published) == 1 and 'count it twice' in bench.warnings[0]
+    assert bench.camera.statistics.summary().dropped == {reasons.UNCALIBRATED: 1}
 
 
 @pytest.mark.parametrize(('settings', 'source', 'said'), [
@@ -267,11 +287,21 @@ def test_with_a_file_the_floor_only_warns(tmp_path: Path) -> None:
     bench.serve(WATCHED)
     np.testing.assert_allclose(bench.depth, 1.12 * floor_map(), rtol=1e-6)
     watch = CameraWatch('camera', 'image', lambda sentence: None)
-    status = watch.status(bench.camera.statistics.summary(), 1.0, 1.0, [], bench.calibration)
+    monitor = CameraMonitor('')
+    status = watch.status(bench.camera.statistics.summary(), 1.0, 1.0, [], bench.calibration,
+                          monitor=monitor)
     assert 'floor disagrees: the floor says 12% too far since' in status.message
     assert status.level == b'\x01'
     facts = {value.key: value.value for value in status.values}
     assert 'calibration' in facts and facts['floor_disagreement'] == '+0.120'
+    assert facts['monitor'] == 'unknown, floor disagrees'
+    picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    monitor.observe(picture, np.ones((48, 64), np.float32), 1.0)
+    status = watch.status(bench.camera.statistics.summary(), 2.0, 1.0, [], bench.calibration,
+                          monitor=monitor)
+    facts = {value.key: value.value for value in status.values}
+    assert facts['monitor'] == 'floor disagrees'
+    assert status.message.count('floor disagrees') == 1
 
 
 def test_between_looks_the_floor_costs_nothing() -> None:

@@ -133,6 +133,28 @@ def test_single_frames_are_no_fault() -> None:
         assert not watched.faults
 
 
+def test_asking_again_makes_no_frame_last() -> None:
+    """At half a frame a second, and of a camera that stops after a bad one."""
+    watched = Watched()
+    for _ in range(5):
+        for picture in ('healthy', 'black'):
+            watched.monitor.observe(shown(picture, 0), DEPTH, watched.now, watched.now)
+            for _ in range(2):
+                watched.now += 1.0
+                assert not watched.faults
+    for _ in range(6):
+        watched.now += 1.0
+        assert not watched.faults
+
+
+def test_what_was_found_elsewhere_is_named_too() -> None:
+    watched = Watched()
+    assert watched.monitor.diagnose(0, watched.now) == ([], {'monitor': 'unknown'})
+    watched.show(1)
+    faults, facts = watched.monitor.diagnose(0, watched.now, others=['floor disagrees'])
+    assert not faults and facts['monitor'] == 'floor disagrees'
+
+
 def test_a_black_picture_is_dark_and_nothing_else() -> None:
     fault, = Watched().show(6, 'black').faults
     assert fault.startswith('image dark: mean luma 0 of 255 for 6 s')
@@ -164,7 +186,7 @@ def test_what_is_old_says_nothing() -> None:
     watched = Watched().show(5, 'dark')
     assert watched.faults
     watched.now += STALE + 0.1
-    assert not watched.faults and not watched.facts
+    assert not watched.faults and watched.facts == {'monitor': 'unknown'}
     watched.show(0.3, 'dark')
     assert not watched.faults, 'the darkness of before counts'
     watched.show(5, 'dark').monitor.reset()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -10,9 +11,12 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 
+from depth_estimation_ros.core.frame import Frame as View
+from depth_estimation_ros.core.frame import Prediction
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros import frame_statistics as reasons
 from depth_estimation_ros.ros.mailbox import Frame
+from depth_estimation_ros.ros.model import Wait
 from depth_estimation_ros.ros.pipeline import Pipeline
 from depth_estimation_ros.ros.settings import Settings
 
@@ -96,3 +100,53 @@ def test_more_frames_are_asked_for_only_where_work_overlaps(overlaps: bool) -> N
     made.pipeline.serve([made.frame(camera, 1)], lambda: following.pop() if following else [])
     assert [header.frame_id for header, _, _ in camera.published] == (
         ['optical_1', 'optical_2'] if overlaps else ['optical_1'])
+
+
+STEADIED: dict[str, Any] = {'temporal.memory': 16}
+
+
+class Seeing(Camera):
+    """A camera of which nothing but its images is known."""
+
+    steadied: float | None = None
+
+    def lens(self, header: Any, width: int, height: int) -> None:
+        """Not known."""
+
+    def pose(self, header: Any) -> None:
+        """Not known either."""
+
+
+class Wall(Network):
+    """Gives the depth of the model that serves when a batch is begun: 2 m, then 2.04 m."""
+
+    def submit(self, images: list[View], *, flip: bool) -> Wait:
+        distance = 2.0 if self.range == Network.range else 2.04
+        return lambda: [Prediction(np.full(each.image.shape[:2], distance, np.float32))
+                        for each in images]
+
+
+@pytest.mark.parametrize('overlaps', [False, True])
+def test_depth_of_the_model_before_is_no_part_of_what_is_steadied(overlaps: bool) -> None:
+    made, camera = Bench(**STEADIED), Seeing()
+    made.network = made.pipeline._estimator = Wall(overlaps)
+    levels = np.random.default_rng(1).integers(40, 210, (12, 16, 3)).repeat(8, 0).repeat(8, 1)
+    frames = [made.frame(camera) for _ in range(5)]
+    for index, frame in enumerate(frames):
+        frame.message.height, frame.message.width, frame.message.step = 96, 128, 384
+        frame.message.data = levels.astype(np.uint8).tobytes()
+        frames[index] = replace(frame, stamp=1000.0 + index / 10)
+    later = iter(frames[1:])
+
+    def waiting() -> list[Frame]:
+        frame = next(later, None)
+        if frame is frames[2]:
+            made.network.loaded = (0.001, 90.0)
+        return [] if frame is None else [frame]
+
+    made.pipeline.serve(frames[:1], waiting)
+    while following := waiting():  # on the CPU they do not overlap
+        made.pipeline.serve(following, waiting)
+    assert [float(depth[0, 0]) for _, depth, _ in camera.published] == pytest.approx(
+        [2.0, 2.0, 2.04, 2.04, 2.04])
+    assert camera.steadied == 1.0

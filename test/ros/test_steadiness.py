@@ -3,27 +3,34 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time as TimeMessage
 from geometry_msgs.msg import TransformStamped
+from lifecycle_msgs.msg import Transition
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.frame import Depth
 from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.core.rigid import IDENTITY, Rigid
-from depth_estimation_ros.ros import odometry
+from depth_estimation_ros.ros import cameras, odometry
 from depth_estimation_ros.ros.mailbox import Frame
-from depth_estimation_ros.ros.odometry import Odometry, odometry_for
+from depth_estimation_ros.ros.odometry import Odometry, odometry_for, odometry_transforms
+from depth_estimation_ros.ros.settings import Settings
 from depth_estimation_ros.ros.steadiness import Steadiness, TemporalSettings
 
-from .conftest import RunningNode, image, metres, stamped
+from .conftest import RunningNode, camera_info, image, metres, stamped
+from .test_lifecycle import change
 from .test_live_parameters import put
 from .test_mount_source import Buffer, Robot
+from .test_outputs import Rig
 
 SIZE = (96, 128)
 ON = TemporalSettings(memory=16)
@@ -72,6 +79,37 @@ def test_a_camera_that_stands_is_steadier_and_a_clock_that_jumps_begins_anew(pee
     np.testing.assert_array_equal(metres(peer.depth_of(stamped(before))), unfiltered)
 
 
+@pytest.mark.usefixtures('node')
+def test_what_is_off_since_the_node_rested_is_not_told(peer: Any) -> None:
+    assert not put(peer, temporal__memory=16)
+    for seed in range(3):
+        peer.depth_of(picture(seed))
+    assert steadied(peer) is not None
+    assert change(peer, Transition.TRANSITION_DEACTIVATE)
+    assert not put(peer, temporal__memory=0)
+    assert change(peer, Transition.TRANSITION_ACTIVATE)
+    peer.depth_of(picture(3))
+    assert steadied(peer) is None
+
+
+def test_a_camera_that_rests_forgets_what_was_wrong_with_its_motion(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(monkeypatch)
+    rig.camera._odometry = Odometry(None, 'odom')
+    rig.camera.pose(header(100.0))
+    assert not rig.camera.faults, 'nothing is steadied'
+    rig.camera.steadied = 0.0
+    assert ['camera_info' in fault for fault in rig.camera.faults] == [True, False]
+    rig.camera._input.info = camera_info()
+    fault, = rig.camera.faults
+    assert fault.startswith('depth is steadied only while the camera stands: ')
+    rig.camera.unsubscribe()
+    assert not rig.camera.faults and 'steadied' not in rig.camera.facts
+    rig.camera.steadied, rig.camera._input.info = 0.0, camera_info()
+    assert not rig.camera.faults
+    rig.close()
+
+
 class Camera:
     """Knows its lens, and where it is if it is told."""
 
@@ -113,13 +151,10 @@ def test_each_camera_has_its_own() -> None:
     assert (served(steadiness, camera, FAR, 1.1) < 2.03).all()
 
 
-@pytest.mark.parametrize('how', ['another calibration', 'another model'])
-def test_another_source_begins_anew(how: str) -> None:
+def test_another_source_begins_anew() -> None:
     steadiness, camera = Steadiness(), Camera()
     served(steadiness, camera, NEAR, 1.0)
-    if how == 'another model':
-        steadiness.reset()
-    found = served(steadiness, camera, FAR, 1.1, source=how == 'another calibration')
+    found = served(steadiness, camera, FAR, 1.1, source='another model')
     assert (found == FAR).all()
 
 
@@ -166,7 +201,8 @@ def header(second: float) -> Header:
 
 @pytest.fixture
 def known(robot: Robot) -> Odometry:
-    found = odometry_for(TemporalSettings(memory=16, odom_frame='odom'), None, None)
+    settings = TemporalSettings(memory=16, odom_frame='odom')
+    found = odometry_for(settings, odometry_transforms(settings, None, None))
     assert found is not None
     return found
 
@@ -189,15 +225,44 @@ def test_no_other_time_will_do(robot: Robot, known: Odometry, second: float, sai
 
 def test_transforms_are_listened_to_once_and_only_where_asked(
         known: Odometry, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert odometry_for(ON, None, None) is None
-    shared = odometry_for(TemporalSettings(odom_frame='map'), None, known._transforms)
-    assert shared is not None and shared._transforms is known._transforms
+    assert odometry_transforms(ON, None, None) is None and odometry_for(ON, None) is None
+    settings = TemporalSettings(memory=16, odom_frame='map')
+    assert odometry_transforms(settings, None, known._transforms) is known._transforms
     monkeypatch.setattr(odometry, 'is_installed', lambda: False)
     with pytest.raises(ValueError, match='tf2-ros-py'):
-        odometry_for(TemporalSettings(odom_frame='odom'), None, None)
+        odometry_transforms(settings, None, None)
+
+
+def test_without_a_memory_transforms_need_not_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(odometry, 'is_installed', lambda: False)
+    settings = TemporalSettings(odom_frame='odom')
+    found = odometry_for(settings, odometry_transforms(settings, None, None))
+    assert found is not None and found.at(header(100.0)) is None
+    assert "temporal.odom_frame 'odom' needs tf2_ros" in found.fault
+
+
+@pytest.mark.parametrize('mount', ['given', 'tf', 'floor'])
+def test_all_cameras_share_what_is_listened_to(robot: Robot, monkeypatch: pytest.MonkeyPatch,
+                                               mount: str) -> None:
+    listeners: list[Any] = []
+    monkeypatch.setattr(sys.modules['tf2_ros'], 'TransformListener',
+                        lambda buffer, node: listeners.append(buffer))
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr(cameras, 'Camera', lambda node, name, **given: made.append(given))
+    settings = Settings().changed({
+        'cameras': ('front', 'rear'), 'scan.mount': mount, 'scan.floor_frame': 'floor',
+        'temporal.memory': 16, 'temporal.odom_frame': 'odom'})
+    family = SimpleNamespace(quantity=Quantity.METRES, needs_prompt=False)
+    estimator: Any = SimpleNamespace(family=family, prepare=None)
+    list(cameras.cameras_for(settings, None, estimator, (), lambda frame: None))
+    assert len(listeners) == 1
+    used = {id(each['odometry']._transforms) for each in made}
+    used |= {id(each['mount_source']._transforms) for each in made if each['mount_source']}
+    assert len(made) == 2 and len(used) == 1
+    assert made[0]['odometry'] is not made[1]['odometry']
 
 
 def test_a_node_without_odometry_says_so(start: Any) -> None:
-    node: RunningNode = start(model='demo', temporal__odom_frame='odom')
+    node: RunningNode = start(model='demo', temporal__memory=16, temporal__odom_frame='odom')
     assert node.process.wait(timeout=60) == 1
     assert "temporal.odom_frame 'odom' needs tf2_ros" in node.text()

@@ -104,7 +104,7 @@ class Coverage:
             self._whole_since = now
         elif now - self._whole_since >= WHOLE_SECONDS:
             return whole
-        return self._always_bare()
+        return self._always_bare(tiles)
 
     def _add(self, tiles: Tiles) -> None:
         """Keep a view that is another one than the last."""
@@ -116,7 +116,9 @@ class Coverage:
                 return
         self._views.append(tiles)
 
-    def _always_bare(self) -> float:
+    def _always_bare(self, tiles: Tiles) -> float:
+        """Return what is bare in all views and now: a lens is wiped while the robot stands."""
         if len(self._views) < VIEWS:
             return 0.0
-        return float(np.logical_and.reduce([view.bare for view in self._views]).mean())
+        return float(np.logical_and.reduce(
+            [tiles.bare, *(view.bare for view in self._views)]).mean())

@@ -153,6 +153,7 @@ class TemporalFilter:
         """Return the frames before as this one's pixels see them; None where it can't be told."""
         state = self._state
         if state is None or not state.precedes(moment, inverse):
+            self._changed = 0.0  # that the camera moved then says nothing of now
             return None
         if moment.pose is None or state.moment.pose is None or moment.lens is None:
             return self._standing(state, inverse, means)

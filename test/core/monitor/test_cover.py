@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from depth_estimation_ros.core.monitor.cover import VIEWS, Coverage, tiles_of
+from depth_estimation_ros.core.monitor.cover import VIEWS, Coverage, Tiles, tiles_of
 from depth_estimation_ros.core.monitor.look import look_at
 from depth_estimation_ros.ros.monitor_checks import MonitorSettings
 from training.monitor.camera import Settings, photograph
@@ -57,6 +57,17 @@ def test_a_change_of_size_begins_anew(turning: list[Radiance], camera: Settings)
         image = photograph(covered(light, 0.7, np.random.default_rng(5)), camera.frame(number))
         before = coverage.observe(look_at(image).tiles, 0.2 * number)
     assert before > 0.5 and coverage.observe(look_at(image[:, :80]).tiles, 10.0) == 0.0
+
+
+def test_a_lens_that_is_wiped_while_the_robot_stands_is_free() -> None:
+    """Though what was hidden is as bright as what hid it, so that this is no other view."""
+    coverage, half = Coverage(), np.arange(96).reshape(8, 12) % 2 > 0
+    for number in range(VIEWS):
+        luma = np.full(half.shape, 1.0 + 0.2 * (number % 2), np.float32)
+        covered_share = coverage.observe(Tiles(half, luma), 0.2 * number)
+    assert covered_share == 0.5
+    assert coverage.observe(Tiles(np.zeros_like(half), luma), 10.0) == 0.0
+    assert coverage.observe(Tiles(half, luma), 10.2) == 0.5
 
 
 def test_a_shade_is_no_texture_and_a_line_is() -> None:

@@ -166,6 +166,17 @@ def test_a_frame_that_follows_is_not() -> None:
     torch.testing.assert_close(camera.see(depth, stamp=4.0), depth, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize('changes', [
+    {'stamp': -40.0}, {'stamp': 90.0}, {'stamp': 2.1, 'source': 'another model'}])
+def test_a_camera_that_moved_before_a_jump_is_steadied_at_once_where_it_stands(
+        changes: Any) -> None:
+    camera = Camera(20)
+    camera.see(FLOOR, image=np.roll(picture(), 12, 1))
+    camera.see(FLOOR, **changes)
+    camera.see(FLOOR, **{**changes, 'stamp': changes['stamp'] + 0.1})
+    assert camera.filter.steadied > 0.9
+
+
 @pytest.mark.parametrize('other', [
     FLOOR[:48], FLOOR.flip(0).contiguous(), 1.3 * FLOOR, 0.1 * FLOOR],
     ids=['size', 'cut', 'another scale', "another domain's"])
