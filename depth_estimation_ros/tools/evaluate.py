@@ -93,7 +93,7 @@ class Run:
         assert view.truth is not None
         prediction = self.predictor(view)
         if self.calibration is not None:
-            self.calibration.check(source.model, _key(view, source.image, prediction))
+            self.calibration.check(source.model, _key(view, prediction))
             prediction = self.calibration.correction(prediction)
         sized = self._sized(prediction, view.truth, view.name)
         objects = None if view.objects is None else self._sized(
@@ -134,8 +134,8 @@ class Run:
         return self.plain.unit_fault()
 
 
-def _key(view: View, topic: str, prediction: Depth) -> CameraKey | None:
-    lens = lens_of(view, topic, prediction.shape, None)
+def _key(view: View, prediction: Depth) -> CameraKey | None:
+    lens = lens_of(view, prediction.shape, None)
     return camera_key(lens, prediction.shape) if lens else None
 
 

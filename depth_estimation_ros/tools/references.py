@@ -112,8 +112,6 @@ class TagReference:
     """AprilTags of known size in the image."""
 
     finder: TagFinder
-    topic: str
-    """Of the images."""
     focal: float | None
     """fx in pixels, where the recording does not tell it."""
     least, read, needs_image = ENOUGH_OF_TAGS, None, True
@@ -121,6 +119,6 @@ class TagReference:
     def pairs(self, view: View, depth: Depth, lens: Pinhole) -> tuple[Numbers, Numbers] | None:
         """Pair the pixels on the tags."""
         assert view.image is not None
-        own = lens_of(view, self.topic, view.image.shape[:2], self.focal)
+        own = lens_of(view, view.image.shape[:2], self.focal)
         points = self.finder.points(view.image, own or lens)
         return pairs_of_points(depth, points, lens) if len(points) else None
