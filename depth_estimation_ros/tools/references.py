@@ -113,12 +113,14 @@ class TagReference:
 
     finder: TagFinder
     focal: float | None
-    """fx in pixels, where the recording does not tell it."""
+    """fx in pixels of the map, where the recording does not tell it."""
     least, read, needs_image = ENOUGH_OF_TAGS, None, True
 
     def pairs(self, view: View, depth: Depth, lens: Pinhole) -> tuple[Numbers, Numbers] | None:
         """Pair the pixels on the tags."""
         assert view.image is not None
-        own = lens_of(view, view.image.shape[:2], self.focal)
+        shape = view.image.shape[:2]
+        focal = self.focal and self.focal * shape[1] / depth.shape[1]
+        own = lens_of(view, shape, focal)
         points = self.finder.points(view.image, own or lens)
         return pairs_of_points(depth, points, lens) if len(points) else None

@@ -186,7 +186,7 @@ class OneCamera:
     topic: str
     """Of the images, or of their depth."""
     focal: float | None
-    """fx in pixels, to take where the recording does not tell it."""
+    """fx in pixels of the map, to take where the recording does not tell it."""
     key: CameraKey | None = None
     """What the camera is recognised by, once there was a view."""
     distorted: bool = False
@@ -201,8 +201,8 @@ class OneCamera:
         """
         lens = lens_of(view, shape, self.focal)
         if lens is None:
-            raise CalibrationError(f'{view.name} has no camera_info with P or K: name the focal length '
-                                   'in pixels with --focal')
+            raise CalibrationError(f'{view.name} has no camera_info with P or K: name the focal '
+                                   'length in pixels with --focal')
         key = camera_key(lens, shape)
         if self.key and (difference := self.key.mismatch(key)):
             raise CalibrationError(f'{view.name}: the camera changes: {difference}')

@@ -11,11 +11,15 @@ import pytest
 from depth_estimation_ros.calibration_file import read_calibration
 from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.frame import Frame
+from depth_estimation_ros.core.pinhole import Pinhole
+from depth_estimation_ros.core.tag import Tag, TagFinder
 from depth_estimation_ros.ros.calibrations import CameraCalibration
 from depth_estimation_ros.ros.camera_info import calibration_of, focal_length_of
 from depth_estimation_ros.ros.camera_info import lens_of as node_lens_of
 from depth_estimation_ros.tools import calibrate
+from depth_estimation_ros.tools.references import TagReference
 from depth_estimation_ros.tools.views import OneCamera, Predictor, View, lens_of
+from test.core.tags import tag_pose, tag_view
 from test.recordings.bags import PERIOD, START, Said, image, info, write_rosbag2
 
 SHAPE = (48, 64)
@@ -87,3 +91,15 @@ def test_only_a_rectified_topic_is_without_distortion(topic: str, is_distorted: 
     camera = OneCamera(topic, None)
     camera.lens(View('', lens=calibration_of(message)), SHAPE)
     assert camera.distorted is is_distorted
+
+
+@pytest.mark.parametrize('part', [1, 2])
+def test_the_focal_length_of_a_map_is_scaled_for_the_image_of_its_tags(part: int) -> None:
+    """A tag in an image whose map is smaller, and a focal length that is the map's."""
+    z, lens, shape = 1.5, Pinhole(300.0, 300.0, 119.5, 89.5), (180, 240)
+    rgb, depth = tag_view(lens, shape, tag_pose(z), 0.3)
+    reference = TagReference(TagFinder(Tag(0.3)), lens.fx / part)
+    view, small = View('', rgb), np.ascontiguousarray(depth[::part, ::part], np.float32)
+    found = reference.pairs(view, small, OneCamera('', lens.fx / part).lens(view, small.shape))
+    assert found is not None
+    np.testing.assert_allclose(found[1], found[0], rtol=0.03)
