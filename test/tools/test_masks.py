@@ -23,7 +23,7 @@ OBJECTS[3:6, 2:9] = 1
     ('32FC1', np.float32), ('8UC3', np.uint8), ('rgb16', np.uint16)])
 def test_the_least_value_marks_an_object_and_nothing_is_logged(
         encoding: str, dtype: type, caplog: pytest.LogCaptureFixture) -> None:
-    pixels = OBJECTS.astype(dtype)
+    pixels: np.ndarray = OBJECTS.astype(dtype)
     if encoding in ('8UC3', 'rgb16'):
         pixels = np.dstack([pixels] * 3)
     with caplog.at_level(logging.WARNING):
