@@ -17,6 +17,7 @@ from rich.console import Console
 from tqdm import tqdm
 
 from ..calibration_file import CalibrationError, CalibrationFile, CameraKey, read_calibration
+from ..core.calibration import same_aspect
 from ..core.errors import DepthError
 from ..core.evaluation.evaluation import MASKED, Evaluation
 from ..core.evaluation.protocol import CROPS, Protocol
@@ -29,9 +30,6 @@ from ..resources import DEMO_MODEL
 from . import evaluation_report
 from .depth_folders import PER_METRE
 from .views import Depth, Predictor, View, camera_key, folder_views, lens_of, recorded_views
-
-SAME_ASPECT = 0.02
-"""How far the aspects of two maps of one view may differ."""
 
 
 class EvaluationError(ValueError):
@@ -109,7 +107,7 @@ class Run:
         if prediction.shape == truth.shape:
             return prediction
         (height, width), (rows, columns) = prediction.shape, truth.shape
-        if abs(width * rows / (height * columns) - 1) > SAME_ASPECT:
+        if not same_aspect((width, height), (columns, rows)):
             raise EvaluationError(f'{name}: {what} of {width}x{height} and truth of '
                                   f'{columns}x{rows} are not of one view')
         note = (f'{what} of {width}x{height} is resized to the {columns}x{rows} of the truth, '

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from ..core.pinhole import Pinhole
+from ..core.reference_fit import FARTHEST
 from ..core.reference_pairs import (
     Numbers,
     UnusableReferenceError,
@@ -28,9 +29,6 @@ ENOUGH = 50
 
 ENOUGH_OF_TAGS = 25
 """Pairs that are asked of tags: those of one."""
-
-FARTHEST = 200.0
-"""Metres beyond which nobody measures a distance by hand."""
 
 
 class Reference(Protocol):
