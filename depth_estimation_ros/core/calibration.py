@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import isfinite
 
 from .geometry import reduce_intrinsics, scale_intrinsics
+from .pinhole import Pinhole
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -88,6 +90,21 @@ class Calibration:
             fitting = whole._resized(size)
         return replace(
             fitting._without_nan(), size=size, offset=(0, 0), roi=(0, 0), binning=(1, 1))
+
+    def pinhole_of(self, size: Size) -> Pinhole | None:
+        """
+        Return the pinhole camera of an image; None where it is not known.
+
+        It is P's, as an image is taken for a rectified one whatever its topic is called, or K's
+        where P is not filled in: the rays that depth_image_proc finds.
+
+        :param size: the image's, in pixels.
+        """
+        fitting = self.of_image(size)
+        for matrix, columns in ((fitting.p, 4), (fitting.k, 3)):
+            with suppress(ValueError):
+                return Pinhole.from_matrix(matrix, columns)
+        return None
 
     @property
     def _window(self) -> Size:

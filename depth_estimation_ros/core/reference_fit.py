@@ -51,7 +51,7 @@ MAX_SPREAD = 0.15
 """How far the images may disagree about the scale, as a share of it."""
 
 FARTHEST = 200.0
-"""Metres; a reference whose median is farther holds millimetres."""
+"""Metres; a reference whose median is farther, or a distance by hand, is in millimetres."""
 
 
 @dataclass(frozen=True)

@@ -4,34 +4,17 @@
 from __future__ import annotations
 
 from math import radians, tan
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.pinhole import Pinhole
-from ..ros.camera_info import RECTIFIED, calibration_of
 from .network import Depth, Pixels
 
 PLACE = [('x', '<f4'), ('y', '<f4'), ('z', '<f4')]
 PLY_POINT = np.dtype([*PLACE, ('red', 'u1'), ('green', 'u1'), ('blue', 'u1')])
 PCD_POINT = np.dtype([*PLACE, ('blue', 'u1'), ('green', 'u1'), ('red', 'u1'), ('none', 'u1')])
 """Its colour is one number, 0x00RRGGBB, which PCL reads as the bits of a float."""
-
-
-def pinhole_of(info: Any, size: tuple[int, int], topic: str) -> Pinhole | None:
-    """
-    Return the rays of an image by its calibration, None where it is not calibrated.
-
-    :param info: with the fields of sensor_msgs/CameraInfo.
-    :param size: the image's width and height.
-    :param topic: the image's, whose name says whether it is rectified.
-    """
-    calibration = calibration_of(info).of_image(size)
-    p, k = calibration.p, calibration.k
-    if p[0] and p[5] and RECTIFIED.search(topic):
-        return Pinhole(p[0], p[5], p[2], p[6])
-    return Pinhole(k[0], k[4], k[2], k[5]) if calibration.is_calibrated else None
 
 
 def pinhole_of_view(degrees: float, size: tuple[int, int]) -> Pinhole:

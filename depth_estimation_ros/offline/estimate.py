@@ -21,8 +21,9 @@ from ..core.colour import Colouriser
 from ..core.pinhole import Pinhole
 from ..recordings import Camera, RecordingError, Shot, find_cameras, open_recording, shots
 from ..recordings.pictures import PICTURES, Pictures
+from ..ros.camera_info import lens_of
 from .account import Account
-from .cloud import CLOUDS, pinhole_of, pinhole_of_view
+from .cloud import CLOUDS, pinhole_of_view
 from .files import fault, write_whole
 from .formats import FORMATS, encode_picture, require
 from .frames import Frame, Pipeline
@@ -223,7 +224,7 @@ class Source:
         size, info = (depth.shape[1], depth.shape[0]), frame.shot.info
         if self._options.fov:
             return pinhole_of_view(self._options.fov, size)
-        return None if info is None else pinhole_of(info.message, size, self._camera.image)
+        return None if info is None else lens_of(info.message, *size)
 
     def _pinhole(self, frame: Frame, depth: Depth) -> Pinhole:
         if (found := self._known_pinhole(frame, depth)) is None:

@@ -6,6 +6,7 @@ Messages are any objects with the fields of sensor_msgs/LaserScan or PointCloud2
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -48,10 +49,7 @@ def _of_cloud(message: Any) -> NDArray[np.float64]:
     if any(name not in fields or fields[name].datatype not in FLOATS for name in 'xyz'):
         raise RecordingError(f'a cloud with the fields {", ".join(fields)} has no x, y and z as '
                              'floats')
-    order = '>' if message.is_bigendian else '<'
-    layout = np.dtype({
-        'names': list('xyz'), 'formats': [order + FLOATS[fields[name].datatype] for name in 'xyz'],
-        'offsets': [fields[name].offset for name in 'xyz'], 'itemsize': message.point_step})
+    layout = _layout(message, fields)
     height, width, step = message.height, message.width, message.row_step
     if step < width * message.point_step or len(message.data) < height * step:
         raise RecordingError(f'a cloud of {width}x{height} points with row_step {step} does not '
@@ -60,3 +58,16 @@ def _of_cloud(message: Any) -> NDArray[np.float64]:
         message.data), strides=(step, message.point_step))
     found = np.stack([points[name].astype(np.float64).ravel() for name in 'xyz'], axis=1)
     return np.asarray(found[np.isfinite(found).all(1)])
+
+
+def _layout(message: Any, fields: Mapping[str, Any]) -> np.dtype[np.void]:
+    """Return how x, y and z lie in a point; raises RecordingError where they reach beyond it."""
+    order = '>' if message.is_bigendian else '<'
+    try:
+        return np.dtype({
+            'names': list('xyz'),
+            'formats': [order + FLOATS[fields[name].datatype] for name in 'xyz'],
+            'offsets': [fields[name].offset for name in 'xyz'], 'itemsize': message.point_step})
+    except (ValueError, OverflowError) as error:
+        raise RecordingError(f'a cloud whose x, y and z do not fit its point_step of '
+                             f'{message.point_step} bytes: {error}') from error

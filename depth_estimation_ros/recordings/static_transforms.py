@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.rigid import IDENTITY, Rigid
 from .errors import RecordingError
-from .recording import Recording
+from .recording import Record, Recording
 
 TYPE = 'tf2_msgs/msg/TFMessage'
 
@@ -24,11 +24,8 @@ class StaticTransforms:
         topics = [topic for topic, kind in recording.topics.items()
                   if kind == TYPE and topic.rpartition('/')[2] == 'tf_static']
         for record in recording.records(topics) if topics else ():
-            try:
-                for transform in record.message.transforms:
-                    self._add(transform)
-            except (RecordingError, ValueError) as error:
-                recording.warn(f'{recording.name}: {record.topic}: {error}')
+            for fault in self._faults(record):
+                recording.warn(f'{recording.name}: {record.topic}: {fault}')
 
     def between(self, parent: str, child: str) -> Rigid:
         """
@@ -43,6 +40,19 @@ class StaticTransforms:
         raise RecordingError(
             f"{self._name}: no chain of static transforms leads from '{parent}' to '{child}' "
             f"(frames in tf_static: {known}): give it by --transform")
+
+    def _faults(self, record: Record) -> Iterator[Exception]:
+        """Keep the transforms of a message; yield what is wrong with it or with some of them."""
+        try:
+            transforms = record.message.transforms
+        except RecordingError as error:
+            yield error
+            return
+        for transform in transforms:
+            try:
+                self._add(transform)
+            except ValueError as error:
+                yield error
 
     def _add(self, message: Any) -> None:
         """Keep a TransformStamped, both ways."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ..core.calibration import same_aspect
 from ..core.evaluation.metrics import valid_pixels
 from .description import Depth, Histogram
 
@@ -24,9 +25,6 @@ BIN, FARTHEST = 0.05, 250.0
 
 BARS = 60
 """Bins that are drawn, about."""
-
-SAME_ASPECT = 0.02
-"""How far the aspects of two maps of one view may differ."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ class Collected:
         if truth is None:
             return float('nan')
         (height, width), (rows, columns) = depth.shape, truth.shape
-        if abs(width * rows / (height * columns) - 1) > SAME_ASPECT:
+        if not same_aspect((width, height), (columns, rows)):
             self._note(self.notes, f'depth of {width}x{height} and ground truth of '
                        f'{columns}x{rows} are not of one view: no error is given')
             return float('nan')

@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import math
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..core.calibration import Calibration
 from ..core.calibration_faults import calibration_faults
-from ..core.pinhole import Pinhole
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import CameraInfo
     from std_msgs.msg import Header
+
+    from ..core.pinhole import Pinhole
 
 RECTIFIED = re.compile(r'(?<![a-z])rect(ified)?(?![a-z])')
 """What the name of a topic of rectified images holds: image_rect, image_rect_color, rect/image."""
@@ -41,23 +40,14 @@ def calibration_of_depth(info: CameraInfo, source: tuple[int, int],
 
 
 def focal_length_of(info: CameraInfo, width: int, height: int) -> float | None:
-    """
-    Return fx in pixels of an image of this size; None where it is not known.
-
-    It is P's, as the image is a rectified one, or K's where P is not filled in.
-    """
-    calibration = calibration_of(info).of_image((width, height))
-    known = (fx for fx in (calibration.p[0], calibration.k[0]) if math.isfinite(fx) and fx > 0)
-    return next(known, None)
+    """Return fx in pixels of an image of this size; None where it is not known."""
+    lens = lens_of(info, width, height)
+    return None if lens is None else lens.fx
 
 
 def lens_of(info: CameraInfo, width: int, height: int) -> Pinhole | None:
     """Return the pinhole camera of an image of this size; None where it is not known."""
-    calibration = calibration_of(info).of_image((width, height))
-    for matrix, columns in ((calibration.p, 4), (calibration.k, 3)):
-        with suppress(ValueError):
-            return Pinhole.from_matrix(matrix, columns)
-    return None
+    return calibration_of(info).pinhole_of((width, height))
 
 
 def info_for(info: CameraInfo, header: Header, source: tuple[int, int],

@@ -135,8 +135,9 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument('--domain', default='auto', help="the metric head, as the node's "
                          "parameter 'domain' says it")
     command.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    command.add_argument('--focal', type=_between(10, 100_000), help='fx in pixels, where the '
-                         'recording has no camera_info')
+    command.add_argument('--focal', type=_between(10, 100_000), help='fx in pixels of the '
+                         'image (of the map, with --prediction), where the recording has no '
+                         'camera_info')
     command.add_argument('--frames', type=int, default=0, help='so many images at most; 0 is all')
     command.add_argument('--output', type=Path, default=Path('calibration.yaml'))
     command.add_argument('--stats', action='store_true', help='print time and peak memory')

@@ -75,7 +75,7 @@ def calibrate_tag(options: argparse.Namespace) -> None:
     """Calibrate by AprilTags; raises as :func:`calibrate_by`."""
     finder = TagFinder(Tag(options.size, options.id, options.family))
     run = begin(options)
-    calibrate_by(TagReference(finder, run.source.image, options.focal), '', run)
+    calibrate_by(TagReference(finder, options.focal), '', run)
 
 
 def calibrate_by(reference: Reference, topic: str, run: CalibrationRun) -> None:

@@ -7,6 +7,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -54,7 +55,7 @@ def read_depth(path: Path, per_metre: int) -> NDArray[np.float32]:
     :return: metres, H×W; NaN where 16 bits hold 0.
     :raises RecordingError: when it is no depth map.
     """
-    pixels = _pixels(path)
+    pixels = read_pixels(path)
     if pixels is None or pixels.ndim != 2 or pixels.dtype.kind not in 'fu' or (
             pixels.dtype == np.uint8):
         raise RecordingError(f'{path} is no depth: a 16-bit PNG of one channel is, or metres as '
@@ -64,11 +65,17 @@ def read_depth(path: Path, per_metre: int) -> NDArray[np.float32]:
     return np.where(pixels == 0, np.nan, pixels / per_metre).astype(np.float32)
 
 
-def _pixels(path: Path) -> NDArray | None:
+def read_pixels(path: Path) -> NDArray | None:
+    """
+    Read a picture as it is stored, or a .npy file.
+
+    :return: the array in the file, of any type and shape; None for no picture.
+    :raises RecordingError: when a .npy file holds no array.
+    """
     if path.suffix == '.npy':
         try:
             return np.asarray(np.load(path))
-        except ValueError as error:
+        except (ValueError, EOFError, BadZipFile) as error:
             raise RecordingError(f'{path} is no array: {error}') from error
     read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     return None if read is None else np.asarray(read)

@@ -17,6 +17,7 @@ from rich.console import Console
 from tqdm import tqdm
 
 from ..calibration_file import CalibrationError, CalibrationFile, CameraKey, read_calibration
+from ..core.calibration import same_aspect
 from ..core.errors import DepthError
 from ..core.evaluation.evaluation import MASKED, Evaluation
 from ..core.evaluation.protocol import CROPS, Protocol
@@ -29,9 +30,6 @@ from ..resources import DEMO_MODEL
 from . import evaluation_report
 from .depth_folders import PER_METRE
 from .views import Depth, Predictor, View, camera_key, folder_views, lens_of, recorded_views
-
-SAME_ASPECT = 0.02
-"""How far the aspects of two maps of one view may differ."""
 
 
 class EvaluationError(ValueError):
@@ -93,7 +91,7 @@ class Run:
         assert view.truth is not None
         prediction = self.predictor(view)
         if self.calibration is not None:
-            self.calibration.check(source.model, _key(view, source.image, prediction))
+            self.calibration.check(source.model, _key(view, prediction))
             prediction = self.calibration.correction(prediction)
         sized = self._sized(prediction, view.truth, view.name)
         objects = None if view.objects is None else self._sized(
@@ -109,7 +107,7 @@ class Run:
         if prediction.shape == truth.shape:
             return prediction
         (height, width), (rows, columns) = prediction.shape, truth.shape
-        if abs(width * rows / (height * columns) - 1) > SAME_ASPECT:
+        if not same_aspect((width, height), (columns, rows)):
             raise EvaluationError(f'{name}: {what} of {width}x{height} and truth of '
                                   f'{columns}x{rows} are not of one view')
         note = (f'{what} of {width}x{height} is resized to the {columns}x{rows} of the truth, '
@@ -134,8 +132,8 @@ class Run:
         return self.plain.unit_fault()
 
 
-def _key(view: View, topic: str, prediction: Depth) -> CameraKey | None:
-    lens = lens_of(view, topic, prediction.shape, None)
+def _key(view: View, prediction: Depth) -> CameraKey | None:
+    lens = lens_of(view, prediction.shape, None)
     return camera_key(lens, prediction.shape) if lens else None
 
 

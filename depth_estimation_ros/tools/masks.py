@@ -6,17 +6,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..recordings import RecordingError
 from ..recordings.depth import RAW, depth_of
-from ..ros import codec
-from ..ros.decoder import CameraDecoder
+from ..ros import codec, compressed
+from .depth_folders import read_pixels
 
 Mask = NDArray[np.bool_]
 """H×W."""
+
+ANY_BIT = 1
+"""A mask's bits in use: what is not 0 at all is bright."""
 
 
 def mask_of(message: Any) -> Mask:
@@ -29,16 +31,16 @@ def mask_of(message: Any) -> Mask:
     try:
         if getattr(message, 'encoding', '') in RAW:
             return np.asarray(np.nan_to_num(depth_of(message)) > 0)
-        return marked(CameraDecoder('', codec.decode)(message))
+        to_rgb = compressed.decompress if hasattr(message, 'format') else codec.decode
+        return marked(to_rgb(message, ANY_BIT))
     except codec.CodecError as error:
         raise RecordingError(f'no mask: {error}') from error
 
 
 def read_mask(path: Path) -> Mask:
     """Read a picture, or a .npy file; raises RecordingError when it is neither."""
-    is_array = path.suffix == '.npy'
-    pixels = np.load(path) if is_array else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim not in (2, 3):
+    pixels = read_pixels(path)
+    if pixels is None or pixels.ndim not in (2, 3) or pixels.dtype.kind not in 'buif':
         raise RecordingError(f'{path} cannot be read as a mask')
     return marked(pixels)
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from ..core.pinhole import Pinhole
+from ..core.reference_fit import FARTHEST
 from ..core.reference_pairs import (
     Numbers,
     UnusableReferenceError,
@@ -28,9 +29,6 @@ ENOUGH = 50
 
 ENOUGH_OF_TAGS = 25
 """Pairs that are asked of tags: those of one."""
-
-FARTHEST = 200.0
-"""Metres beyond which nobody measures a distance by hand."""
 
 
 class Reference(Protocol):
@@ -112,15 +110,15 @@ class TagReference:
     """AprilTags of known size in the image."""
 
     finder: TagFinder
-    topic: str
-    """Of the images."""
     focal: float | None
-    """fx in pixels, where the recording does not tell it."""
+    """fx in pixels of the map, where the recording does not tell it."""
     least, read, needs_image = ENOUGH_OF_TAGS, None, True
 
     def pairs(self, view: View, depth: Depth, lens: Pinhole) -> tuple[Numbers, Numbers] | None:
         """Pair the pixels on the tags."""
         assert view.image is not None
-        own = lens_of(view, self.topic, view.image.shape[:2], self.focal)
+        shape = view.image.shape[:2]
+        focal = self.focal and self.focal * shape[1] / depth.shape[1]
+        own = lens_of(view, shape, focal)
         points = self.finder.points(view.image, own or lens)
         return pairs_of_points(depth, points, lens) if len(points) else None

@@ -153,7 +153,7 @@ class Predictor:
         fx = None
         if view.lens is not None:
             height, width = view.image.shape[:2]
-            lens = lens_of(view, '', (height, width), None)
+            lens = view.lens.pinhole_of((width, height))
             fx = None if lens is None else lens.fx
         return self._estimator.estimate([Frame(view.image, fx)])[0]
 
@@ -186,7 +186,7 @@ class OneCamera:
     topic: str
     """Of the images, or of their depth."""
     focal: float | None
-    """fx in pixels, to take where the recording does not tell it."""
+    """fx in pixels of the map, to take where the recording does not tell it."""
     key: CameraKey | None = None
     """What the camera is recognised by, once there was a view."""
     distorted: bool = False
@@ -199,34 +199,29 @@ class OneCamera:
         :param shape: of the map.
         :raises CalibrationError: when the camera is not calibrated, or is another one suddenly.
         """
-        lens = lens_of(view, self.topic, shape, self.focal)
+        lens = lens_of(view, shape, self.focal)
         if lens is None:
-            raise CalibrationError(f'{view.name} has no camera_info with K: name the focal length '
-                                   'in pixels with --focal')
+            raise CalibrationError(f'{view.name} has no camera_info with P or K: name the focal '
+                                   'length in pixels with --focal')
         key = camera_key(lens, shape)
         if self.key and (difference := self.key.mismatch(key)):
             raise CalibrationError(f'{view.name}: the camera changes: {difference}')
         self.key = self.key or key
-        self.distorted |= (view.lens is not None and 'rect' not in self.topic
+        self.distorted |= (view.lens is not None and not RECTIFIED.search(self.topic)
                            and not view.lens.is_undistorted)
         return lens
 
 
-def lens_of(view: View, topic: str, shape: tuple[int, ...], focal: float | None) -> Pinhole | None:
+def lens_of(view: View, shape: tuple[int, ...], focal: float | None) -> Pinhole | None:
     """
     Return the pinhole camera of a depth map; None where it is not known.
 
-    :param topic: of the image; P is taken for a rectified one, K otherwise.
     :param shape: of the map.
     :param focal: fx in pixels of the map, to take where the camera is not calibrated.
     """
     height, width = shape
-    if view.lens is not None and view.lens.is_calibrated:
-        fitting = view.lens.of_image((width, height))
-        k = fitting.k
-        if RECTIFIED.search(topic) and fitting.p[0] and fitting.p[5]:
-            k = (*fitting.p[0:3], *fitting.p[4:7], *fitting.p[8:11])
-        return Pinhole(k[0], k[4], k[2], k[5])
+    if view.lens is not None and (known := view.lens.pinhole_of((width, height))):
+        return known
     return Pinhole(focal, focal, (width - 1) / 2, (height - 1) / 2) if focal else None
 
 

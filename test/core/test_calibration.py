@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from depth_estimation_ros.core.calibration import IDENTITY, Calibration
+from depth_estimation_ros.core.pinhole import Pinhole
 
 K = (500.0, 0.0, 320.0, 0.0, 510.0, 180.0, 0.0, 0.0, 1.0)
 P = (480.0, 0.0, 322.0, -60.0, 0.0, 490.0, 181.0, 5.0, 0.0, 0.0, 1.0, 0.0)
@@ -135,3 +136,10 @@ def test_a_matrix_that_is_not_finite_is_none(value: float) -> None:
     assert broken.k == (0.0,) * 9 and not broken.is_calibrated
     mended = replace(PLAIN, p=(value,) * 12, r=(value,) * 9).of_image((640, 360))
     assert (mended.p[0], mended.r) == (500.0, IDENTITY)
+
+
+def test_an_image_is_seen_through_p_and_through_k_where_there_is_no_p() -> None:
+    bent = replace(PLAIN, d=(0.1,) * 5)
+    assert bent.pinhole_of((320, 180)) == Pinhole(240.0, 245.0, 160.75, 90.25)
+    assert replace(bent, p=NO_P).pinhole_of((640, 360)) == Pinhole(500.0, 510.0, 320.0, 180.0)
+    assert replace(bent, p=NO_P, k=NO_R).pinhole_of((640, 360)) is None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,11 @@ def test_what_is_no_points_is_named() -> None:
     broken.row_step = 3
     with pytest.raises(RecordingError, match='row_step 3 does not fit'):
         points_of(broken)
+    for offset in 17, 2**32 - 1:
+        narrow = cloud(POINTS, START).message
+        narrow.fields[2].offset = offset
+        with pytest.raises(RecordingError, match='point_step of 16 bytes'):
+            points_of(narrow)
     flat = cloud(POINTS, START).message
     del flat.fields[2]
     with pytest.raises(RecordingError, match='fields x, y has no x, y and z'):
@@ -99,7 +105,22 @@ def test_a_chain_that_is_not_there_is_named_with_the_remedy(frames: StaticTransf
 
 def test_a_transform_that_is_none_is_passed_over(tmp_path: Path) -> None:
     recording = open_recording(write_rosbag2(tmp_path / 'drive', [
-        static_transform(START, ('base', 'laser', (0, 0, 0), (0, 0, 0, 0)))]))
-    with pytest.raises(RecordingError, match='frames in tf_static: none'):
-        StaticTransforms(recording).between('base', 'laser')
-    assert 'no transform' in recording.warnings[0]
+        static_transform(START, ('base', 'laser', (0, 0, 0), (0, 0, 0, 0)),
+                         ('base', 'optical', (1, 0, 0), (0, 0, 0, 1)))]))
+    found = StaticTransforms(recording)
+    with pytest.raises(RecordingError, match='frames in tf_static: base, optical'):
+        found.between('base', 'laser')
+    assert [text for text in recording.warnings if 'no transform' in text] == recording.warnings
+    assert len(recording.warnings) == 1
+    np.testing.assert_allclose(found.between('base', 'optical').translation, (1, 0, 0))
+
+
+def test_a_message_that_cannot_be_decoded_is_passed_over(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = open_recording(write_rosbag2(tmp_path / 'drive', [
+        static_transform(START, ('base', 'laser', (0, 0, 0), (0, 0, 0, 1)))]))
+    whole = next(recording.records(['/tf_static']))
+    cut = replace(whole, data=whole.data[:20])
+    monkeypatch.setattr(recording, 'records', lambda _: iter([cut, whole]))
+    assert StaticTransforms(recording).between('base', 'laser') is not None
+    assert '/tf_static' in recording.warnings[-1]
