@@ -35,7 +35,8 @@ def exports() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize('isa', ['', pytest.param('AVX2', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('isa', ['', 'AVX2'])
 def test_openvino_is_built_under_traffic(start, checkpoint, peer, monkeypatch, isa):
     monkeypatch.setenv(ISA, isa)
     node = start(model=checkpoint, device='cpu', backend='auto')
@@ -76,6 +77,7 @@ def test_a_compressed_cameras_size_comes_with_its_calibration(start, checkpoint,
     peer.until(lambda: peer.send('camera_info', camera_info(48, 300)) and ready in node.text())
 
 
+@pytest.mark.slow
 def test_where_openvino_cannot_build_torch_serves_on(start, checkpoint, peer, monkeypatch):
     monkeypatch.setenv(ISA, 'SSE41')  # for which it cannot generate the code that it needs
     node = start(model=checkpoint, device='cpu', backend='auto')

@@ -188,6 +188,7 @@ def jpeg_bomb(side: int) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('bomb', [png_bomb, jpeg_bomb])
 def test_a_bomb_is_refused_before_its_memory_is_taken(bomb: Any) -> None:
     done = subprocess.run([sys.executable, '-c', BOMB], input=bomb(30000), timeout=60,

@@ -109,6 +109,7 @@ def test_every_step_and_stage_is_measured(tmp_path: Path) -> None:
     assert min(steps.values()) > 0
 
 
+@pytest.mark.slow
 def test_a_missing_model_and_spent_time_are_named() -> None:
     said: list[str] = []
     assert measure_core(a_plan(models=['/nowhere']), said.append) == []

@@ -86,11 +86,13 @@ def test_metres_are_right_and_wrong_ones_are_found(
     assert not correctness.correctness(checkpoint, CPU, True)['passed']
 
 
+@pytest.mark.slow
 def test_rebuilds_under_traffic_give_the_memory_back(checkpoint: Path) -> None:
     found = stress.rebuilds(checkpoint, CPU, True)
     assert found['passed'] and found['rebuilds'] == 8 and found['frames'] >= 16, found
 
 
+@pytest.mark.slow
 def test_rebuilds_that_leak_or_give_wrong_depth_are_found(
         checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = iter([100, 102])
