@@ -5,7 +5,18 @@ import numpy as np
 import pytest
 
 from training.dataset import make_scene
-from training.floor_rooms import HIDDEN, RIGHT, STEP, Outcome, hide_floor, look, outcomes, room
+from training.floor_rooms import (
+    HIDDEN,
+    RIGHT,
+    SEED,
+    STEP,
+    Outcome,
+    hide_floor,
+    look,
+    model_error,
+    outcomes,
+    room,
+)
 
 TRUE, INVERSE = RIGHT
 
@@ -24,6 +35,19 @@ def test_ten_rooms() -> None:
 def test_a_hundred_rooms() -> None:
     found = outcomes(100)
     assert holds(found[TRUE], 0.95) and holds(found[INVERSE], 0.9), found
+
+
+def test_a_models_depth_needs_the_scale_of_its_own_floor() -> None:
+    """Depth of which all is 20 % too far needs 1 / 1.2, and is not told that."""
+    class TooFar:
+        def estimate(self, images):
+            assert images[0].shape == (480, 640, 3) and images[0].dtype == np.uint8
+            return [np.kron(1.2 * next(depths), np.ones((STEP, STEP), np.float32))]
+
+    seen = room(0, np.random.default_rng([SEED, 0]), 6)
+    depths = iter([look(seen.world, camera)[0] for camera in seen.cameras])
+    error = model_error(seen, np.random.default_rng(3), TooFar())
+    assert error < 0.01
 
 
 def test_boards_hide_the_share_of_the_floor_that_they_should() -> None:
