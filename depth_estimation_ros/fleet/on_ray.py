@@ -103,6 +103,10 @@ class RangeMaker:
             os._exit(1)
         return {key: [row[key] for row in rows] for key in rows[0]}
 
+    def __del__(self) -> None:
+        """Remove the copies of bags; Ray Data deletes this when its actor's work is done."""
+        self._maker.close()
+
 
 def _rows(table: Any) -> Iterator[Row]:
     """Yield a table's rows; raises RecordingError where Ray gives up."""

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from ..offline.account import Account, without_depth
+from ..offline.files import fault
 from ..offline.partial import locked
 from ..offline.parts import differences, metadata_file, part_note
 from ..recordings import RecordingError, Writer
@@ -37,18 +38,27 @@ class JobState:
         :raises RecordingError: where it was something else, or another job writes there.
         """
         name, text = f'{FOLDER}/job.json', json.dumps(job, indent=1, sort_keys=True).encode()
+        if self.storage.is_local:
+            lock = Path(self.storage.path(f'{FOLDER}/lock'))
+            try:
+                lock.parent.mkdir(parents=True, exist_ok=True)
+                self._lock = locked(lock, self.storage.url)
+            except OSError as error:
+                raise fault(Path(self.storage.url), error) from error
         before = self.storage.read(name)
         if before is not None and before != text and not restart:
+            self._release()
             raise RecordingError(
                 f'{self.storage.url} was begun with {differences(json.loads(before), job)}: say '
                 'the same, name another output, or --restart')
         self.storage.write(name, text)
-        if self.storage.is_local:
-            self._lock = locked(Path(self.storage.path(f'{FOLDER}/lock')), self.storage.url)
 
     def end(self) -> None:
         """Remove what killed runs have left, and let others in."""
         self.storage.remove(TEMPORARY)
+        self._release()
+
+    def _release(self) -> None:
         if self._lock is not None:
             self._lock.close()
 
@@ -126,8 +136,8 @@ class BagState:
         for note in notes:
             for topic, account in note['accounts'].items():
                 accounts.setdefault(topic, Account()).add(account)
-        if fault := without_depth(accounts):
-            raise RecordingError(fault)
+        if lacking := without_depth(accounts):
+            raise RecordingError(lacking)
         if self._storage.exists(f'{self._folder}/bag'):
             self._storage.write(f'{self._folder}/bag/{FILE_NAME}', metadata_file(
                 notes, {topic: account.as_json() for topic, account in accounts.items()}))

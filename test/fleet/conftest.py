@@ -20,8 +20,8 @@ from depth_estimation_ros.offline.process import process_bag
 from ..offline.conftest import frames
 from ..recordings.bags import write_ros1, write_rosbag2
 
-PART = 0.2
-"""Seconds: six images."""
+PART = 0.1
+"""Seconds: three images."""
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -41,9 +41,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two rosbag2 directories and a ROS 1 bag: 3, 2 and 1 parts."""
     folder = tmp_path_factory.mktemp('drives')
     (folder / 'monday').mkdir(parents=True)
-    write_rosbag2(folder / 'a', frames(15))
-    write_rosbag2(folder / 'monday' / 'b', frames(9, seed=1))
-    write_ros1(folder / 'monday' / 'c.bag', frames(4, seed=2))
+    write_rosbag2(folder / 'a', frames(7))
+    write_rosbag2(folder / 'monday' / 'b', frames(5, seed=1))
+    write_ros1(folder / 'monday' / 'c.bag', frames(2, seed=2))
     return folder
 
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from depth_estimation_ros.core.errors import DeviceLostError
-from depth_estimation_ros.fleet.bags import Bag
+from depth_estimation_ros.fleet.bags import Bag, find_bags
 from depth_estimation_ros.fleet.engines import Here, RayOptions, choose_engine
 from depth_estimation_ros.fleet.maker import Job
 from depth_estimation_ros.fleet.run import REPORT
@@ -118,6 +119,19 @@ def test_a_worker_whose_gpu_is_lost_gives_way_to_another(tmp_path, checkpoint, m
     monkeypatch.setattr(os, '_exit', sys.exit)
     with pytest.raises(SystemExit):
         maker({'bag': [Bag('a', str(tmp_path), ()).as_json()], 'first': [0], 'end': [1]})
+
+
+def test_a_worker_that_is_done_leaves_no_copies(tmp_path, drives, checkpoint, monkeypatch):
+    from depth_estimation_ros.fleet import on_ray
+    (tmp_path / 'scratch').mkdir()
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'scratch'))
+    maker = on_ray.RangeMaker(Job(str(tmp_path / 'out'), 'run', ProcessOptions(part=PART),
+                                  NetworkOptions(str(checkpoint), 'cpu', backend='torch')))
+    bag = find_bags([str(drives / 'a')], str(tmp_path / 'out'))[0]
+    made = maker({'bag': [bag.as_json()], 'first': [0], 'end': [1]})
+    assert made['error'] == [''] and any((tmp_path / 'scratch').iterdir())
+    del maker
+    assert not any((tmp_path / 'scratch').iterdir())
 
 
 @pytest.mark.slow

@@ -41,6 +41,9 @@ def test_the_bytes_are_those_of_the_payload_and_little_more(few):
             assert row[f'{size}_mb_s'] == pytest.approx(15e-6 * row[f'{size}_bytes'], abs=6e-4)
         png, rvl = (rows['depth/image_rect/compressedDepth', form] for form in ('png', 'rvl'))
         assert pixels / 20 < png[f'{size}_bytes'] < rvl[f'{size}_bytes'] < 2 * pixels
+        kept = rows[bandwidth.KEPT]
+        assert pixels / 20 < kept[f'{size}_bytes'] < rows['depth/image_rect', '32FC1'][
+            f'{size}_bytes'] + 5000
         assert rows['depth/scan', ''][f'{size}_bytes'] > 4 * int(size.split('x')[0])
     assert all(set(tables.bandwidth(sizes)) == set(row) for row in rows.values())
 

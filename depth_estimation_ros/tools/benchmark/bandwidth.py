@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -19,7 +21,7 @@ from sensor_msgs.msg import CameraInfo
 
 from ...core.estimator import DepthEstimator, EstimatorOptions
 from ...core.validity import apply_range
-from ...recordings import find_cameras, open_recording, shots
+from ...recordings import IMAGE, Writer, find_cameras, open_recording, shots
 from ...resources import model_folder, share_folder
 from ...ros import codec
 from ...ros.outputs import OUTPUTS, Estimate, prepare
@@ -49,18 +51,21 @@ VARIANTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 """A topic, what its messages are, and the parameters that make them so."""
 
+KEPT = 'depth/image_rect', '32FC1 in a bag (MCAP, zstd)'
+"""What process_bag makes of the first of them."""
+
 
 def measure_bandwidth(sizes: list[str]) -> list[dict[str, Any]]:
     """
     Encode and serialise what the node publishes of the drive, by the demo model.
 
     :param sizes: of the image, as 640x480; the drive's own is 640x480.
-    :return: a row for the image and each of :data:`VARIANTS`: the median bytes of a message, the
-        megabytes of a second at :data:`RATE`, and the milliseconds until it is made, for each
-        size.
+    :return: a row for the image, each of :data:`VARIANTS`, and :data:`KEPT`: the median bytes of
+        a message, the megabytes of a second at :data:`RATE`, and the milliseconds until it is
+        made, for each size.
     """
-    rows = [{'output': 'image', 'format': 'rgb8'}] + [
-        {'output': topic, 'format': form} for topic, form, _ in VARIANTS]
+    rows = [{'output': topic, 'format': form} for topic, form in (
+        ('image', 'rgb8'), *((topic, form) for topic, form, _ in VARIANTS), KEPT)]
     options = EstimatorOptions(model=model_folder('demo'), device='cpu', backend='torch')
     with closing(DepthEstimator(options)) as estimator:
         for size in sizes:
@@ -115,7 +120,20 @@ def _costs(image: NDArray[np.uint8], info: CameraInfo,
                       if kind.topic == topic)
         output.encode(estimate)  # makes what is the same for every frame
         costs.append(_cost(partial(output.encode, estimate)))
-    return costs
+    depth = codec.encode(estimate.depth, '32FC1', info.header)
+    return [*costs, _kept(serialize_message(depth))]
+
+
+def _kept(message: bytes) -> tuple[int, float]:
+    """Return the bytes of a bag with one depth message, and the seconds until it is written."""
+    with TemporaryDirectory() as folder:
+        writer = Writer(Path(folder) / 'bag')
+        writer.add_topic(KEPT[0], IMAGE)
+        began = perf_counter()
+        writer.write(KEPT[0], 0, message)
+        writer.close()
+        seconds = perf_counter() - began
+        return sum(file.stat().st_size for file in writer.path.glob('*.mcap')), seconds
 
 
 def _cost(encode: Callable[[], Any]) -> tuple[int, float]:
