@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -37,8 +38,7 @@ KERNELS: dict[str, tuple[Callable[[NDArray[np.float64]], NDArray[np.float64]], f
     'bilinear': (_triangle, 1.0), 'bicubic': (_cubic, 2.0)}
 """The kernel and its support in pixels."""
 
-BLOCK = 64
-"""New pixels that are made by one product: fewer are slower, more take source pixels in vain."""
+PILLOW = {'bilinear': Image.Resampling.BILINEAR, 'bicubic': Image.Resampling.BICUBIC}
 
 _static = ContextVar('static', default=False)
 
@@ -63,15 +63,24 @@ def resize_like_pil(image: Tensor, size: tuple[int, int], kernel: str) -> Tensor
     Resize an image to the very values that PIL's ``Image.resize`` gives, on any device.
 
     PIL shrinks with an antialiased kernel and rounds to uint8 after each direction (Pillow,
-    src/libImaging/Resample.c). The arithmetic is that of its integers. Rows are resized first, as
-    Pillow always does before version 13, and since then unless the height shrinks far more.
+    src/libImaging/Resample.c). On the CPU it is Pillow that does it. Elsewhere the arithmetic is
+    that of its integers, and rows are resized first, as Pillow always does before version 13, and
+    since then unless the height shrinks far more.
 
-    :param image: uint8, channels×H×W; within :func:`static` float32.
+    :param image: uint8, 3×H×W, best a view of H×W×3; within :func:`static` float32.
     :param size: the new (height, width).
     :param kernel: 'bilinear' or 'bicubic'.
-    :return: of the same type, channels×height×width.
+    :return: of the same type, 3×height×width.
     """
-    return _along(_along(image, size[1], 2, kernel), size[0], 1, kernel)
+    if image.device.type == 'cpu' and not _static.get():
+        return _by_pillow(image, size, kernel)
+    return _along(_along(image.contiguous(), size[1], 2, kernel), size[0], 1, kernel)
+
+
+def _by_pillow(image: Tensor, size: tuple[int, int], kernel: str) -> Tensor:
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    resized = picture.resize((size[1], size[0]), PILLOW[kernel])
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
 
 def _along(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
@@ -82,24 +91,7 @@ def _along(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
         matrix = _matrix(source, size, kernel, image.device)
         values = image @ matrix.mT if axis == 2 else matrix @ image
         return (values + 0.5).floor().clamp(0, 255)
-    return (_by_products if image.device.type == 'cpu' else _by_taps)(image, size, axis, kernel)
-
-
-def _by_products(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
-    """
-    Resize by products of matrices, in blocks, since few source pixels count for each new one.
-
-    In float64 they hold PIL's integers exactly: 8 bits a pixel, 22 a weight.
-    """
-    shape = list(image.shape)
-    shape[axis] = size
-    resized = image.new_empty(shape)
-    for first, start, matrix in _blocks(image.shape[axis], size, kernel):
-        values = image.narrow(axis, start, matrix.shape[1]).double()
-        values = values @ matrix.mT if axis == 2 else matrix @ values
-        values.add_(0.5).clamp_(0, 255)  # and cut off below the point by what follows
-        resized.narrow(axis, first, len(matrix)).copy_(values)
-    return resized
+    return _by_taps(image, size, axis, kernel)
 
 
 def _by_taps(image: Tensor, size: int, axis: int, kernel: str) -> Tensor:
@@ -135,35 +127,13 @@ def _taps(source: int, size: int, kernel: str, device: torch.device) -> tuple[Te
             torch.from_numpy(fixed.T[used].copy()).to(device))
 
 
-def _dense(source: int, size: int, kernel: str) -> Tensor:
-    """Return the weights as a matrix, float64, size×source, on the CPU."""
+@device_constant
+def _matrix(source: int, size: int, kernel: str, device: torch.device) -> Tensor:
+    """Return the weights as a matrix, float32, size×source."""
     indices, weights = _taps(source, size, kernel, torch.device('cpu'))
     matrix = torch.zeros(size, source, dtype=torch.float64)
     matrix.scatter_add_(1, indices.T, weights.T.double() / (1 << BITS))
-    return matrix
-
-
-@device_constant
-def _matrix(source: int, size: int, kernel: str, device: torch.device) -> Tensor:
-    """Return that matrix in float32 on a device."""
-    return _dense(source, size, kernel).float().to(device)
-
-
-@device_constant
-def _blocks(source: int, size: int, kernel: str) -> list[tuple[int, int, Tensor]]:
-    """
-    Return that matrix in blocks of rows, as far as they are not zero.
-
-    :return: of each block its first row, its first column, and its values in float64 on the CPU.
-    """
-    blocks = []
-    whole = _dense(source, size, kernel)
-    for first in range(0, size, BLOCK):
-        rows = whole[first:first + BLOCK]
-        columns = rows.any(dim=0).nonzero()[:, 0]
-        start, end = int(columns[0]), int(columns[-1]) + 1
-        blocks.append((first, start, rows[:, start:end].clone()))
-    return blocks
+    return matrix.float().to(device)
 
 
 def resize_bicubic(depth: Tensor, size: tuple[int, int]) -> Tensor:

@@ -15,7 +15,7 @@ import pytest
 import depth_estimation_ros
 
 PACKAGE = Path(depth_estimation_ros.__file__).parent
-LIBRARIES = {'torch', 'transformers', 'numpy', 'cv2', 'huggingface_hub', 'safetensors',
+LIBRARIES = {'torch', 'transformers', 'numpy', 'cv2', 'PIL', 'huggingface_hub', 'safetensors',
              'yaml', 'openvino', 'onnxruntime', 'triton'}
 """All that the core may import besides the standard library; the last three only when there."""
 

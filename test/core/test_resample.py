@@ -10,8 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from depth_estimation_ros.core import resample
-from depth_estimation_ros.core.resample import resize_depth, resize_like_pil
+from depth_estimation_ros.core.resample import _along, resize_depth, resize_like_pil
 
 PIL_KERNELS = {'bilinear': Image.Resampling.BILINEAR, 'bicubic': Image.Resampling.BICUBIC}
 
@@ -20,20 +19,19 @@ SHAPES = [((480, 640), (518, 686)), ((375, 1242), (518, 1722)), ((1080, 1920), (
           ((1, 1), (4, 9)), ((48, 64), (48, 64))]
 
 
-@pytest.mark.parametrize('way', ['_by_products', '_by_taps'], ids=['cpu', 'gpu'])
 @pytest.mark.parametrize('kernel', PIL_KERNELS)
 @pytest.mark.parametrize(('source', 'size'), SHAPES)
 def test_noise_is_resized_to_the_very_values_of_pil(
-        source: tuple[int, int], size: tuple[int, int], kernel: str, way: str,
-        monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resample, '_by_products', getattr(resample, way))
+        source: tuple[int, int], size: tuple[int, int], kernel: str) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*source, 3), np.uint8)
-    pil = PIL_KERNELS[kernel]  # in two steps, since Pillow 13 may begin with the columns
-    rows = Image.fromarray(image).resize((size[1], source[0]), pil)
-    expected = np.asarray(rows.resize(size[::-1], pil))
-    resized = resize_like_pil(torch.from_numpy(image).permute(2, 0, 1), size, kernel)
-    assert resized.dtype == torch.uint8
-    np.testing.assert_array_equal(resized.permute(1, 2, 0), expected)
+    planes, pil = torch.from_numpy(image).permute(2, 0, 1), PIL_KERNELS[kernel]
+    ours = resize_like_pil(planes, size, kernel)
+    assert ours.dtype == torch.uint8
+    np.testing.assert_array_equal(ours.permute(1, 2, 0),
+                                  Image.fromarray(image).resize(size[::-1], pil))
+    rows = Image.fromarray(image).resize((size[1], source[0]), pil)  # before the columns
+    device = _along(_along(planes.contiguous(), size[1], 2, kernel), size[0], 1, kernel)
+    np.testing.assert_array_equal(device.permute(1, 2, 0), rows.resize(size[::-1], pil))
 
 
 def smooth(height: int, width: int) -> Tensor:

@@ -115,7 +115,7 @@ class Preprocessing:
         :return: float32, 3×height×width.
         """
         size = self.resized(*image.shape[:2])
-        planes = resize_like_pil(image.permute(2, 0, 1).contiguous(), size, self.kernel)
+        planes = resize_like_pil(image.permute(2, 0, 1), size, self.kernel)
         return functional.pad(self.normalised(planes), self._border(size))
 
     def normalised(self, planes: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ class Letterboxed(Preprocessing):
     def pixels(self, image: Tensor) -> Tensor:
         """Turn an image, uint8 RGB, H×W×3, into the network's input, float32, 3×height×width."""
         size = self.resized(*image.shape[:2])
-        planes = resize_like_pil(image.permute(2, 0, 1).contiguous(), size, self.kernel)
+        planes = resize_like_pil(image.permute(2, 0, 1), size, self.kernel)
         colour = torch.tensor(self.colour, device=image.device).view(3, 1, 1)
         return torch.stack([
             functional.pad(plane, self._border(size), value=float(border))
