@@ -471,9 +471,9 @@ def test_openvino_gives_the_same_depth_once_it_is_built(
 
 
 def test_a_backend_that_cannot_serve_is_refused_before_anything_is_loaded() -> None:
-    with pytest.raises(DeviceError, match="backend 'openvino' runs in fp32, not in bf16"):
+    with pytest.raises(DeviceError, match="backend 'openvino' runs in fp32 or bf16, not in fp16"):
         DepthEstimator(EstimatorOptions(
-            'not/looked for', device='cpu', backend='openvino', precision='bf16'))
+            'not/looked for', device='cpu', backend='openvino', precision='fp16'))
 
 
 def test_the_network_size_may_be_set(own: Factory) -> None:

@@ -52,7 +52,7 @@ def test_openvino_is_built_under_traffic(start, checkpoint, peer, monkeypatch, i
     assert not put(peer, backend='torch')
     node.wait_for('changed over')
     peer.depth_of(image())
-    assert 'fp32, not in bf16' in put(peer, backend='openvino', precision='bf16')
+    assert 'bf16, not in fp16' in put(peer, backend='openvino', precision='fp16')
     code, took = node.end()
     assert (code, took < 2.0) == (0, True), node.text()
 

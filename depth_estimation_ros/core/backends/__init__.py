@@ -10,7 +10,7 @@ from ..errors import DeviceError
 from .base import Backend, Network
 from .compiled import TORCH_COMPILE
 from .eager import device_of, forward
-from .openvino import openvino_backend
+from .openvino import HINTS, openvino_backend
 
 __all__ = ['BACKENDS', 'Backend', 'Network', 'check_backend', 'choose_backends', 'device_of',
            'forward', 'unsupported_reason']
@@ -35,7 +35,7 @@ def choose_backends(wanted: str, *, compiles: bool, device: torch.device, precis
     backends = [TORCH_COMPILE] if compiles else []
     if wanted == 'torch' or unsupported_reason(device, precision):
         return backends
-    return [*backends, openvino_backend(folder, domain)]
+    return [*backends, openvino_backend(folder, domain, precision)]
 
 
 def check_backend(wanted: str, device: torch.device, precision: str) -> None:
@@ -51,8 +51,9 @@ def unsupported_reason(device: torch.device, precision: str) -> str:
     """Return why OpenVINO cannot serve, or ''."""
     if device.type != 'cpu':
         return f"runs on the CPU, not on {device}: set 'device' to cpu, or 'backend' to auto"
-    if precision != 'fp32':
-        return f"runs in fp32, not in {precision}: set 'precision' to fp32, or 'backend' to auto"
+    if precision not in HINTS:
+        return (f"runs in {' or '.join(HINTS)}, not in {precision}: set 'precision' to fp32, or "
+                "'backend' to auto")
     if find_spec('openvino') is None:
         return 'is not installed: pip install openvino'
     return ''

@@ -24,21 +24,23 @@ LOGGER = logging.getLogger(__name__)
 POLL = 0.2
 """Seconds between looks at whether an export is still wanted."""
 
-SETTINGS: dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'f32'}
-"""Else the CPU plug-in takes bf16 where the processor has it."""
+HINTS = {'fp32': 'f32', 'bf16': 'bf16'}
+"""The plug-in's names of the precisions that it serves; without one it takes bf16 where the
+processor has it. fp16 is not among them: its products are slower than those of fp32."""
 
 WITHOUT_SNIPPETS = {'SNIPPETS_MODE': 'DISABLE'}
 """An internal property of the CPU plug-in: no code generated for chains of small operations, which
 takes more registers than some processors have."""
 
 
-def openvino_backend(folder: Path, domain: str = 'auto') -> Backend:
+def openvino_backend(folder: Path, domain: str = 'auto', precision: str = 'fp32') -> Backend:
     """
-    Return the backend that exports a checkpoint's folder and runs it in OpenVINO, in fp32.
+    Return the backend that exports a checkpoint's folder and runs it in OpenVINO.
 
     :param domain: the metric head that serves every image; 'auto' leaves it to the model.
+    :param precision: of :data:`HINTS`.
     """
-    return Backend('openvino', partial(_build, folder, domain), copies=True)
+    return Backend('openvino', partial(_build, folder, domain, precision), copies=True)
 
 
 def load_openvino() -> Any:
@@ -48,16 +50,18 @@ def load_openvino() -> Any:
     return openvino
 
 
-def compile_graph(graph: Path) -> Network:
+def compile_graph(graph: Path, precision: str = 'fp32') -> Network:
     """
     Compile an exported graph, without the plug-in's generated code where that fails.
 
     :param graph: the .xml file; it is not needed any more afterwards.
+    :param precision: of :data:`HINTS`.
     :raises RuntimeError: when the plug-in cannot compile it in either way.
     """
     core = load_openvino().Core()
     core.set_property({'ENABLE_MMAP': False})  # the file is about to go
-    settings = {**SETTINGS, 'INFERENCE_NUM_THREADS': torch.get_num_threads()}
+    settings = {'INFERENCE_PRECISION_HINT': HINTS[precision],
+                'INFERENCE_NUM_THREADS': torch.get_num_threads()}
     try:
         compiled = core.compile_model(graph, 'CPU', settings)
     except RuntimeError as error:
@@ -77,11 +81,12 @@ def _infer(compiled: Any, idle: deque[Any], frame: Tensor) -> Tensor:
     return torch.from_numpy(results[0])
 
 
-def _build(folder: Path, domain: str, model: nn.Module, pixels: Tensor, stop: Event) -> Network:
+def _build(folder: Path, domain: str, precision: str, model: nn.Module, pixels: Tensor,
+           stop: Event) -> Network:
     with tempfile.TemporaryDirectory() as scratch:
         graph = Path(scratch) / 'network.xml'
         _export(folder, domain, tuple(pixels.shape), graph, stop)
-        return compile_graph(graph)
+        return compile_graph(graph, precision)
 
 
 def _export(folder: Path, domain: str, shape: tuple[int, ...], graph: Path,

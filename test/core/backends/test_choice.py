@@ -30,7 +30,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures('installed')
 def test_auto_is_openvino_where_it_can_serve() -> None:
     assert names() == ['openvino']
-    assert names(device=CUDA) == names(precision='bf16') == names('torch') == []
+    assert names(precision='bf16') == ['openvino']
+    assert names(device=CUDA) == names(precision='fp16') == names('torch') == []
 
 
 def test_auto_is_torch_where_openvino_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

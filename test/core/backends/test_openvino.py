@@ -19,7 +19,6 @@ from torch import nn
 from depth_estimation_ros.core.backends import forward
 from depth_estimation_ros.core.backends.export import write_graph
 from depth_estimation_ros.core.backends.openvino import (
-    SETTINGS,
     compile_graph,
     load_openvino,
     openvino_backend,
@@ -27,6 +26,7 @@ from depth_estimation_ros.core.backends.openvino import (
 from depth_estimation_ros.core.checkpoint import read_checkpoint
 from depth_estimation_ros.core.families.registry import load_family
 from depth_estimation_ros.core.kernels import plain
+from depth_estimation_ros.core.precision import MAX_DEVIATION, deviation
 from depth_estimation_ros.core.running.planner import Planner
 
 from ..conftest import always, noise, patched_model
@@ -100,6 +100,17 @@ def test_the_demo_model_has_the_same_metres_in_every_batch(root: Path, batch: in
     torch.testing.assert_close(network(pixels), expected, rtol=1e-4, atol=0)
 
 
+def test_bf16_stays_near_the_metres_of_fp32(root: Path) -> None:
+    folder = root / 'models' / 'demo'
+    pixels, model = noise(1, 96, 128), network_of(folder)
+    with torch.inference_mode():
+        exact = forward(model, pixels)
+    depth = openvino_backend(folder, precision='bf16').build(model, pixels, Event())(pixels)
+    assert deviation([depth.numpy()], [exact.numpy()]).within(MAX_DEVIATION)
+    if torch.cpu._is_avx512_bf16_supported():  # else OpenVINO serves in fp32 all the same
+        assert (depth - exact).abs().max() > 1e-4
+
+
 @with_avx2_only
 def test_a_graph_that_takes_too_many_registers_is_compiled_without_snippets(
         checkpoint_of: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -108,7 +119,8 @@ def test_a_graph_that_takes_too_many_registers_is_compiled_without_snippets(
     graph = tmp_path / 'network.xml'
     write_graph(checkpoint_of(), (1, 3, 96, 128), graph)
     with pytest.raises(RuntimeError, match='not enough registers'):
-        load_openvino().Core().compile_model(graph, 'CPU', SETTINGS)
+        load_openvino().Core().compile_model(
+            graph, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
     caplog.set_level(logging.INFO)
     same_metres(compile_graph(graph), network_of(checkpoint_of()))
     record, = caplog.records
