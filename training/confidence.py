@@ -22,6 +22,7 @@ from transformers.models.zoedepth.modeling_zoedepth import (
 
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.evaluation.sparsification import sparsification
+from depth_estimation_ros.core.maps import download
 from depth_estimation_ros.resources import model_folder
 from training.dataset import camera_sample
 from training.model import make_processor
@@ -85,7 +86,7 @@ def edge_strength(depth: Map) -> Map:
 def uncertainties(estimator: DepthEstimator, bins: Bins, image: NDArray[np.uint8],
            ) -> tuple[Map, dict[str, Map]]:
     """Return depth, and each candidate's map: larger is less sure."""
-    found, = estimator.submit([image], flip=True)()
+    found, = download(estimator.submit([image], flip=True)())()
     assert found.confidence is not None
     level = np.random.default_rng(0).random(found.depth.shape, np.float32)
     return found.depth, {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images of one network size on their way to the device, through the network, and back."""
+"""Images of one network size on their way to the device and through the network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .confidence import agreement
 from .families.base import Family
-from .frame import Frame, Image, Prediction
+from .frame import Frame, Image
+from .maps import Maps
 from .running.planner import Planner, Stages
 from .running.shape import Size
 
@@ -22,9 +23,8 @@ class Batch:
 
     indices: list[int]
     """Their places in the caller's list."""
-    maps: list[Tensor]
-    """float32, 1×H×W each, on the host: depth; 2×H×W where its mirror image was looked at too,
-    the second one the confidence."""
+    maps: list[Maps]
+    """On the device."""
     told: Tensor
     """What is told of each, N×3 on the host: the share of pixels without a finite depth; which of
     the family's domains it prefers, NaN where there is no choice; 1 where its mirror image, that
@@ -32,7 +32,7 @@ class Batch:
 
 
 class BatchRunner:
-    """Uploads, prepares, runs, shapes and downloads; on CUDA without waiting for the device."""
+    """Uploads, prepares, runs and resizes; on CUDA without waiting for the device."""
 
     def __init__(self, device: torch.device, family: Family) -> None:
         self.device, self._family = device, family
@@ -47,16 +47,16 @@ class BatchRunner:
         alike = planner.graphs is not None and not self._family.per_frame and len(
             {frame.image.shape for frame in taken}) == 1
         maps, told = (self._run_alike if alike else self._run_each)(planner, taken, size, flip)
-        return Batch(indices, maps, self._download(told))
+        return Batch(indices, [_maps(each) for each in maps], self._download(told))
 
     @torch.inference_mode()
     def through(self, planner: Planner, frame: Frame, head: int,
-                flip: bool) -> Prediction:
+                flip: bool) -> Maps:
         """Return a frame's depth by one of the family's domains, whatever the image prefers."""
         inputs = self._before([self._upload(frame.image)], [frame], flip=flip)
         with self._family.through(head):
             (maps,), _ = self._after([frame], flip, planner.plain(inputs))
-        return prediction(maps.cpu())
+        return _maps(maps)
 
     @torch.inference_mode()
     def prepare(self, planner: Planner, frame: Frame) -> None:
@@ -78,13 +78,12 @@ class BatchRunner:
             lambda images: self._before(list(images), [any_frame] * len(images), flip=flip),
             partial(self._after_alike, any_frame, flip))
         maps, told = planner.run_frames(self._staged(frames), size, stages, per_image=1 + flip)
-        return list(self._download(maps)), told
+        return list(maps.clone()), told  # a graph writes the next ones to the same place
 
     def _run_each(self, planner: Planner, frames: list[Frame], size: Size,
                   flip: bool) -> tuple[list[Tensor], Tensor]:
         images = [self._upload(frame.image) for frame in frames]
-        maps, told = self._after(frames, flip, planner(self._before(images, frames, flip=flip)))
-        return [self._download(each) for each in maps], told
+        return self._after(frames, flip, planner(self._before(images, frames, flip=flip)))
 
     def _before(self, images: list[Tensor], frames: Sequence[Frame], *, flip: bool) -> Tensor:
         """Return the network's input for a batch, with ``flip`` the mirrored images behind."""
@@ -142,10 +141,10 @@ class BatchRunner:
         return host.copy_(tensor, non_blocking=True)
 
 
-def prediction(maps: Tensor) -> Prediction:
-    """Return what a batch has of one frame, M×H×W on the host, as arrays."""
-    depth, *confidence = maps.numpy()
-    return Prediction(depth, confidence[0] if confidence else None)
+def _maps(maps: Tensor) -> Maps:
+    """Name the maps of one frame, M×H×W."""
+    depth, *confidence = maps
+    return Maps(depth, confidence[0] if confidence else None)
 
 
 def _routing(preferred: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:

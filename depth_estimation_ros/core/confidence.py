@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
-
-from .frame import Depth
 
 
 def agreement(straight: Tensor, mirrored: Tensor) -> Tensor:
@@ -28,13 +25,13 @@ def agreement(straight: Tensor, mirrored: Tensor) -> Tensor:
     return torch.where(known, smaller / larger, 0.0)
 
 
-def without_low_confidence(depth: Depth, confidence: Depth, least: float) -> Depth:
+def without_low_confidence(depth: Tensor, confidence: Tensor, least: float) -> Tensor:
     """
-    Make unknown, in place, what is less sure than asked, and return the array.
+    Make unknown what is less sure than asked.
 
-    :param depth: float32, H×W.
+    :param depth: float32, H×W; is not changed.
     :param confidence: of the same shape.
     :param least: from 0, which keeps all, to 1.
+    :return: float32, H×W, on the same device.
     """
-    np.copyto(depth, np.nan, where=confidence < least)
-    return depth
+    return depth.masked_fill(confidence < least, torch.nan)

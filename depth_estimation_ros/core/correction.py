@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .families.base import Quantity
 
@@ -80,26 +82,37 @@ class Correction:
         return KINDS[self.kind].quantity
 
     def __call__(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return :meth:`metres` of an array."""
+        metres: NDArray[np.float32] = self.metres(
+            torch.from_numpy(np.require(values, requirements=['C', 'W']))).numpy()
+        return metres
+
+    def metres(self, values: Tensor) -> Tensor:
         """
         Apply the formula.
 
         :param values: what :attr:`quantity` says; any shape. Where they are metres or depth
             without a scale, Inf stays (REP 117).
-        :return: float32 metres, NaN where unknown.
+        :return: float32 metres, NaN where unknown, on the same device.
         """
         if self.kind == SCALE:
-            return np.asarray(values * self.scale, np.float32)
+            return (values * self.scale).float()
         if self.kind == INVERSE:
             return self._of_inverse(values)
         if self.kind == AFFINE_INVERSE:
-            with np.errstate(divide='ignore', invalid='ignore'):
-                corrected = self._of_inverse(np.where(values > 0, 1 / values, np.nan))
+            corrected = self._of_inverse(values.reciprocal().where(values > 0, torch.nan))
         else:
             shifted = values * self.scale + self.shift
-            corrected = np.where(shifted > 0, shifted, np.nan).astype(np.float32)
-        return np.where(np.isinf(values), values, corrected).astype(np.float32)
+            corrected = shifted.where(shifted > 0, torch.nan).float()
+        return torch.where(values.isinf(), values, corrected).float()
 
-    def _of_inverse(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+    def _of_inverse(self, values: Tensor) -> Tensor:
         above = values - self.shift
-        with np.errstate(divide='ignore', invalid='ignore'):
-            return np.where(above > 0, self.scale / above, np.nan).astype(np.float32)
+        return (self.scale / above).where(above > 0, torch.nan).float()
+
+
+def inverse_depth(values: Tensor, quantity: Quantity) -> Tensor:
+    """Return relative depth as inverse depth, NaN where there is none; all else as it is."""
+    if quantity is not Quantity.RELATIVE_DEPTH:
+        return values
+    return values.reciprocal().where(values > 0, torch.nan)

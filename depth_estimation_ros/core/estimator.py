@@ -13,15 +13,16 @@ from threading import Lock
 import torch
 
 from .backends import check_backend
-from .batches import Batch, prediction
+from .batches import Batch
 from .device import device_name, resolve_device, start_device
 from .device_errors import watched
 from .domains import DomainHold
 from .errors import CheckpointError, DeviceError, DeviceLostError, ImageError
 from .families.base import Family, Quantity
 from .families.registry import check_domain
-from .frame import Depth, Frame, Image, Prediction
+from .frame import Depth, Frame, Image
 from .loaded import LoadedModel
+from .maps import Maps, download
 from .options import EstimatorOptions
 
 __all__ = ['DepthEstimator', 'EstimatorOptions']
@@ -79,17 +80,18 @@ class DepthEstimator:
         :raises DeviceLostError: when the device answers no call any more.
         """
         self.adopt()
-        return [found.depth for found in self.submit(images, flip=flip)()]
+        return [found.depth for found in download(self.submit(images, flip=flip)())()]
 
     def submit(self, images: Sequence[Image | Frame], *,
-               flip: bool = False) -> Callable[[], list[Prediction]]:
+               flip: bool = False) -> Callable[[], list[Maps]]:
         """
         Begin what :meth:`estimate` does; on CUDA it goes on while the caller does other things.
 
         It adopts nothing, so that whoever submits knows by what range it is served.
 
-        :return: waits for what is estimated of each image and returns it, with ``flip`` a
-            confidence too; to be called once, before anything else is asked of the estimator.
+        :return: waits for what is estimated of each image and returns it on the device, with
+            ``flip`` a confidence too (:func:`~.maps.download` brings it to the host); to be called
+            once, before anything else is asked of the estimator.
         """
         frames = [_frame(image) for image in images]
         sizes = [self.network_size(frame) for frame in frames]
@@ -263,7 +265,7 @@ class DepthEstimator:
         return True
 
     def _collect(self, frames: Sequence[Frame], batches: list[Batch], wait: Callable[[], object],
-                 flip: bool) -> list[Prediction]:
+                 flip: bool) -> list[Maps]:
         """Return what was estimated of submitted images in their order."""
         with watched(self.device):
             wait()
@@ -274,13 +276,13 @@ class DepthEstimator:
             self._lost_warned = time.monotonic()
             LOGGER.warning('the network gave no finite depth for %.0f %% of an image, at %s: they '
                            'are NaN', 100 * lost, self.precision)
-        found = {index: (prediction(maps), float(preferred), bool(mixed)) for batch in batches
+        found = {index: (maps, float(preferred), bool(mixed)) for batch in batches
                  for index, maps, (_, preferred, mixed) in zip(
                      batch.indices, batch.maps, batch.told, strict=True)}
         return [self._held(frame, *found[index], flip) for index, frame in enumerate(frames)]
 
-    def _held(self, frame: Frame, found: Prediction, preferred: float, mixed: bool,
-              flip: bool) -> Prediction:
+    def _held(self, frame: Frame, found: Maps, preferred: float, mixed: bool,
+              flip: bool) -> Maps:
         """Return what the head says that serves the frame's camera."""
         if frame.camera is None or math.isnan(preferred):
             return found

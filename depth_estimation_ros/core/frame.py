@@ -28,7 +28,7 @@ class Frame:
 
 
 class Prediction(NamedTuple):
-    """What is estimated of one frame."""
+    """What is estimated of one frame, on the host."""
 
     depth: Depth
     """float32, H×W of the image."""

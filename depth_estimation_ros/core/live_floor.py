@@ -7,7 +7,9 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .correction import Correction
 from .families.base import Quantity
@@ -34,15 +36,17 @@ SAMPLES = 1500
 """Pixels of the lower image that are kept of a map."""
 
 
-def thinned(depth: NDArray[np.float32], lens: Pinhole) -> tuple[NDArray[np.float32], Pinhole]:
+def thinned(depth: NDArray[np.float32] | Tensor, lens: Pinhole,
+            ) -> tuple[NDArray[np.float32], Pinhole]:
     """
     Return a copy of every n-th pixel of a map, and the camera of that; no pixel is a mean.
 
-    :param depth: H×W.
+    :param depth: float32, H×W, on any device.
+    :return: float32, on the host.
     """
-    step = max(1, int(np.sqrt(depth.size / 2 / SAMPLES)))
+    step = max(1, int(np.sqrt(np.prod(depth.shape) / 2 / SAMPLES)))
     small = Pinhole(lens.fx / step, lens.fy / step, lens.cx / step, lens.cy / step)
-    return np.array(depth[::step, ::step]), small
+    return np.array(torch.as_tensor(depth[::step, ::step]).cpu()), small
 
 
 @dataclass

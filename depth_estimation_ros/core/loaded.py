@@ -14,14 +14,15 @@ import torch
 
 from . import device_constants, precision
 from .backends import choose_backends
-from .batches import Batch, BatchRunner, prediction
+from .batches import Batch, BatchRunner
 from .checkpoint import Checkpoint, read_checkpoint
 from .device import device_name
 from .device_errors import explain, explained, is_out_of_memory, watched
 from .errors import CheckpointError, DeviceError, ImageError
 from .families.base import Family, Quantity
 from .families.registry import load_family
-from .frame import Depth, Frame, Prediction
+from .frame import Depth, Frame
+from .maps import Maps, download
 from .options import EstimatorOptions
 from .running.guard import GUARD
 from .running.planner import Planner
@@ -116,7 +117,7 @@ class LoadedModel:
         self._make_room(len(indices), size, flip, reason)  # now that the error holds no tensor
         return self.start(frames, indices, size, flip)
 
-    def through(self, frame: Frame, head: int, flip: bool) -> Prediction:
+    def through(self, frame: Frame, head: int, flip: bool) -> Maps:
         """
         Return a frame's depth by one of the family's domains, whatever the image prefers.
 
@@ -225,8 +226,8 @@ class LoadedModel:
 
     def _depth(self, frame: Frame) -> Depth:
         batch, = self.start([frame], [0], self.family.size(*frame.image.shape[:2]), False)
-        self.runner.end_of_work()()
-        return prediction(batch.maps[0]).depth
+        found, = download(batch.maps)()
+        return found.depth
 
     def _accelerate(self, checkpoint: Checkpoint) -> None:
         """Capture, and start to build faster networks beside the work, the usual size's first."""

@@ -2,25 +2,31 @@
 """Depth values that say what they are, by REP 117 and REP 118."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 MOST_MILLIMETRES = 65535
 
 
-def apply_range(depth: NDArray[np.float32], near: float, far: float) -> NDArray[np.float32]:
+def mark_range(depth: Tensor, near: float, far: float) -> Tensor:
     """
-    Mark, in place, the pixels outside the range as REP 117 asks, and return the array.
+    Mark, in place, the pixels outside the range as REP 117 asks, and return the map.
 
-    A side on which there are none costs one look at its extreme.
+    On a CPU NumPy marks, in half of torch's time, and a side on which there are none costs one
+    look at its extreme; on a GPU that look would wait for the device.
 
-    :param depth: float32 metres; NaN stays NaN (unknown).
+    :param depth: float32 metres, of any shape, on any device; NaN stays NaN (unknown).
     :param near: metres; nearer than this becomes -Inf.
     :param far: metres; farther than this becomes +Inf.
     """
-    if not depth.min() >= near:  # NaN too says nothing of the others
-        np.copyto(depth, -np.inf, where=depth < near)
-    if not depth.max() <= far:
-        np.copyto(depth, np.inf, where=depth > far)
+    if depth.device.type != 'cpu':
+        return depth.masked_fill_(depth < near, -torch.inf).masked_fill_(depth > far, torch.inf)
+    values = depth.numpy()
+    if not values.min() >= near:  # NaN too says nothing of the others
+        np.copyto(values, -np.inf, where=values < near)
+    if not values.max() <= far:
+        np.copyto(values, np.inf, where=values > far)
     return depth
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from ..core.errors import DepthError
 from ..core.estimator import DepthEstimator, EstimatorOptions
 from ..core.families.base import Quantity
 from ..core.frame import Frame
-from ..core.validity import apply_range
+from ..core.maps import Maps, download, on_device
+from ..core.validity import mark_range
 from ..resources import model_folder
 from .command import whole
 
@@ -79,8 +81,13 @@ class Network:
             if quantity is not Quantity.METRES:
                 raise DepthError(f'{self._estimator.loaded.name} gives {quantity.value}, not '
                                  'metres: name a metric model by --model')
-        wait = self._estimator.submit(images)
-        return lambda: [apply_range(found.depth, self._near, self._far) for found in wait()]
+        return partial(self._finished, self._estimator.submit(images))
+
+    def _finished(self, wait: Callable[[], list[Maps]]) -> list[Depth]:
+        found = wait()
+        with on_device(self._estimator.device):
+            marked = [Maps(mark_range(each.depth, self._near, self._far)) for each in found]
+        return [each.depth for each in download(marked)()]
 
     def settle(self, images: Sequence[Pixels]) -> None:
         """

@@ -17,10 +17,12 @@ from ..core.correction import Correction
 from ..core.families.base import Quantity
 from ..core.focal import FocalCorrection, ReferenceCamera
 from ..core.live_floor import LiveFloor, thinned
+from ..core.maps import Map
 from ..core.pinhole import Pinhole
 from .groups import Group, parameter
 
-Depth = NDArray[np.float32]
+Sample = tuple[NDArray[np.float32], Pinhole]
+"""Some of a map's pixels on the host, and the camera of those."""
 
 PERIOD = 1.0
 """Seconds between the images of a camera that are searched for a floor."""
@@ -101,10 +103,10 @@ class CameraCalibration:
         self._lock = Lock()
         self._looked = -math.inf
 
-    def __call__(self, depth: Depth, quantity: Quantity, focal: float | None,
-                 lens_factor: float | None = None) -> Depth:
+    def __call__(self, depth: Map, quantity: Quantity, focal: float | None,
+                 lens_factor: float | None = None) -> Map:
         """
-        Return metres of a model's map.
+        Return metres of a model's map, on its device.
 
         :param focal: fx in pixels of the map; None where it is not known.
         :param lens_factor: what :meth:`lens_factor` gave when the map's image came; None where
@@ -112,7 +114,7 @@ class CameraCalibration:
         :raises UncalibratedError: when it cannot be told what metres they are.
         """
         if lens_factor is not None:
-            return np.asarray(depth * np.float32(lens_factor))
+            return depth * lens_factor
         correction = self.correction
         if self._file is not None and (difference := _mismatch(self._file, depth, focal)):
             raise UncalibratedError(f'the calibration is of {difference}: calibrate this camera')
@@ -124,7 +126,7 @@ class CameraCalibration:
         if correction.quantity is not quantity:
             raise UncalibratedError(f"the calibration's kind is '{correction.kind}', but the "
                                     f'model gives {quantity.value}')
-        return correction(depth)
+        return correction.metres(depth)
 
     def lens_factor(self, height: int, width: int, focal: float | None) -> float | None:
         """
@@ -152,8 +154,7 @@ class CameraCalibration:
         if self._file is not None:
             self._file.check(self._file.model, None, domain)
 
-    def sample(self, depth: Depth, lens: Callable[[], Pinhole | None],
-               ) -> tuple[Depth, Pinhole] | None:
+    def sample(self, depth: Map, lens: Callable[[], Pinhole | None]) -> Sample | None:
         """Return what to search for a floor, once in a while; else None, at no cost."""
         if self.floor is None or monotonic() - self._looked < PERIOD:
             return None
@@ -161,7 +162,7 @@ class CameraCalibration:
         seen = lens()
         return None if seen is None else thinned(depth, seen)
 
-    def look(self, values: Depth, lens: Pinhole, quantity: Quantity) -> str:
+    def look(self, values: NDArray[np.float32], lens: Pinhole, quantity: Quantity) -> str:
         """Search a sample; return what to log where that settled the scale."""
         assert self.floor is not None
         if quantity is not self.floor.options.quantity:
@@ -212,7 +213,7 @@ class CameraCalibration:
         return self._file.correction if self._file else None
 
 
-def _mismatch(file: CalibrationFile, depth: Depth, focal: float | None) -> str:
+def _mismatch(file: CalibrationFile, depth: Map, focal: float | None) -> str:
     """Return how the images differ from the calibration's; an unknown focal length does not."""
     height, width = depth.shape
     return file.camera.mismatch(CameraKey(width, height, focal or file.camera.fx))
@@ -221,11 +222,3 @@ def _mismatch(file: CalibrationFile, depth: Depth, focal: float | None) -> str:
 def _numbers(correction: Correction) -> str:
     shift = f', shift {correction.shift:.4g}' if correction.shift else ''
     return f'scale {correction.scale:.4g}{shift}'
-
-
-def inverse_depth(values: Depth, quantity: Quantity) -> Depth:
-    """Return relative depth as inverse depth, NaN where there is none; all else as it is."""
-    if quantity is not Quantity.RELATIVE_DEPTH:
-        return values
-    with np.errstate(divide='ignore', invalid='ignore'):
-        return np.where(values > 0, 1 / values, np.nan).astype(np.float32)

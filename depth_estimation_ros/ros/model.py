@@ -9,10 +9,10 @@ from typing import Protocol
 
 from ..core.families.base import Quantity
 from ..core.frame import Frame as View
-from ..core.frame import Prediction
+from ..core.maps import Maps
 
-Wait = Callable[[], list[Prediction]]
-"""Waits for what is estimated of each image of a batch."""
+Wait = Callable[[], list[Maps]]
+"""Waits for what is estimated of each image of a batch, and gives it on the device."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,12 +11,14 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from ..core.errors import DepthError, DeviceLostError, ImageError
-from ..core.frame import Depth, Prediction
 from ..core.frame import Frame as View
+from ..core.frame import Prediction
+from ..core.maps import Maps, on_device
 from . import codec
-from .calibrations import CameraCalibration, UncalibratedError, inverse_depth
+from .calibrations import CameraCalibration, UncalibratedError
 from .converter import Decode
 from .decoder import CameraDecoder
+from .finishing import Finished, Finishing
 from .frame_statistics import (
     FAILED,
     TOO_OLD,
@@ -33,9 +34,6 @@ from .outputs import Output, prepare
 from .prompts import PromptError
 from .settings import Settings
 from .shaping import Shaping
-from .steadiness import Steadiness
-
-LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,11 @@ class Estimated:
     """A frame whose depth is there."""
 
     task: Task
-    found: Prediction
-    shaping: Shaping
+    finished: Finished
     network: float
     """The seconds that its batch was in the network."""
+    finishing: float
+    """The seconds that its maps took since."""
 
 
 class Pipeline:
@@ -96,8 +95,7 @@ class Pipeline:
         self._estimator, self._decode = estimator, decode
         self._decoders: dict[Any, CameraDecoder] = {}
         self._now, self._warn = now, warn
-        self._calibrations = calibrations or {}
-        self._steadiness = Steadiness()
+        self._finishing = Finishing(calibrations or {})
         self._models = 0
         self._changing = Lock()
         self.configure(settings)
@@ -138,7 +136,10 @@ class Pipeline:
         return self._submitted([task for task in tasks if task is not None], shaping)
 
     def finish(self, batch: Batch) -> list[Estimated]:
-        """Wait for a batch; where it fails, run its images alone so that one harms no other."""
+        """Wait for a batch; where it fails, run its images alone so that one harms no other.
+
+        What is returned are the frames whose depth is there; the others were dropped.
+        """
         try:
             found = batch.wait()
         except DeviceLostError:
@@ -150,51 +151,45 @@ class Pipeline:
             return [result for task in batch.tasks
                     for result in self.finish(self._submitted([task], batch.shaping))]
         network = perf_counter() - batch.started
-        return [Estimated(task, each, batch.shaping, network)
-                for task, each in zip(batch.tasks, found, strict=True)]
+        return [self._finished(task, maps, batch.shaping, network)
+                for task, maps in zip(batch.tasks, found, strict=True)]
 
     def publish(self, estimated: Estimated) -> None:
-        """Calibrate a frame's depth where it has a calibration, and publish what was wanted."""
-        frame, values, source = estimated.task.frame, estimated.found.depth, estimated.task.source
-        calibration = self._calibrations.get(frame.camera.name)
-        if calibration is None:
-            self._publish(estimated, inverse_depth(values, source.quantity))
-            return
-        height, width = values.shape
-        sample = calibration.sample(values, partial(
-            frame.camera.lens, frame.message.header, width, height))
-        try:
-            depth = calibration(values, source.quantity, estimated.task.view.focal_length,
-                                source.lens_factor)
-        except UncalibratedError as error:
-            self.drop(frame, UNCALIBRATED, str(error))
-        else:
-            self._publish(estimated, depth)
-        if sample and (news := calibration.look(*sample, source.quantity)):
-            LOGGER.info('%s: %s', frame.camera.name or 'camera', news)
+        """Publish what was wanted of a frame."""
+        task, finished = estimated.task, estimated.finished
+        if finished.arrive is not None:
+            self._publish(estimated, finished.arrive)
+        self._finishing.look(finished.sample, task.frame, task.source)
 
-    def _publish(self, estimated: Estimated, depth: Depth) -> None:
-        """Steady depth, mark what lies outside the range, publish what was wanted of a frame."""
-        started, frame = perf_counter(), estimated.task.frame
-        if self._too_old(frame, estimated.shaping.settings.serving.max_age):
-            return
-        calibration = self._calibrations.get(frame.camera.name)
-        if frame.camera.metric:
-            depth = self._steadiness(
-                depth, frame, estimated.task.view.image, estimated.shaping.settings.temporal,
-                source=(estimated.task.source, calibration and calibration.correction))
-        shaped = estimated.shaping(Prediction(depth, estimated.found.confidence),
-                                   metric=frame.camera.metric)
+    def _finished(self, task: Task, maps: Maps, shaping: Shaping, network: float) -> Estimated:
+        """Have a frame's maps finished, which goes on beside the next frame's begin."""
+        started, frame = perf_counter(), task.frame
+        finished = Finished()
+        if not self._too_old(frame, shaping.settings.serving.max_age):
+            try:
+                with on_device(maps.depth.device):
+                    finished = self._finishing(maps, frame, task.view, task.source, shaping)
+            except DeviceLostError:
+                raise
+            except RuntimeError as error:
+                self.drop(frame, FAILED, f'finishing its depth failed: {error}')
+            if finished.fault:
+                self.drop(frame, UNCALIBRATED, finished.fault)
+        return Estimated(task, finished, network, perf_counter() - started)
+
+    def _publish(self, estimated: Estimated, arrive: Callable[[], list[Prediction]]) -> None:
+        started, task = perf_counter(), estimated.task
+        frame = task.frame
+        found, = arrive()
         try:
-            frame.camera.publish(frame.message.header, shaped, estimated.task.outputs,
-                                 estimated.task.view.image)
+            frame.camera.publish(frame.message.header, found, task.outputs, task.view.image)
         except RuntimeError as error:
             self.drop(frame, FAILED, f'publishing failed: {error}')
             return
         self._end(frame)
         frame.camera.statistics.publish({
-            **estimated.task.stages, 'network': estimated.network,
-            'publish': perf_counter() - started, 'total': self._age(frame)})
+            **task.stages, 'network': estimated.network,
+            'publish': estimated.finishing + perf_counter() - started, 'total': self._age(frame)})
 
     def drop(self, frame: Frame, reason: str, explanation: str) -> None:
         """Give a frame up, and say why."""
@@ -250,10 +245,8 @@ class Pipeline:
 
     def _source(self, camera: str, view: View) -> Source:
         """Return what serves now; raises UncalibratedError where it cannot serve a lens."""
-        calibration, (height, width) = self._calibrations.get(camera), view.image.shape[:2]
-        return Source(
-            self._models, self._estimator.quantity_of(view), None if calibration is None else
-            calibration.lens_factor(height, width, view.focal_length))
+        return Source(self._models, self._estimator.quantity_of(view),
+                      self._finishing.lens_factor(camera, view))
 
     def _submitted(self, tasks: list[Task], shaping: Shaping) -> Batch:
         """Hand images to the network; where it fails at once, :meth:`finish` is told."""
@@ -285,5 +278,5 @@ class Pipeline:
         self.in_progress = [other for other in self.in_progress if other is not frame]
 
 
-def _raise(error: Exception) -> list[Prediction]:
+def _raise(error: Exception) -> list[Maps]:
     raise error

@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..core.confidence import without_low_confidence
-from ..core.frame import Prediction
-from ..core.shaping import reduced, without_edges
-from ..core.validity import apply_range
+from ..core.maps import Maps
+from ..core.shaping.edges import mask_edges
+from ..core.shaping.reduce import reduced
+from ..core.validity import mark_range
 from .outputs import Limits, Output
 from .outputs.confidence import ConfidenceSettings
 from .settings import Settings
@@ -22,9 +23,9 @@ class Shaping:
     limits: Limits
     outputs: tuple[Output, ...]
 
-    def __call__(self, found: Prediction, *, metric: bool) -> Prediction:
+    def __call__(self, found: Maps, *, metric: bool) -> Maps:
         """
-        Shape a prediction; may change its argument.
+        Shape the maps of a frame, on their device; may change its argument.
 
         What is doubtful and edges become unknown, what lies outside the range is marked, all is
         made smaller. Inverse depth without a scale has neither edges nor a range in metres.
@@ -36,10 +37,11 @@ class Shaping:
             depth = without_low_confidence(depth, confidence, least)
         if metric:
             if edges.jump:
-                depth = without_edges(depth, edges.jump, edges.width)
-            depth = apply_range(depth, self.limits.near, self.limits.far)
-        shape = size.of(*depth.shape)
-        return Prediction(
+                depth = mask_edges(depth, edges.jump, edges.width)
+            depth = mark_range(depth, self.limits.near, self.limits.far)
+        rows, columns = depth.shape
+        shape = size.of(rows, columns)
+        return Maps(
             reduced(depth, shape, size.pick if metric else 'nearest'),
             None if confidence is None else reduced(confidence, shape, 'nearest'))
 

@@ -7,8 +7,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.frame import Depth, Image
-from ..core.shaping import steadied
+from ..core.frame import Image
+from ..core.maps import Map
 from ..core.shaping.temporal import Moment, TemporalFilter
 from .groups import Group, parameter
 from .mailbox import Frame
@@ -45,8 +45,8 @@ class Steadiness:
             camera.steadied = None
         self._filters.clear()
 
-    def __call__(self, depth: Depth, frame: Frame, image: Image, settings: TemporalSettings, *,
-                 source: Hashable) -> Depth:
+    def __call__(self, depth: Map, frame: Frame, image: Image, settings: TemporalSettings, *,
+                 source: Hashable) -> Map:
         """
         Return the steady depth of a camera's next frame; as it is where that is off.
 
@@ -63,6 +63,6 @@ class Steadiness:
         moment = Moment(frame.stamp or frame.received, image, camera.lens(header, width, height),
                         camera.pose(header), source)
         steady = self._filters.setdefault(camera, TemporalFilter())
-        found = steadied(steady, depth, moment, settings.memory, settings.gate)
+        found = steady(depth, moment, settings.memory, settings.gate)
         camera.steadied = steady.steadied
         return found

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from depth_estimation_ros.core.confidence import agreement, without_low_confidence
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
+from depth_estimation_ros.core.maps import download
 
 from .conftest import smooth_image
 
@@ -31,8 +32,7 @@ def test_what_is_unknown_is_not_believed(unknown: float) -> None:
 
 
 def test_what_is_doubtful_becomes_unknown() -> None:
-    depth = np.array([[1.0, 2.0, 3.0]], np.float32)
-    confidence = np.array([[0.79, 0.8, 1.0]], np.float32)
+    depth, confidence = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[0.79, 0.8, 1.0]])
     sure = without_low_confidence(depth, confidence, 0.8)
     np.testing.assert_array_equal(sure, [[np.nan, 2.0, 3.0]])
 
@@ -42,9 +42,9 @@ def test_the_estimator_gives_it_of_both_passes(checkpoint_of, heads: int) -> Non
     estimator = DepthEstimator(EstimatorOptions(
         str(checkpoint_of(heads)), device='cpu', backend='torch'))
     image = smooth_image(64, 48)
-    plain, = estimator.submit([image])()
-    turned, = estimator.submit([np.ascontiguousarray(image[:, ::-1])])()
-    both, = estimator.submit([image], flip=True)()
+    plain, = download(estimator.submit([image])())()
+    turned, = download(estimator.submit([np.ascontiguousarray(image[:, ::-1])])())()
+    both, = download(estimator.submit([image], flip=True)())()
     assert plain.confidence is None and both.confidence is not None
     mirrored = turned.depth[:, ::-1]
     expected = np.minimum(plain.depth, mirrored) / np.maximum(plain.depth, mirrored)

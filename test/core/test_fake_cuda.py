@@ -34,12 +34,20 @@ from transformers.models.beit.modeling_beit import BeitRelativePositionBias
 from depth_estimation_ros.core import device_constants
 from depth_estimation_ros.core.backends import forward
 from depth_estimation_ros.core.batches import BatchRunner
+from depth_estimation_ros.core.confidence import without_low_confidence
+from depth_estimation_ros.core.correction import KINDS, SCALE, Correction
 from depth_estimation_ros.core.families.recorded import position_encodings, set_position_encodings
 from depth_estimation_ros.core.families.zoedepth import patch
 from depth_estimation_ros.core.families.zoedepth.family import ZoeDepth, float32_parts
 from depth_estimation_ros.core.families.zoedepth.transforms import Preprocessing
 from depth_estimation_ros.core.frame import Frame
+from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.core.precision import lowered
+from depth_estimation_ros.core.rigid import Rigid
+from depth_estimation_ros.core.shaping.edges import mask_edges
+from depth_estimation_ros.core.shaping.reduce import reduced
+from depth_estimation_ros.core.shaping.temporal import Moment, TemporalFilter
+from depth_estimation_ros.core.validity import mark_range
 from depth_estimation_ros.tools.architectures import full_size_config, tiny_config
 
 CUDA = torch.device('cuda', 0)
@@ -150,6 +158,30 @@ def test_a_frame_runs_on_the_device_alone(
         assert maps.device == told.device == CUDA
         assert maps.shape == (2, 1 + flip, height, width) and maps.dtype == torch.float32
         assert told.shape == (2, 3)
+
+
+@pytest.mark.parametrize('step', [
+    *(Correction(kind, 2.0, 0.5 * (kind != SCALE)).metres for kind in KINDS),
+    partial(mask_edges, jump=0.05, width=2), partial(mark_range, near=0.1, far=10.0),
+    lambda depth: without_low_confidence(depth, depth, 0.5),
+    partial(reduced, size=(120, 160), pick='nearest'),
+    partial(reduced, size=(120, 160), pick='minimum')])
+def test_depth_is_shaped_on_the_device_alone(fake: FakeTensorMode, step: Any) -> None:
+    for _ in range(2):  # the first one makes what depends on the size alone
+        depth = step(torch.empty(480, 640, device=CUDA))
+    assert depth.device == CUDA and depth.dtype == torch.float32
+
+
+@pytest.mark.parametrize('moves', [False, True])
+def test_depth_is_steadied_on_the_device_alone(fake: FakeTensorMode, moves: bool) -> None:
+    steady, lens = TemporalFilter(), Pinhole(500.0, 500.0, 319.5, 239.5)
+    pose = Rigid(np.eye(3), np.array([0.0, 0.0, 0.1])) if moves else None
+    for index in range(3):
+        image = np.zeros((480, 640, 3), np.uint8)
+        depth = steady(torch.empty(480, 640, device=CUDA),
+                       Moment(100.0 + index / 10, image, lens, pose), memory=16, gate=0.1)
+        assert depth.device == CUDA and depth.dtype == torch.float32
+    assert steady.steadied.device == CUDA
 
 
 @pytest.mark.parametrize(('what', 'error'), [

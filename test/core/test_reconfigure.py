@@ -52,7 +52,7 @@ def test_it_serves_from_the_next_images_on(
     assert estimator.loaded.options == before
     assert estimator.options == wanted and estimator.loaded.options == before
     assert estimator.network_size(IMAGE) == (96, 128) and not closed
-    coarse = waiting()[0].depth.copy()
+    coarse = waiting()[0].depth.numpy().copy()
     fine = estimator.estimate([IMAGE])[0]
     assert estimator.network_size(IMAGE) == (192, 256) and closed == [before]
     assert not np.allclose(coarse, fine, rtol=1e-3)

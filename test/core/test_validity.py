@@ -3,11 +3,12 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from depth_estimation_ros.core.validity import (
-    apply_range,
+    mark_range,
     millimetres,
     out_of_range_share,
     unknown_share,
@@ -17,10 +18,9 @@ INF, NAN = np.inf, np.nan
 
 
 def shaped(values: list[float], near: float = 0.5, far: float = 10.0) -> list[float]:
-    depth = np.array(values, np.float32)
-    result = apply_range(depth, near, far)
-    assert result is depth and result.dtype == np.float32
-    return [float(value) for value in result]
+    depth = torch.tensor(values)
+    assert mark_range(depth, near, far) is depth
+    return [float(value) for value in depth]
 
 
 def test_depth_within_the_range_is_kept_with_both_ends() -> None:

@@ -4,21 +4,21 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
+import torch
 
 from depth_estimation_ros.core.estimator import DepthEstimator
-from depth_estimation_ros.core.frame import Prediction
+from depth_estimation_ros.core.maps import Maps
 from depth_estimation_ros.ros.main import main
 
 submit = DepthEstimator.submit
 
 
 def break_on_black(estimator: DepthEstimator, images: Sequence[Any],
-                   **options: Any) -> Callable[[], list[Prediction]]:
+                   **options: Any) -> Callable[[], list[Maps]]:
     """Estimate; the depth of a black image is NaN."""
     wait = submit(estimator, images, **options)
     pixels = [getattr(image, 'image', image) for image in images]
-    return lambda: [found if image.any() else Prediction(np.full_like(found.depth, np.nan))
+    return lambda: [found if image.any() else Maps(torch.full_like(found.depth, torch.nan))
                     for image, found in zip(pixels, wait(), strict=True)]
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sensor_msgs.msg import Image
 
 from depth_estimation_ros.calibration_file import CalibrationFile, CameraKey
 from depth_estimation_ros.core.correction import INVERSE, RELATIVE, SCALE, Correction
 from depth_estimation_ros.core.families.base import Quantity
-from depth_estimation_ros.core.frame import Prediction
 from depth_estimation_ros.core.live_floor import ENOUGH, WATCHED
+from depth_estimation_ros.core.maps import Maps
 from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.ros import calibrations, codec
 from depth_estimation_ros.ros import frame_statistics as reasons
@@ -57,8 +58,8 @@ class FloorNetwork(Network):
         super().__init__()
         self.values, self.quantity = values.astype(np.float32), quantity
 
-    def _estimate(self, marks: list[int], flip: bool) -> list[Prediction]:
-        return [Prediction(self.values.copy()) for _ in marks]
+    def _estimate(self, marks: list[int], flip: bool) -> list[Maps]:
+        return [Maps(torch.from_numpy(self.values.copy())) for _ in marks]
 
 
 class Bench:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sensor_msgs.msg import CameraInfo, Image
 
 from depth_estimation_ros.calibration_file import CalibrationFile, CameraKey
 from depth_estimation_ros.core.colour import INVALID_BGR, Colouriser
-from depth_estimation_ros.core.correction import INVERSE, Correction
+from depth_estimation_ros.core.correction import INVERSE, Correction, inverse_depth
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.ros import codec
-from depth_estimation_ros.ros.calibrations import inverse_depth
 from depth_estimation_ros.ros.settings import DepthSize
 from depth_estimation_ros.tools.seeded import ARCHITECTURES, write_checkpoint
 
@@ -90,7 +90,7 @@ def test_a_calibration_makes_metres_of_it(start, relative, peer, tmp_path):
 
 
 def test_relative_depth_becomes_inverse_depth():
-    depth = np.array([2.0, 4.0, 0.0, -1.0, np.nan], np.float32)
+    depth = torch.tensor([2.0, 4.0, 0.0, -1.0, np.nan])
     inverse = inverse_depth(depth, Quantity.RELATIVE_DEPTH)
     np.testing.assert_array_equal(inverse, np.array([0.5, 0.25, *[np.nan] * 3], np.float32))
 

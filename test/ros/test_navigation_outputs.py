@@ -10,11 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from rclpy.time import Time
 from sensor_msgs.msg import PointField
 from std_msgs.msg import Header
 
 from depth_estimation_ros.core.frame import Prediction
+from depth_estimation_ros.core.maps import Maps, download
 from depth_estimation_ros.core.shaping.reduce import Reduction, reduce_depth
 from depth_estimation_ros.ros.outputs import Estimate, Limits
 from depth_estimation_ros.ros.outputs.scan import FARTHEST, ScanOutput, ScanSettings
@@ -135,15 +137,22 @@ def test_a_scan_without_the_cameras_height_is_silent_and_says_why() -> None:
     assert not prepared('depth/scan', scan__camera_height=1.0).silent_because
 
 
+def shaped(settings: Settings, limits: Limits, *maps: NDArray[np.float32]) -> Prediction:
+    """Return what becomes of metres, and of a confidence where one is given."""
+    found, = download([Shaping(settings, limits, ())(
+        Maps(*(torch.from_numpy(each.copy()) for each in maps)), metric=True)])()
+    return found
+
+
 def test_sky_is_no_wall() -> None:
     depth = np.full((48, 64), 10000.0, np.float32)  # what a model without a far end calls sky
     limits = Limits(0.0, math.inf)
     scan = ScanOutput(ScanSettings(camera_height=1.0), limits).encode(estimate(depth))
     assert scan is not None
     assert np.isposinf(scan.ranges).all() and scan.range_max == FARTHEST
-    shaped = Shaping(Settings(), Limits(0.0, 100.0), ())(Prediction(depth), metric=True).depth
-    assert np.isposinf(shaped).all()
-    cloud = prepared('depth/points', points__clearing=30.0).encode(estimate(shaped))
+    far = shaped(Settings(), Limits(0.0, 100.0), depth).depth
+    assert np.isposinf(far).all()
+    cloud = prepared('depth/points', points__clearing=30.0).encode(estimate(far))
     z = np.frombuffer(cloud.data, np.float32).reshape(*depth.shape, 4)[..., 2]
     assert (z == 30.0).all()
 
@@ -160,7 +169,7 @@ def test_what_is_doubtful_is_no_depth_and_both_shrink_together() -> None:
                                    'depth.stride': 2})
     confidence = np.full(WALL.shape, 0.75, np.float32)
     confidence[:, :32] = 0.25
-    depth, sure = Shaping(settings, LIMITS, ())(Prediction(WALL.copy(), confidence), metric=True)
+    depth, sure = shaped(settings, LIMITS, WALL, confidence)
     assert np.isnan(depth[:, :16]).all() and (depth[:, 16:] == 3.0).all()
     assert sure is not None and sure.shape == depth.shape == (24, 32)
     assert (sure[:, :16] == 0.25).all() and (sure[:, 16:] == 0.75).all()
@@ -173,8 +182,7 @@ def test_what_is_doubtful_is_no_depth_and_both_shrink_together() -> None:
 def test_edges_become_unknown_where_they_are_asked_for() -> None:
     depth = np.repeat(np.array([[1.0, 1.0, 1.01, 2.0, 2.0, 50.0]], np.float32), 4, axis=0)
     plain, masked = (
-        Shaping(Settings().changed({'edges.jump': jump}), LIMITS, ())(
-            Prediction(depth.copy()), metric=True).depth
+        shaped(Settings().changed({'edges.jump': jump}), LIMITS, depth).depth
         for jump in (0.0, 0.05))
     np.testing.assert_array_equal(
         plain[0], np.array([1, 1, 1.01, 2, 2, np.inf], np.float32))

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sensor_msgs.msg import Image
 
 from depth_estimation_ros.core.frame import Frame as View
-from depth_estimation_ros.core.frame import Prediction
+from depth_estimation_ros.core.maps import Maps
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros import frame_statistics as reasons
 from depth_estimation_ros.ros.mailbox import Frame
@@ -122,7 +123,7 @@ class Wall(Network):
 
     def submit(self, images: list[View], *, flip: bool) -> Wait:
         distance = 2.0 if self.range == Network.range else 2.04
-        return lambda: [Prediction(np.full(each.image.shape[:2], distance, np.float32))
+        return lambda: [Maps(torch.full(each.image.shape[:2], distance))
                         for each in images]
 
 

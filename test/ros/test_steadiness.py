@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from builtin_interfaces.msg import Time as TimeMessage
 from geometry_msgs.msg import TransformStamped
 from lifecycle_msgs.msg import Transition
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from torch import Tensor
 
 from depth_estimation_ros.core.families.base import Quantity
-from depth_estimation_ros.core.frame import Depth
 from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.core.rigid import IDENTITY, Rigid
 from depth_estimation_ros.ros import cameras, odometry
@@ -123,15 +124,15 @@ class Camera:
         return self.where
 
 
-def served(steadiness: Steadiness, camera: Camera, depth: Depth, second: float,
-           settings: TemporalSettings = ON, **source: Any) -> Depth:
+def served(steadiness: Steadiness, camera: Camera, depth: Tensor, second: float,
+           settings: TemporalSettings = ON, **source: Any) -> Tensor:
     message = stamped(picture(0, 0.0))
     frame = Frame(camera, message, second, 1000.0 + second)
     return steadiness(depth, frame, LEVELS.astype(np.uint8), settings,
                       source=source.get('source'))
 
 
-NEAR, FAR = np.full(SIZE, 2.0, np.float32), np.full(SIZE, 2.04, np.float32)
+NEAR, FAR = torch.full(SIZE, 2.0), torch.full(SIZE, 2.04)
 
 
 def test_off_costs_nothing_and_knows_nothing() -> None:
@@ -174,7 +175,7 @@ def test_odometry_reaches_the_filter() -> None:
         served(steadiness, camera, FAR, 1.0 + index / 10)
     camera.where = Rigid(np.eye(3), np.array([0, 0, 0.04]))
     found = served(steadiness, camera, 1.01 * NEAR, 1.8)
-    assert np.median(found) == pytest.approx(2.0 * 1.01 ** (1 / 9), rel=1e-3)
+    assert found.median().item() == pytest.approx(2.0 * 1.01 ** (1 / 9), rel=1e-3)
 
 
 class MovingBuffer(Buffer):

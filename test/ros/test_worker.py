@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -20,6 +21,7 @@ from depth_estimation_ros.core.errors import DeviceError, DeviceLostError, Image
 from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.frame import Frame as View
 from depth_estimation_ros.core.frame import Prediction
+from depth_estimation_ros.core.maps import Maps
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros import frame_statistics as reasons
 from depth_estimation_ros.ros.frame_statistics import FrameStatistics
@@ -108,7 +110,7 @@ class Network:
         self.events.append(f'submit {marks}')
         return partial(self._estimate, marks, flip)
 
-    def _estimate(self, marks: list[int], flip: bool) -> list[Prediction]:
+    def _estimate(self, marks: list[int], flip: bool) -> list[Maps]:
         self.events.append(f'wait {marks}')
         self.batches.append(marks)
         self.flips.append(flip)
@@ -117,7 +119,7 @@ class Network:
         for mark in marks:
             if mark in self.failing:
                 raise self.failing[mark]
-        return [Prediction(np.array([self.depth], np.float32)) for _ in marks]
+        return [Maps(torch.tensor([self.depth])) for _ in marks]
 
     def quantity_of(self, image: Any) -> Quantity:
         return self.quantity

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from depth_estimation_ros.calibration_file import read_calibration
 from depth_estimation_ros.core.families.base import Quantity
@@ -53,7 +54,7 @@ def test_the_node_takes_what_was_calibrated_with_its_own_camera_info(tmp_path: P
                            str(output)]) == 0
     focal = focal_length_of(wide_info(START).message, *SHAPE[::-1])
     metres = CameraCalibration(read_calibration(output), None)(
-        np.full(SHAPE, 2.0, np.float32), Quantity.METRES, focal)
+        torch.full(SHAPE, 2.0), Quantity.METRES, focal)
     np.testing.assert_allclose(metres, 2.5)
 
 

@@ -153,5 +153,5 @@ def filtered(seen: Drive, *, odometry: bool, memory: int, gate: float) -> tuple[
         moment = Moment(index / RATE_HZ, image, LENS,
                         seen.video.poses[index] if odometry else None)
         maps.append(steady(torch.from_numpy(depth), moment, memory, gate).numpy())
-        shares.append(steady.steadied)
+        shares.append(float(steady.steadied))
     return np.stack(maps), float(np.mean(shares[SETTLED:]))

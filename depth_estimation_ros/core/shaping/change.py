@@ -35,7 +35,7 @@ def block_means(image: Image, device: torch.device) -> Tensor:
     :param image: uint8 RGB, H×W×3.
     :return: float32, 0 to 255, H/8 × W/8, rounded up; the last blocks may be smaller.
     """
-    return _pooled(torch.from_numpy(image[..., 1].astype(np.float32)).to(device))
+    return _pooled(torch.from_numpy(np.ascontiguousarray(image[..., 1])).to(device).float())
 
 
 def block_places(columns: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,7 +54,7 @@ def warped_means(means: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
     return sample(means[None], *block_places(columns, rows))[0]
 
 
-def changed_blocks(means: Tensor, before: Tensor, *, warped: bool) -> tuple[Tensor, float]:
+def changed_blocks(means: Tensor, before: Tensor, *, warped: bool) -> tuple[Tensor, Tensor]:
     """
     Say which blocks show something else than before, and those beside them.
 
@@ -63,17 +63,18 @@ def changed_blocks(means: Tensor, before: Tensor, *, warped: bool) -> tuple[Tens
     :param means: of the image.
     :param before: of the image before, at the same places.
     :param warped: whether ``before`` was brought to those places by the camera's motion.
-    :return: bool, of the same shape, and the share that changed of the blocks with texture; 1
-        where there are too few, since a bare wall looks the same wherever the camera goes.
+    :return: bool, of the same shape, and the share that changed of the blocks with texture, of no
+        dimension; 1 where there are too few, since a bare wall looks the same wherever the camera
+        goes.
     """
     difference = means - before
     difference = (difference - difference.median()).abs()
     contrast = _largest(means) + _largest(-means)
     changed = difference > (LEVELS + CONTRAST * contrast if warped else LEVELS)
     textured = contrast > TEXTURE
-    bare = float(textured.float().mean()) < TEXTURED
-    share = 1.0 if bare else float((changed & textured).sum() / textured.sum())
-    return _largest(changed.float()) > 0, share
+    bare = textured.float().mean() < TEXTURED
+    share = (changed & textured).sum() / textured.sum().clamp(min=1)
+    return _largest(changed.float()) > 0, share.masked_fill(bare, 1.0)
 
 
 def of_pixels(blocks: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..device_constants import device_constant
@@ -75,6 +77,19 @@ class Reduction:
         return scale_intrinsics(matrix, columns, self.scale[1], self.scale[0])
 
 
+def reduced(depth: Tensor, size: tuple[int, int], pick: str) -> Tensor:
+    """
+    Make a depth image smaller; as it is where it has the size.
+
+    :param size: rows and columns, no more than the depth has.
+    :param pick: of :data:`PICKS`.
+    """
+    rows, columns = depth.shape
+    if size == (rows, columns):
+        return depth
+    return reduce_depth(depth, Reduction.to_size((rows, columns), *size), pick)
+
+
 def reduce_depth(depth: Tensor, reduction: Reduction, pick: str) -> Tensor:
     """
     Reduce a depth image; a distance is never a mean of others.
@@ -106,26 +121,26 @@ def reduce_depth(depth: Tensor, reduction: Reduction, pick: str) -> Tensor:
 def _cells(reduction: Reduction, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return, for rows and for columns, int64 n×size: a cell's pixels from its centre outwards."""
     return tuple(  # type: ignore[return-value]
-        _outward_pixels(*sides).to(device)
+        torch.from_numpy(_outward_pixels(*sides)).to(device)
         for sides in zip(reduction.source, reduction.size, reduction.scale, strict=True))
 
 
-def _outward_pixels(source: int, size: int, scale: float) -> Tensor:
-    cell = torch.arange(size, dtype=torch.float64)
+def _outward_pixels(source: int, size: int, scale: float) -> NDArray[np.int64]:
+    cell = np.arange(size)
     # a pixel belongs to the cell that its centre, half a pixel from its edge, lies in
-    first = (cell / scale - 0.5).ceil().long().clamp(max=source - 1)
-    last = ((cell + 1) / scale - 0.5).ceil().long().clamp(max=source) - 1
-    centre = ((cell + 0.5) / scale).floor().long()
+    first = np.minimum(np.ceil(cell / scale - 0.5), source - 1)
+    last = np.minimum(np.ceil((cell + 1) / scale - 0.5), source) - 1
+    centre = np.floor((cell + 0.5) / scale)
     reach = int((last - first).max() + 1)
     offsets = sorted(range(-reach, reach + 1), key=abs)
-    pixels = [(centre + offset).clamp(first, last) for offset in offsets]
-    return torch.stack(_without_repeats(pixels))
+    pixels = [np.clip(centre + offset, first, last).astype(np.int64) for offset in offsets]
+    return np.stack(_without_repeats(pixels))
 
 
-def _without_repeats(pixels: list[Tensor]) -> list[Tensor]:
-    kept: list[Tensor] = []
+def _without_repeats(pixels: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    kept: list[NDArray[np.int64]] = []
     for index in pixels:
-        if not any(torch.equal(index, other) for other in kept):
+        if not any(np.array_equal(index, other) for other in kept):
             kept.append(index)
     return kept
 

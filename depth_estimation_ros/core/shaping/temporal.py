@@ -62,8 +62,10 @@ class State:
     """How many frames each pixel is the mean of, H×W."""
     means: Tensor
     """Of the image's blocks."""
-    frames: int = 1
-    """How many frames the scale is the mean of."""
+    frames: Tensor
+    """How many frames the scale is the mean of, of no dimension."""
+    moving: Tensor
+    """The share of what has texture that changed, fading; of no dimension."""
 
     def precedes(self, moment: Moment, depth: Tensor) -> bool:
         """Say whether a frame may follow the one that the state is of."""
@@ -80,7 +82,10 @@ class Before:
     ages: Tensor
     changed: Tensor
     """Which pixels' image shows something else."""
-    frames: int
+    frames: Tensor
+    moving: Tensor
+    follows: Tensor
+    """Whether the frame can be told to show the same scene, of no dimension."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,11 @@ class Mean:
 
     inverse: Tensor
     ages: Tensor
-    frames: int
-    steadied: float
-    """The share of pixels that are a mean with frames before."""
+    frames: Tensor
+    same: Tensor
+    """Which pixels are a mean with frames before."""
+    follows: Tensor
+    """Whether any is."""
 
 
 class TemporalFilter:
@@ -107,18 +114,23 @@ class TemporalFilter:
     warp of T. Zhou et al. (SfMLearner, CVPR 2017) by this frame's depth, and the ratio of the two
     depths as J.-W. Bian et al. compare them (SC-SfMLearner, NeurIPS 2019). The gate then takes
     out what was hidden before.
+
+    The host waits for nothing that is computed here, so on a GPU it goes on meanwhile.
     """
 
     def __init__(self) -> None:
         """Know no frame."""
         self._state: State | None = None
-        self._changed = 0.0
-        self.steadied = 0.0
+        self._same: Tensor | None = None
+
+    @property
+    def steadied(self) -> Tensor:
         """The share of the last frame's pixels that are a mean with frames before."""
+        return torch.zeros(()) if self._same is None else self._same.float().mean()
 
     def reset(self) -> None:
         """Forget the frames so far."""
-        self._state, self._changed = None, 0.0
+        self._state = self._same = None
 
     def __call__(self, depth: Tensor, moment: Moment, memory: int, gate: float) -> Tensor:
         """
@@ -139,34 +151,33 @@ class TemporalFilter:
         known = depth.isfinite() & (depth > 0)
         inverse = depth.reciprocal().where(known, torch.nan)
         means = block_means(moment.image, depth.device)
-        before = self._before(moment, inverse, means)
-        mean = None if before is None else _mean(before, inverse, memory, gate)
-        if mean is None:
-            self.steadied = 0.0
-            self._state = State(moment, inverse, torch.ones_like(inverse), means)
-            return depth
-        self.steadied = mean.steadied
-        self._state = State(moment, mean.inverse, mean.ages, means, mean.frames)
-        return torch.where(known, mean.inverse.reciprocal(), depth)
-
-    def _before(self, moment: Moment, inverse: Tensor, means: Tensor) -> Before | None:
-        """Return the frames before as this one's pixels see them; None where it can't be told."""
         state = self._state
         if state is None or not state.precedes(moment, inverse):
-            self._changed = 0.0  # that the camera moved then says nothing of now
-            return None
-        if moment.pose is None or state.moment.pose is None or moment.lens is None:
-            return self._standing(state, inverse, means)
-        motion = state.moment.pose.inverse() @ moment.pose
-        return _seen_moving(state, inverse, means, motion, moment.lens)
+            self._same = None
+            self._state = State(moment, inverse, torch.ones_like(inverse), means,
+                                inverse.new_ones(()), inverse.new_zeros(()))
+            return depth
+        before = _before(state, moment, inverse, means)
+        mean = _mean(before, inverse, memory, gate)
+        self._same = mean.same
+        self._state = State(moment, mean.inverse, mean.ages, means, mean.frames, before.moving)
+        return torch.where(known & mean.follows, mean.inverse.reciprocal(), depth)
 
-    def _standing(self, state: State, inverse: Tensor, means: Tensor) -> Before | None:
-        """Return the state where the camera stands; None where it seems to move."""
-        blocks, share = changed_blocks(means, state.means, warped=False)
-        self._changed = max(share, FADING * self._changed)
-        if self._changed > MOVED:
-            return None
-        return Before(state.inverse, state.ages, of_pixels(blocks, _size(inverse)), state.frames)
+
+def _before(state: State, moment: Moment, inverse: Tensor, means: Tensor) -> Before:
+    """Return the frames before as this one's pixels see them."""
+    if moment.pose is None or state.moment.pose is None or moment.lens is None:
+        return _standing(state, inverse, means)
+    motion = state.moment.pose.inverse() @ moment.pose
+    return _seen_moving(state, inverse, means, motion, moment.lens)
+
+
+def _standing(state: State, inverse: Tensor, means: Tensor) -> Before:
+    """Return the state where the camera stands; one that does not follow where it moves."""
+    blocks, share = changed_blocks(means, state.means, warped=False)
+    moving = torch.maximum(share, FADING * state.moving)
+    return Before(state.inverse, state.ages, of_pixels(blocks, _size(inverse)), state.frames,
+                  moving, moving <= MOVED)
 
 
 def _seen_moving(state: State, inverse: Tensor, means: Tensor, motion: Rigid,
@@ -177,33 +188,34 @@ def _seen_moving(state: State, inverse: Tensor, means: Tensor, motion: Rigid,
     seen = is_inside(columns, rows, _size(inverse)) & (ratio > 0)
     blocks, _ = changed_blocks(means, warped_means(state.means, columns, rows), warped=True)
     return Before((warped * ratio).where(seen, torch.nan), ages,
-                  of_pixels(blocks, _size(inverse)), state.frames)
+                  of_pixels(blocks, _size(inverse)), state.frames, state.moving,
+                  torch.ones_like(state.moving, dtype=torch.bool))
 
 
-def _mean(before: Before, inverse: Tensor, memory: int, gate: float) -> Mean | None:
-    """Return the means that this frame joins; None where it is of another scene."""
+def _mean(before: Before, inverse: Tensor, memory: int, gate: float) -> Mean:
+    """Return the means that this frame joins; it alone where it is of another scene."""
     ratio = inverse / before.inverse
     scale = _scale(ratio, before.changed, gate)
     residual = (ratio / scale - 1).abs()
     other = (residual >= gate).sum() / residual.isfinite().sum().clamp(min=1)
-    if float(other) > CUT:
-        return None
-    frames = min(before.frames + 1, memory)
-    same = (residual < gate) & ~before.changed
+    follows = before.follows & (other <= CUT)
+    scale = scale.where(follows, 1.0)
+    frames = (before.frames + 1).clamp(max=memory).where(follows, 1.0)
+    same = (residual < gate) & ~before.changed & follows
     ages = torch.where(same, before.ages + 1, 1.0).clamp(max=memory)
     # as if all pixels had changed by the mean of the scale only
     current = inverse * scale ** (1 / frames - 1)
     held = torch.where(same, before.inverse * scale ** (1 / frames), current)
-    return Mean(torch.lerp(held, current, ages.reciprocal()), ages, frames,
-                float(same.sum() / same.numel()))
+    return Mean(torch.lerp(held, current, ages.reciprocal()), ages, frames, same, follows)
 
 
 def _size(maps: Tensor) -> tuple[int, int]:
     return maps.shape[0], maps.shape[1]
 
 
-def _scale(ratio: Tensor, changed: Tensor, gate: float) -> float:
+def _scale(ratio: Tensor, changed: Tensor, gate: float) -> Tensor:
     """Return by what all pixels changed in common, a median; 1 where too few can tell."""
     some, other = ratio[::STEP, ::STEP], changed[::STEP, ::STEP]
-    same = some[~other & ((some - 1).abs() < gate)]
-    return float(same.median()) if same.numel() > COMPARED * some.numel() else 1.0
+    same = ~other & ((some - 1).abs() < gate)
+    median = some.where(same, torch.nan).nanmedian()
+    return median.where(same.sum() > COMPARED * some.numel(), 1.0)

@@ -20,7 +20,8 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo
 
 from ...core.estimator import DepthEstimator, EstimatorOptions
-from ...core.validity import apply_range
+from ...core.maps import Maps, download
+from ...core.validity import mark_range
 from ...recordings import IMAGE, Writer, find_cameras, open_recording, shots
 from ...resources import model_folder, share_folder
 from ...ros import codec
@@ -109,9 +110,10 @@ def _scaled(info: CameraInfo, scale: float, corner: tuple[int, int],
 def _costs(image: NDArray[np.uint8], info: CameraInfo,
            estimator: DepthEstimator) -> list[tuple[int, float]]:
     """Return bytes and seconds of an image's message and of each output's."""
-    found, = estimator.submit([image], flip=True)()
     limits = Settings().range.limits(estimator.range[1])
-    estimate = Estimate(info.header, apply_range(found.depth, limits.near, limits.far), info,
+    found, = download([Maps(mark_range(maps.depth, limits.near, limits.far), maps.confidence)
+                       for maps in estimator.submit([image], flip=True)()])()
+    estimate = Estimate(info.header, found.depth, info,
                         found.depth.shape, image, found.confidence)
     costs = [_cost(partial(codec.encode, image, 'rgb8', info.header))]
     for topic, _, changes in VARIANTS:

@@ -105,10 +105,10 @@ def test_a_bare_room_with_a_picture_on_the_wall_tells_that_the_camera_moves() ->
         camera = TemporalFilter()
         for index, levels in enumerate((hung, np.roll(hung, shift, 1))):
             camera(FLOOR, moment(index, image=picture(levels=levels)), MEMORY, GATE)
-        assert (camera.steadied == 0.0) is moved
+        assert (float(camera.steadied) == 0.0) is moved
         for index in range(2, 30):  # it stands again, which takes a while to believe
             camera(FLOOR, moment(index, image=picture(levels=levels)), MEMORY, GATE)
-            assert index > 3 or (camera.steadied == 0.0) is moved
+            assert index > 3 or (float(camera.steadied) == 0.0) is moved
         assert camera.steadied > 0.9
 
 
@@ -216,7 +216,7 @@ def driven(odometry: bool) -> tuple[Tensor, Tensor, float]:
         depth = seen.depth * (1 + 0.01 * torch.randn(seen.depth.shape, generator=rng))
         image, where = (GREY, pose(camera)) if odometry else (TEXTURED, None)
         found = steady(depth, Moment(index / 15, image, seen.pinhole, where), MEMORY, GATE)
-    return depth / seen.depth - 1, found / seen.depth - 1, steady.steadied
+    return depth / seen.depth - 1, found / seen.depth - 1, float(steady.steadied)
 
 
 def test_a_known_motion_carries_depth_along() -> None:
