@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +24,9 @@ from transformers.models.zoedepth.modeling_zoedepth import (
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.evaluation.sparsification import sparsification
 from depth_estimation_ros.core.maps import download
+from depth_estimation_ros.recordings import find_cameras, open_recording
 from depth_estimation_ros.resources import model_folder
+from depth_estimation_ros.tools.views import recorded_views
 from training.dataset import camera_sample
 from training.model import make_processor
 
@@ -32,6 +35,8 @@ WINDOW = 15
 """Pixels on a side of what counts as near an edge."""
 
 Map = NDArray[np.float32]
+Seen = tuple[NDArray[np.uint8], Map]
+"""An image, RGB, H×W×3, and its true depth in metres, H×W, NaN where unknown."""
 
 
 @dataclass
@@ -95,17 +100,39 @@ def uncertainties(estimator: DepthEstimator, bins: Bins, image: NDArray[np.uint8
         'chance': level}
 
 
-def measured(rooms: int) -> Iterator[tuple[str, float, float]]:
-    """Yield each candidate's name, and AUSE and AURG as means over rooms."""
+def rooms_seen(count: int) -> Iterator[Seen]:
+    """Yield images of held-out rooms and their true depth."""
+    for index in range(count):
+        sample = camera_sample('test', index)
+        yield sample.image.permute(1, 2, 0).contiguous().numpy(), sample.depth.numpy()
+
+
+def recorded_seen(path: str) -> Iterator[Seen]:
+    """Yield a recorded camera's images and another sensor's depth of the same view."""
+    recording = open_recording(path)
+    for view in recorded_views(recording, find_cameras(recording)[0]):
+        if view.image is not None and view.truth is not None:
+            rows, columns = view.image.shape[:2]
+            truth = cv2.resize(view.truth, (columns, rows), interpolation=cv2.INTER_NEAREST)
+            yield view.image, np.asarray(truth, np.float32)
+
+
+def measured(views: Iterable[Seen], *, align: bool) -> Iterator[tuple[str, float, float]]:
+    """
+    Yield each candidate's name, and AUSE and AURG as means over views.
+
+    :param align: take each view's depth times what makes the median right, as of a camera that the
+        model was not made for.
+    """
     folder = model_folder('demo')
     estimator = DepthEstimator(EstimatorOptions(folder, device='cpu', backend='torch'))
     bins = Bins(ZoeDepthForDepthEstimation.from_pretrained(folder).float().eval())
     sums: dict[str, list[tuple[float, float]]] = {}
-    for index in tqdm(range(rooms), unit='room', disable=None):
-        sample = camera_sample('test', index)
-        image = sample.image.permute(1, 2, 0).contiguous().numpy()
+    for image, truth in tqdm(views, unit='view', disable=None):
         depth, candidates = uncertainties(estimator, bins, image)
-        errors = np.abs(depth / sample.depth.numpy() - 1)
+        known = np.isfinite(truth) & (truth > 0)
+        ratio = np.where(known, depth / np.where(known, truth, 1.0), np.nan)
+        errors = np.abs(ratio / (np.nanmedian(ratio) if align else 1.0) - 1)
         for name, uncertainty in candidates.items():
             curve = sparsification(errors, uncertainty)
             sums.setdefault(name, []).append((curve.ause, curve.aurg))
@@ -126,7 +153,11 @@ def main(say: Callable[[str], object] = print) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--rooms', type=int, default=ROOMS)
-    say(table(list(measured(parser.parse_args().rooms))))
+    parser.add_argument('--recording', help='a recorded camera with depth of another sensor in '
+                        "its view, in place of rooms; each image's depth is scaled to the median")
+    options = parser.parse_args()
+    views = recorded_seen(options.recording) if options.recording else rooms_seen(options.rooms)
+    say(table(list(measured(views, align=bool(options.recording)))))
 
 
 if __name__ == '__main__':

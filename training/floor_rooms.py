@@ -31,6 +31,7 @@ FLOOR = 4  # the floor's number among the room's faces
 HIDDEN = 0.3  # the share of the visible floor that further objects hide
 HEIGHT_ERROR_M = 0.01
 PITCH_ERROR_RAD = math.radians(0.3)
+PITCH_TOLERANCE_RAD = math.radians(0.6)  # that a careful person gives for it
 SCALES = (0.5, 2.0)
 NEAR_M = 4.0  # how far depth of a relative model is asked to be right
 RIGHT = {'true depth, unknown scale': 0.02, 'inverse depth, unknown scale and shift': 0.05}
@@ -177,7 +178,7 @@ def _measured(seen: Room, rng: np.random.Generator,
     """Return height and pitch as a person measures them."""
     pitch = seen.pitch + rng.uniform(-PITCH_ERROR_RAD, PITCH_ERROR_RAD)
     height = seen.height + rng.uniform(-HEIGHT_ERROR_M, HEIGHT_ERROR_M)
-    return float(height), FloorOptions(float(pitch), quantity=quantity)
+    return float(height), FloorOptions(float(pitch), PITCH_TOLERANCE_RAD, quantity=quantity)
 
 
 TRIALS: dict[str, Callable[[Room, np.random.Generator], float]] = dict(

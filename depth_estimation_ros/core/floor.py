@@ -40,7 +40,11 @@ MIN_PIXELS = 20
 """Fewer are no plane to fit, only what three random pixels happened to agree with."""
 
 BANDS = 8
-"""Of rows, whose residuals tell whether a floor bends."""
+"""Of rows, whose residuals tell whether a floor bends, and which a network errs in alike: so many
+independent measurements a floor is taken for where they are held against a known pitch."""
+
+SURE = math.radians(1.0)
+"""The pitch's tolerance up to which it, not the floor's shape, says how the plane lies."""
 
 LEAST_TOLERANCE = 0.003
 """The share of inverse depth to which a fit is never narrowed further: quantised maps have it."""
@@ -63,7 +67,8 @@ class FloorOptions:
     pitch: float | None = None
     """Radians by which the optical axis looks below the horizon; None where nobody knows."""
     pitch_tolerance: float = math.radians(3.0)
-    """By how much the plane's tilt may differ from the pitch."""
+    """By how much the plane's tilt may differ from the pitch: three standard deviations of what
+    was measured."""
     roll_tolerance: float = math.radians(6.0)
     """By how much the plane may lean to a side."""
     quantity: Quantity = Quantity.METRES
@@ -73,7 +78,8 @@ class FloorOptions:
     min_share: float = 0.12
     """The least share of the lower image that is floor."""
     max_bend: float = 0.02
-    """By how much rows may be off the plane one way and others the other, as a share of it."""
+    """By how much rows may be off the plane one way and others the other, as a share of it; twice
+    as much where the pitch is sure, which a bend cannot mislead."""
     max_below: float = 0.05
     """The largest share of the lower image that may lie below the floor."""
     lower: float = 0.5
@@ -83,6 +89,11 @@ class FloorOptions:
     def relative(self) -> bool:
         """Whether the maps are inverse depth of unknown scale and shift."""
         return self.quantity is Quantity.INVERSE_DEPTH
+
+    @property
+    def bend_limit(self) -> float:
+        """The share that rows may be apart."""
+        return self.max_bend * (1 + (self.pitch is not None and self.pitch_tolerance <= SURE))
 
 
 UNKNOWN_PITCH = math.radians(-5.0), math.radians(50.0)
@@ -162,15 +173,34 @@ def _candidates(values: NDArray[np.float64], rays: NDArray[np.float64],
 
 def _refined(values: NDArray[np.float64], rays: NDArray[np.float64],
              plane: NDArray[np.float64], options: FloorOptions) -> NDArray[np.float64]:
-    """Fit by least squares to the pixels of a plane, the nearer the better the map is."""
+    """
+    Fit by least squares to the pixels of a plane, the nearer the better the map is.
+
+    A network bends a floor, and the plane through the bend has a wrong tilt and a wrong height. A
+    known pitch is one more equation, m_z = tan(pitch) m_y, weighted as its tolerance and the
+    residuals say: the most probable plane for normal errors of both.
+    """
     deviation = _deviation(values, rays, plane, options)
     close = deviation < options.tolerance
     if np.count_nonzero(close) < MIN_PIXELS:
         return plane
     noise = SIGMA * float(np.median(deviation[close]))
     near = deviation < min(max(OUTLIER * noise, LEAST_TOLERANCE), options.tolerance)
-    solution, *_ = np.linalg.lstsq(rays[near], values[near], rcond=None)
+    equations, sides = rays[near], values[near]
+    if options.pitch is not None and not options.relative:
+        row = _pitch_equation(plane, float(np.std(sides - equations @ plane)), len(sides), options)
+        equations, sides = np.vstack((equations, row)), np.append(sides, 0.0)
+    solution, *_ = np.linalg.lstsq(equations, sides, rcond=None)
     return np.asarray(solution)
+
+
+def _pitch_equation(plane: NDArray[np.float64], noise: float, pixels: int,
+                    options: FloorOptions) -> NDArray[np.float64]:
+    """Return the equation of the known pitch, weighted for pixels of some noise."""
+    assert options.pitch is not None
+    slope = math.tan(options.pitch)
+    deviation = math.hypot(plane[0], plane[1]) * (1 + slope**2) * options.pitch_tolerance / 3
+    return np.array([0.0, -slope, 1.0]) * noise * math.sqrt(pixels / BANDS) / deviation
 
 
 def _normal(pitch: float, roll: float) -> NDArray[np.float64]:
@@ -233,7 +263,7 @@ def _support_fault(values: NDArray[np.float64], rays: NDArray[np.float64],
     if below > options.max_below:
         return (f'{below:.0%} of the lower image lies below the plane: it is a table, a ramp or a '
                 'step')
-    if (bend := _bend(values, rays, plane, options)) > options.max_bend:
+    if (bend := _bend(values, rays, plane, options)) > options.bend_limit:
         return f'it is not flat but bends by {bend:.1%} from row to row, as a ramp ahead does'
     return ''
 

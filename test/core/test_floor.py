@@ -2,6 +2,8 @@
 """The floor as a yardstick, on planes whose answer is known by hand."""
 
 import math
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ LENS = Pinhole(130.0, 130.0, 79.5, 59.5)
 SHAPE = (120, 160)
 PITCH, HEIGHT = math.radians(12.0), 1.2
 INVERSE = FloorOptions(PITCH, quantity=Quantity.INVERSE_DEPTH)
+SURE = FloorOptions(PITCH, math.radians(0.6))
 FAR = 20.0
 RNG = np.random.default_rng(3)
 
@@ -129,6 +132,28 @@ def test_a_ramp_that_begins_ahead_gives_no_wrong_answer(relative: bool, start: f
     except NotEnoughFloorError:
         return
     assert found.height * (5 if relative else 1) == pytest.approx(HEIGHT, rel=0.02)
+
+
+@pytest.mark.parametrize('start', [2.0, 2.5, 3.0, 4.0, 6.0])
+@pytest.mark.parametrize('slope', [-8.0, -3.0, -1.5, -1.0, 1.0, 1.5, 3.0, 8.0])
+def test_a_ramp_ahead_misleads_no_sure_pitch(start: float, slope: float) -> None:
+    with suppress(NotEnoughFloorError):
+        found = find_floor(ramp_ahead(slope, start), LENS, SURE)
+        assert found.height == pytest.approx(HEIGHT, rel=0.01)
+
+
+@pytest.mark.parametrize('error', [-0.3, 0.0, 0.3])
+def test_a_floor_that_a_network_bends_has_the_height_of_a_sure_pitch(error: float) -> None:
+    """Depth 2.5 % too near in the image's middle and as much too far at the bottom."""
+    tilt = np.linspace(-0.025, 0.025, SHAPE[0] // 2)
+    depth = floor_map()
+    depth[SHAPE[0] // 2:] *= (1 + tilt)[:, None]
+    sure = replace(SURE, pitch=PITCH + math.radians(error))
+    free = find_floor(depth, LENS, FloorOptions(PITCH))
+    assert abs(free.height / HEIGHT - 1) > 0.045
+    assert find_floor(depth, LENS, sure).height == pytest.approx(HEIGHT, rel=0.035)
+    flat = find_floor(floor_map(), LENS, sure)  # of which the pitch is known better
+    assert flat.height == pytest.approx(HEIGHT, rel=0.001)
 
 
 def test_a_floor_that_leans_is_none() -> None:
