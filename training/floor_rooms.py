@@ -75,9 +75,9 @@ class Outcome:
                 f'| {worst} |')
 
 
-def room(index: int, rng: np.random.Generator, views: int = VIEWS) -> Room:
+def room(index: int, rng: np.random.Generator, views: int = VIEWS, split: str = 'test') -> Room:
     """Put a camera of one height and pitch at several places of a room, and hide its floor."""
-    world, first = make_scene(rng, 'test', is_corridor(index))
+    world, first = make_scene(rng, split, is_corridor(index))
     cameras = [first]
     while len(cameras) < views:
         if (other := make_camera(rng, world)) is not None:
@@ -129,7 +129,7 @@ def scale_error(seen: Room, rng: np.random.Generator) -> float:
     """Return the error of the scale found for true depth times an unknown one, a share."""
     scale = float(np.exp(rng.uniform(*np.log(SCALES))))
     found = correction([scale * depth for depth in seen.depths], seen.lens,
-                       *_measured(seen, rng, Quantity.METRES))
+                       *as_measured(seen, rng, Quantity.METRES))
     return abs(found.scale * scale - 1)
 
 
@@ -138,7 +138,7 @@ def inverse_error(seen: Room, rng: np.random.Generator) -> float:
     scale = float(np.exp(rng.uniform(*np.log(SCALES))))
     shift = float(rng.uniform(-0.5, 0.5)) * scale
     maps = [scale / depth + shift for depth in seen.depths]
-    found = correction(maps, seen.lens, *_measured(seen, rng, Quantity.INVERSE_DEPTH))
+    found = correction(maps, seen.lens, *as_measured(seen, rng, Quantity.INVERSE_DEPTH))
     errors = [np.abs(found(values) / depth - 1)[depth <= NEAR_M]
               for values, depth in zip(maps, seen.depths)]
     return float(np.nanpercentile(np.concatenate(errors), 95))
@@ -161,7 +161,7 @@ def model_errors(seen: Room, rng: np.random.Generator,
         depth = estimator.estimate([photograph(seen.world, camera, rng)])[0][::STEP, ::STEP]
         maps.append(scale * depth)
         ratios.append((true / depth)[floor])
-    found = correction(maps, seen.lens, *_measured(seen, rng, Quantity.METRES))
+    found = correction(maps, seen.lens, *as_measured(seen, rng, Quantity.METRES))
     ratio, factor = np.concatenate(ratios), found.scale * scale
     own = float(np.abs(1 / ratio - 1).mean())
     return max(0.0, abs(factor - 1) - own), abs(factor / float(np.median(ratio)) - 1)
@@ -173,7 +173,7 @@ def photograph(world: World, camera: Camera, rng: np.random.Generator) -> np.nda
     return expose(picture.radiance, draw_sensor(rng)).permute(1, 2, 0).contiguous().numpy()
 
 
-def _measured(seen: Room, rng: np.random.Generator,
+def as_measured(seen: Room, rng: np.random.Generator,
               quantity: Quantity) -> tuple[float, FloorOptions]:
     """Return height and pitch as a person measures them."""
     pitch = seen.pitch + rng.uniform(-PITCH_ERROR_RAD, PITCH_ERROR_RAD)

@@ -13,6 +13,7 @@ from depth_estimation_ros.ros.monitor_checks import CHECKS
 from training.monitor import trials as module
 from training.monitor.camera import defocused, draw_settings, moved, photograph
 from training.monitor.cost import cost
+from training.monitor.depths import measured_depths
 from training.monitor.faults import covered, with_clock
 from training.monitor.rivals import RIVALS, rival_badness
 from training.monitor.roc import Roc
@@ -59,8 +60,9 @@ def test_a_share_must_last() -> None:
 def test_every_check_of_the_images_is_tried_and_the_worst_degree_is_found(
         trials: Trials) -> None:
     tried = {check for check, _ in trials.faulty}
-    assert tried - set(RIVALS) == set(limits()) == {
-        'dark', 'saturated', 'blurred', 'covered', 'frozen'}
+    images = {'dark', 'saturated', 'blurred', 'covered', 'frozen'}
+    assert tried - set(RIVALS) == images
+    assert limits().keys() - images == {'unknown', 'out_of_range', 'floor'}
     last = {check: roc for (check, _), roc in trials.rocs()}
     for check in ('dark', 'saturated', 'frozen'):
         assert last[check].rates(limits()[check]) == (1.0, 0.0), check
@@ -74,7 +76,9 @@ def test_the_table_has_a_row_a_degree_and_the_picture_a_panel_a_check(
     assert len(rows) == 2 + sum(check in CHECKS for check, _ in trials.faulty)
     assert rows[2].startswith('| image dark | mean level 5 | 1.000 | ')
     assert rows[2].endswith(' | 25 | 100% | 0.0% |')
-    assert all(any(CHECKS[check].name in row for row in rows) for check in limits())
+    shown = {check for check, _ in trials.faulty} & CHECKS.keys()
+    assert len(shown) == 5 and shown < limits().keys()
+    assert all(any(CHECKS[check].name in row for row in rows) for check in shown)
     others = list(rival_lines(trials, trials))
     assert [row.split(' | ')[0][2:] for row in others[2:]] == [
         'edges over their contrast', *RIVALS]
@@ -95,6 +99,18 @@ def test_faults_do_what_they_say(light: Radiance) -> None:
     image = photograph(light, draw_settings(rng))
     assert image.dtype == np.uint8 and image.shape == (240, width, 3)
     assert 0 < (with_clock(image, 1) != with_clock(image, 2)).mean() < 0.005
+
+
+@pytest.mark.slow
+def test_a_scale_that_drifts_is_told_from_one_that_holds(tmp_path: Path) -> None:
+    found = measured_depths('test', 2)
+    off, drifted = found.healthy['floor'], found.faulty['floor', 'metres times 1.2']
+    assert len(off) == len(drifted) > 0 and max(off) < limits()['floor'] < min(drifted)
+    assert max(found.healthy['out_of_range']) < min(found.faulty['out_of_range', 'far: 1'])
+    rows = list(lines(found, found))
+    assert {row.split(' | ')[0] for row in rows[2:]} == {
+        '| depth unknown', '| depth out of range', '| floor disagrees'}
+    draw(dict(found.rocs()), tmp_path / 'roc.png')
 
 
 def test_every_rival_sees_blur_where_there_is_no_noise(light: Radiance) -> None:

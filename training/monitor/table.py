@@ -4,11 +4,14 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from depth_estimation_ros.core.live_floor import TOLERATED
 from depth_estimation_ros.core.monitor.still import CHANGED
 from depth_estimation_ros.ros.monitor_checks import CHECKS, MonitorSettings
 from training.monitor.rivals import RIVALS
 from training.monitor.roc import Roc
 from training.monitor.trials import Key, Trials
+
+NAMES = {**{name: check.name for name, check in CHECKS.items()}, 'floor': 'floor disagrees'}
 
 FALSE_ALARMS = 0.01
 """The share of healthy looks that a limit may take for faulty."""
@@ -18,8 +21,8 @@ def limits() -> dict[str, float]:
     """Return the limits in use, so that what is above one is a fault."""
     settings = MonitorSettings()
     used = {name: (-1 if CHECKS[name].below else 1) * float(getattr(settings, name))
-            for name in ('dark', 'saturated', 'blurred', 'covered')}
-    return used | {'frozen': -CHANGED}
+            for name in ('dark', 'saturated', 'blurred', 'covered', 'unknown', 'out_of_range')}
+    return used | {'frozen': -CHANGED, 'floor': TOLERATED}
 
 
 def lines(chosen: Trials, reported: Trials) -> Iterator[str]:
@@ -37,7 +40,7 @@ def lines(chosen: Trials, reported: Trials) -> Iterator[str]:
             continue
         found, false = roc.rates(used[check])
         limit = abs(by_choice[check, degree].limit(FALSE_ALARMS))
-        yield (f'| {CHECKS[check].name} | {degree} | {roc.auc:.3f} | {limit:.3g} | '
+        yield (f'| {NAMES[check]} | {degree} | {roc.auc:.3f} | {limit:.3g} | '
                f'{abs(used[check]):.3g} | {found:.0%} | {false:.1%} |')
 
 
@@ -68,7 +71,7 @@ def draw(rocs: Mapping[Key, Roc], target: Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    checks = [check for check in dict.fromkeys(check for check, _ in rocs) if check in CHECKS]
+    checks = [check for check in dict.fromkeys(check for check, _ in rocs) if check in NAMES]
     figure, axes = pyplot.subplots(1, len(checks), figsize=(3 * len(checks), 3.4), dpi=80,
                                    sharey=True, layout='constrained')
     for check, axis in zip(checks, axes):
@@ -77,7 +80,7 @@ def draw(rocs: Mapping[Key, Roc], target: Path) -> None:
                 line, = axis.plot(*roc.curve(), label=degree)
                 found, false = roc.rates(limits()[check])
                 axis.plot([false], [found], 'o', color=line.get_color(), markersize=5)
-        axis.set(title=CHECKS[check].name, xlabel='false alarms', xlim=(-0.01, 0.3))
+        axis.set(title=NAMES[check], xlabel='false alarms', xlim=(-0.01, 0.3))
         axis.grid(alpha=0.3)
         axis.legend(fontsize=7, loc='lower right')
     axes[0].set(ylabel='found', ylim=(-0.02, 1.02))
