@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -29,14 +29,15 @@ from depth_estimation_ros.resources import model_folder
 from depth_estimation_ros.tools.views import recorded_views
 from training.dataset import camera_sample
 from training.model import make_processor
+from training.steadiness.drives import GATE, KINDS, MEMORY, filtered, take
 
 ROOMS = 50
 WINDOW = 15
 """Pixels on a side of what counts as near an edge."""
 
 Map = NDArray[np.float32]
-Seen = tuple[NDArray[np.uint8], Map]
-"""An image, RGB, H×W×3, and its true depth in metres, H×W, NaN where unknown."""
+FRAMES = 12
+"""Of a drive, before what its filter says is looked at."""
 
 
 @dataclass
@@ -100,11 +101,33 @@ def uncertainties(estimator: DepthEstimator, bins: Bins, image: NDArray[np.uint8
         'chance': level}
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A view whose depth is known."""
+
+    image: NDArray[np.uint8]
+    """RGB, H×W×3."""
+    truth: Map
+    """Metres, H×W, NaN where unknown."""
+    candidates: Mapping[str, Map] = field(default_factory=dict)
+    """What more than the image tells of the depth: larger is less sure."""
+
+
 def rooms_seen(count: int) -> Iterator[Seen]:
     """Yield images of held-out rooms and their true depth."""
     for index in range(count):
         sample = camera_sample('test', index)
-        yield sample.image.permute(1, 2, 0).contiguous().numpy(), sample.depth.numpy()
+        yield Seen(sample.image.permute(1, 2, 0).contiguous().numpy(), sample.depth.numpy())
+
+
+def drives_seen(count: int, estimator: DepthEstimator) -> Iterator[Seen]:
+    """Yield the last image of drives through held-out rooms, with what the filter makes of it."""
+    kind = next(kind for kind in KINDS if kind.moves)
+    for number in range(count):
+        seen = take('test', number, kind, estimator, FRAMES)
+        steady, _ = filtered(seen, odometry=True, memory=MEMORY, gate=GATE)
+        yield Seen(seen.images[-1], seen.video.depth[-1], {
+            'disagreement with the temporal filter': np.abs(seen.plain[-1] / steady[-1] - 1)})
 
 
 def recorded_seen(path: str) -> Iterator[Seen]:
@@ -114,26 +137,25 @@ def recorded_seen(path: str) -> Iterator[Seen]:
         if view.image is not None and view.truth is not None:
             rows, columns = view.image.shape[:2]
             truth = cv2.resize(view.truth, (columns, rows), interpolation=cv2.INTER_NEAREST)
-            yield view.image, np.asarray(truth, np.float32)
+            yield Seen(view.image, np.asarray(truth, np.float32))
 
 
-def measured(views: Iterable[Seen], *, align: bool) -> Iterator[tuple[str, float, float]]:
+def measured(views: Iterable[Seen], estimator: DepthEstimator, *,
+             align: bool) -> Iterator[tuple[str, float, float]]:
     """
     Yield each candidate's name, and AUSE and AURG as means over views.
 
     :param align: take each view's depth times what makes the median right, as of a camera that the
         model was not made for.
     """
-    folder = model_folder('demo')
-    estimator = DepthEstimator(EstimatorOptions(folder, device='cpu', backend='torch'))
-    bins = Bins(ZoeDepthForDepthEstimation.from_pretrained(folder).float().eval())
+    bins = Bins(ZoeDepthForDepthEstimation.from_pretrained(model_folder('demo')).float().eval())
     sums: dict[str, list[tuple[float, float]]] = {}
-    for image, truth in tqdm(views, unit='view', disable=None):
-        depth, candidates = uncertainties(estimator, bins, image)
-        known = np.isfinite(truth) & (truth > 0)
-        ratio = np.where(known, depth / np.where(known, truth, 1.0), np.nan)
+    for seen in tqdm(views, unit='view', disable=None):
+        depth, candidates = uncertainties(estimator, bins, seen.image)
+        known = np.isfinite(seen.truth) & (seen.truth > 0)
+        ratio = np.where(known, depth / np.where(known, seen.truth, 1.0), np.nan)
         errors = np.abs(ratio / (np.nanmedian(ratio) if align else 1.0) - 1)
-        for name, uncertainty in candidates.items():
+        for name, uncertainty in {**candidates, **seen.candidates}.items():
             curve = sparsification(errors, uncertainty)
             sums.setdefault(name, []).append((curve.ause, curve.aurg))
     for name, each in sums.items():
@@ -153,11 +175,17 @@ def main(say: Callable[[str], object] = print) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--rooms', type=int, default=ROOMS)
+    parser.add_argument('--drives', type=int, default=0, help='so many drives through rooms in '
+                        'place of single views, with what the temporal filter says')
     parser.add_argument('--recording', help='a recorded camera with depth of another sensor in '
                         "its view, in place of rooms; each image's depth is scaled to the median")
     options = parser.parse_args()
-    views = recorded_seen(options.recording) if options.recording else rooms_seen(options.rooms)
-    say(table(list(measured(views, align=bool(options.recording)))))
+    estimator = DepthEstimator(EstimatorOptions(model_folder('demo'), device='cpu',
+                                                backend='torch'))
+    views = (recorded_seen(options.recording) if options.recording else
+             drives_seen(options.drives, estimator) if options.drives else
+             rooms_seen(options.rooms))
+    say(table(list(measured(views, estimator, align=bool(options.recording)))))
 
 
 if __name__ == '__main__':

@@ -50,6 +50,7 @@ class Room:
     pitch: float  # radians below the horizon
     world: World
     cameras: list[Camera]
+    tolerance: float = PITCH_TOLERANCE_RAD
 
 
 @dataclass
@@ -178,7 +179,7 @@ def as_measured(seen: Room, rng: np.random.Generator,
     """Return height and pitch as a person measures them."""
     pitch = seen.pitch + rng.uniform(-PITCH_ERROR_RAD, PITCH_ERROR_RAD)
     height = seen.height + rng.uniform(-HEIGHT_ERROR_M, HEIGHT_ERROR_M)
-    return float(height), FloorOptions(float(pitch), PITCH_TOLERANCE_RAD, quantity=quantity)
+    return float(height), FloorOptions(float(pitch), seen.tolerance, quantity=quantity)
 
 
 TRIALS: dict[str, Callable[[Room, np.random.Generator], float]] = dict(
@@ -194,13 +195,15 @@ def alone(trial: Callable[[Room, np.random.Generator], float],
 
 
 def outcomes(rooms: int, views: int = VIEWS,
-             estimator: DepthEstimator | None = None) -> dict[str, Outcome]:
+             estimator: DepthEstimator | None = None,
+             tolerance: float = PITCH_TOLERANCE_RAD) -> dict[str, Outcome]:
     """
     Try all kinds of maps.
 
     :param rooms: how many; every fourth is a corridor.
     :param views: images of each.
     :param estimator: whose depth is tried too.
+    :param tolerance: radians, given for the pitch.
     """
     trials: dict[tuple[str, ...], Callable[[Room, np.random.Generator], tuple[float, ...]]] = {
         (name,): alone(trial) for name, trial in TRIALS.items()}
@@ -210,7 +213,7 @@ def outcomes(rooms: int, views: int = VIEWS,
     found = {name: Outcome(limits[name]) for names in trials for name in names}
     for index in range(rooms):
         rng = np.random.default_rng([SEED, index])
-        seen = room(index, rng, views)
+        seen = replace(room(index, rng, views), tolerance=tolerance)
         for names, trial in trials.items():
             try:
                 for name, error in zip(names, trial(seen, rng), strict=True):
@@ -234,10 +237,13 @@ def main() -> None:
     parser.add_argument('--rooms', type=int, default=ROOMS)
     parser.add_argument('--views', type=int, default=VIEWS, help='images of a room')
     parser.add_argument('--model', action='store_true', help="try the demo model's depth too")
+    parser.add_argument('--pitch-tolerance', type=float, default=PITCH_TOLERANCE_RAD,
+                        help='radians, given for the pitch (default 0.0105)')
     options = parser.parse_args()
     estimator = DepthEstimator(EstimatorOptions(model_folder('demo'), device='cpu')) if (
         options.model) else None
-    print(*table(outcomes(options.rooms, options.views, estimator)), sep='\n')
+    print(*table(outcomes(options.rooms, options.views, estimator, options.pitch_tolerance)),
+          sep='\n')
     if estimator is not None:
         estimator.close()
 

@@ -19,9 +19,17 @@ from depth_estimation_ros.core.evaluation.steadiness import (
     temporal_alignment_error,
 )
 from depth_estimation_ros.resources import model_folder
-from training.steadiness.drives import FRAMES, SETTLED, Drive, Kind, filtered, kinds_of
+from training.steadiness.drives import (
+    FRAMES,
+    GATE,
+    MEMORY,
+    SETTLED,
+    Drive,
+    Kind,
+    filtered,
+    kinds_of,
+)
 
-MEMORY, GATE = 16, 0.1
 SECOND = 15
 """Frames for which a point is followed where the camera moves: later it has left the view."""
 

@@ -23,6 +23,9 @@ from training.scene import make_world
 from training.sensor import Sensor, expose
 from training.world import Camera, Cylinder, World
 
+MEMORY, GATE = 16, 0.1
+"""The filter's settings; chosen in rooms of the split 'validation'."""
+
 FRAMES = 40
 SETTLED = 10
 """The first frames, which do not count."""

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.correction import INVERSE, SCALE, Correction
 from ...core.mount import Mount
 from ...core.pinhole import Pinhole
 from ...core.points import one_point_a_voxel, points_from_depth
@@ -40,6 +41,8 @@ def steps(width: int, height: int) -> Iterator[Step]:
     cells = Reduction.by_stride((height, width), 4)
     mount, band = Mount(1.2), Band(0.05, 1.8, 0.01)
     yield 'depth, 32FC1', lambda: depth
+    yield 'calibration, a scale', lambda: Correction(SCALE, 1.1).metres(depth)
+    yield 'calibration, inverse depth', lambda: Correction(INVERSE, 1.1, 0.01).metres(depth)
     yield 'edge mask, width 2', lambda: mask_edges(depth, 0.05, 2)
     yield 'temporal filter', steadying(depth, image, camera, 0.0)
     yield 'temporal filter by odometry', steadying(depth, image, camera, 0.01)
