@@ -108,7 +108,8 @@ class Correction:
 
     def _of_inverse(self, values: Tensor) -> Tensor:
         above = values - self.shift
-        return (self.scale / above).where(above > 0, torch.nan).float()
+        unknown = ~(above > 0)
+        return above.reciprocal_().mul_(self.scale).masked_fill_(unknown, torch.nan).float()
 
 
 def inverse_depth(values: Tensor, quantity: Quantity) -> Tensor:
