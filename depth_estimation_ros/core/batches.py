@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from .confidence import agreement
+from .device import upload
 from .families.base import Family
-from .frame import Frame, Image
+from .frame import Frame
 from .maps import Maps
 from .running.planner import Planner, Stages
 from .running.shape import Size
@@ -53,7 +54,7 @@ class BatchRunner:
     def through(self, planner: Planner, frame: Frame, head: int,
                 flip: bool) -> Maps:
         """Return a frame's depth by one of the family's domains, whatever the image prefers."""
-        inputs = self._before([self._upload(frame.image)], [frame], flip=flip)
+        inputs = self._before([upload(frame.image, self.device)], [frame], flip=flip)
         with self._family.through(head):
             (maps,), _ = self._after([frame], flip, planner.plain(inputs))
         return _maps(maps)
@@ -61,7 +62,7 @@ class BatchRunner:
     @torch.inference_mode()
     def prepare(self, planner: Planner, frame: Frame) -> None:
         """Have a planner make ready for frames like this one."""
-        planner.prepare(self._before([self._upload(frame.image)], [frame], flip=False))
+        planner.prepare(self._before([upload(frame.image, self.device)], [frame], flip=False))
 
     def end_of_work(self) -> Callable[[], object]:
         """Return what waits until all that was begun is done."""
@@ -82,7 +83,7 @@ class BatchRunner:
 
     def _run_each(self, planner: Planner, frames: list[Frame], size: Size,
                   flip: bool) -> tuple[list[Tensor], Tensor]:
-        images = [self._upload(frame.image) for frame in frames]
+        images = [upload(frame.image, self.device) for frame in frames]
         return self._after(frames, flip, planner(self._before(images, frames, flip=flip)))
 
     def _before(self, images: list[Tensor], frames: Sequence[Frame], *, flip: bool) -> Tensor:
@@ -118,12 +119,6 @@ class BatchRunner:
         """Do the same for frames like one; their maps are one tensor, N×M×H×W."""
         maps, told = self._after([frame] * (len(values) // (1 + flip)), flip, values)
         return torch.stack(maps), told
-
-    def _upload(self, image: Image) -> Tensor:
-        pixels = torch.from_numpy(np.require(image, requirements=['C', 'W']))
-        if self.device.type == 'cuda':
-            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
-        return pixels
 
     def _staged(self, frames: list[Frame]) -> Tensor:
         """Return images of one shape where the device fetches them while the host goes on."""

@@ -4,7 +4,9 @@
 import logging
 import warnings
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from .device_errors import explain, explained
 from .errors import DeviceError
@@ -52,6 +54,14 @@ def start_device(device: torch.device) -> None:
         torch.backends.cudnn.allow_tf32 = False
         torch.set_float32_matmul_precision('highest')
         (torch.zeros(1, device=device) + 1).item()
+
+
+def upload(array: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """Return an array on a device, which fetches it while the host goes on."""
+    values = torch.from_numpy(np.require(array, requirements=['C', 'W']))
+    if device.type == 'cuda':
+        values = values.pin_memory().to(device, non_blocking=True)
+    return values
 
 
 def device_name(device: torch.device) -> str:

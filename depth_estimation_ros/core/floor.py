@@ -43,8 +43,9 @@ BANDS = 8
 """Of rows, whose residuals tell whether a floor bends, and which a network errs in alike: so many
 independent measurements a floor is taken for where they are held against a known pitch."""
 
-SURE = math.radians(1.0)
-"""The pitch's tolerance up to which it, not the floor's shape, says how the plane lies."""
+SURE = 0.0175
+"""The pitch's tolerance in radians, a degree, up to which it, not the floor's shape, says how the
+plane lies."""
 
 LEAST_TOLERANCE = 0.003
 """The share of inverse depth to which a fit is never narrowed further: quantised maps have it."""
@@ -78,8 +79,8 @@ class FloorOptions:
     min_share: float = 0.12
     """The least share of the lower image that is floor."""
     max_bend: float = 0.02
-    """By how much rows may be off the plane one way and others the other, as a share of it; twice
-    as much where the pitch is sure, which a bend cannot mislead."""
+    """By how much rows may be off the plane one way and others the other, as a share of it; of
+    metres twice as much where the pitch is sure, since a bend misleads it less."""
     max_below: float = 0.05
     """The largest share of the lower image that may lie below the floor."""
     lower: float = 0.5
@@ -93,7 +94,8 @@ class FloorOptions:
     @property
     def bend_limit(self) -> float:
         """The share that rows may be apart."""
-        return self.max_bend * (1 + (self.pitch is not None and self.pitch_tolerance <= SURE))
+        sure = self.pitch is not None and self.pitch_tolerance <= SURE
+        return self.max_bend * (2 if sure and not self.relative else 1)
 
 
 UNKNOWN_PITCH = math.radians(-5.0), math.radians(50.0)
@@ -177,8 +179,8 @@ def _refined(values: NDArray[np.float64], rays: NDArray[np.float64],
     Fit by least squares to the pixels of a plane, the nearer the better the map is.
 
     A network bends a floor, and the plane through the bend has a wrong tilt and a wrong height. A
-    known pitch is one more equation, m_z = tan(pitch) m_y, weighted as its tolerance and the
-    residuals say: the most probable plane for normal errors of both.
+    known pitch is one more equation, m_z = tan(pitch) hypot(m_x, m_y), weighted as its tolerance
+    and the residuals say: the most probable plane for normal errors of both.
     """
     deviation = _deviation(values, rays, plane, options)
     close = deviation < options.tolerance
@@ -200,7 +202,8 @@ def _pitch_equation(plane: NDArray[np.float64], noise: float, pixels: int,
     assert options.pitch is not None
     slope = math.tan(options.pitch)
     deviation = math.hypot(plane[0], plane[1]) * (1 + slope**2) * options.pitch_tolerance / 3
-    return np.array([0.0, -slope, 1.0]) * noise * math.sqrt(pixels / BANDS) / deviation
+    row = np.array([-slope * math.sin(_roll(plane)), -slope * math.cos(_roll(plane)), 1.0])
+    return row * noise * math.sqrt(pixels / BANDS) / deviation
 
 
 def _normal(pitch: float, roll: float) -> NDArray[np.float64]:

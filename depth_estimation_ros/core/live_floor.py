@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,6 +16,8 @@ from .families.base import Quantity
 from .floor import Floor, FloorOptions, NotEnoughFloorError, find_floor
 from .floor_scale import FloorScale, agree
 from .pinhole import Pinhole
+
+T = TypeVar('T', NDArray[np.float32], Tensor)
 
 COLLECTED = 60
 """The images looked back at while a scale is collected."""
@@ -36,17 +38,16 @@ SAMPLES = 1500
 """Pixels of the lower image that are kept of a map."""
 
 
-def thinned(depth: NDArray[np.float32] | Tensor, lens: Pinhole,
-            ) -> tuple[NDArray[np.float32], Pinhole]:
+def thinned(depth: T, lens: Pinhole) -> tuple[T, Pinhole]:
     """
-    Return a copy of every n-th pixel of a map, and the camera of that; no pixel is a mean.
+    Return every n-th pixel of a map, and the camera of that; no pixel is a mean.
 
-    :param depth: float32, H×W, on any device.
-    :return: float32, on the host.
+    :param depth: H×W, on the host or a device.
+    :return: of the same type, a view of it.
     """
     step = max(1, int(np.sqrt(np.prod(depth.shape) / 2 / SAMPLES)))
     small = Pinhole(lens.fx / step, lens.fy / step, lens.cx / step, lens.cy / step)
-    return np.array(torch.as_tensor(depth[::step, ::step]).cpu()), small
+    return depth[::step, ::step], small
 
 
 @dataclass

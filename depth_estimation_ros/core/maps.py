@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .device_errors import watched
 from .frame import Prediction
+
+K = TypeVar('K', bound=Hashable)
+
+Values = NDArray[np.float32]
 
 Map = Tensor
 """One number for each pixel, H×W, on the device; for those who know no torch."""
@@ -37,27 +43,43 @@ def on_device(device: torch.device) -> Iterator[None]:
         yield
 
 
-def download(found: Sequence[Maps]) -> Callable[[], list[Prediction]]:
-    """
-    Begin to bring maps to the host, and return what waits for them.
+def to_host(maps: Maps) -> Maps:
+    """Return maps in the host's memory, where a device has too little of its own."""
+    return Maps(*(None if each is None else each.cpu() for each in maps))  # type: ignore[arg-type]
 
-    Of a CPU's maps the arrays are the same memory.
+
+def fetch(values: Mapping[K, Tensor | None]) -> Callable[[], dict[K, Values]]:
+    """
+    Begin to bring tensors to the host, and return what waits for them; those of None are left out.
+
+    Of a CPU's tensors the arrays are the same memory.
 
     :raises DeviceLostError: as what is returned does, when the device answers no call any more.
     """
-    devices = {maps.depth.device for maps in found}
+    there = {name: each for name, each in values.items() if each is not None}
     with torch.inference_mode():
-        host = [(_fetched(maps.depth), None if maps.confidence is None else _fetched(
-            maps.confidence)) for maps in found]
-    events = [_recorded(device) for device in devices if device.type == 'cuda']
+        host = {name: _fetched(each) for name, each in there.items()}
+    events = [_recorded(device) for device in {each.device for each in there.values()}
+              if device.type == 'cuda']
 
-    def wait() -> list[Prediction]:
+    def wait() -> dict[K, Values]:
         for device, event in events:
             with watched(device):
                 event.synchronize()
-        return [Prediction(depth.numpy(), None if confidence is None else confidence.numpy())
-                for depth, confidence in host]
+        return {name: each.numpy() for name, each in host.items()}
     return wait
+
+
+def download(found: Sequence[Maps]) -> Callable[[], list[Prediction]]:
+    """Begin to bring maps to the host, and return what waits for them, as :func:`fetch`."""
+    wait = fetch({(number, name): values for number, maps in enumerate(found)
+                  for name, values in maps._asdict().items()})
+
+    def arrive() -> list[Prediction]:
+        host = wait()
+        return [Prediction(host[number, 'depth'], host.get((number, 'confidence')))
+                for number in range(len(found))]
+    return arrive
 
 
 def _fetched(values: Tensor) -> Tensor:

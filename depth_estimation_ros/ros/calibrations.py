@@ -21,8 +21,8 @@ from ..core.maps import Map
 from ..core.pinhole import Pinhole
 from .groups import Group, parameter
 
-Sample = tuple[NDArray[np.float32], Pinhole]
-"""Some of a map's pixels on the host, and the camera of those."""
+Sample = tuple[Map, Pinhole]
+"""Some of a map's pixels, and the camera of those."""
 
 PERIOD = 1.0
 """Seconds between the images of a camera that are searched for a floor."""
@@ -155,12 +155,15 @@ class CameraCalibration:
             self._file.check(self._file.model, None, domain)
 
     def sample(self, depth: Map, lens: Callable[[], Pinhole | None]) -> Sample | None:
-        """Return what to search for a floor, once in a while; else None, at no cost."""
+        """Return a copy of what to search for a floor, once in a while; else None, at no cost."""
         if self.floor is None or monotonic() - self._looked < PERIOD:
             return None
         self._looked = monotonic()
         seen = lens()
-        return None if seen is None else thinned(depth, seen)
+        if seen is None:
+            return None
+        values, camera = thinned(depth, seen)
+        return values.clone(), camera
 
     def look(self, values: NDArray[np.float32], lens: Pinhole, quantity: Quantity) -> str:
         """Search a sample; return what to log where that settled the scale."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +73,7 @@ class Camera:
         self.statistics, self.monitor = FrameStatistics(), CameraMonitor(name)
         self.rate, self.size = RateLimit(), DepthSize()
         self.paused = False
-        self.steadied: SupportsFloat | None = None
+        self.steadied: float | None = None
         """The share of the last frame's pixels that were steadied; None where that is off."""
         self._expect, self._mount_source, self._odometry = expect, mount_source, odometry
         self._announced = False
@@ -146,8 +145,7 @@ class Camera:
     def facts(self) -> dict[str, str]:
         """What is known of the camera, for diagnostics."""
         facts = self._mount_source.facts if self._mount_source else {}
-        steadied = self.steadied
-        return facts if steadied is None else facts | {'steadied': f'{float(steadied):.0%}'}
+        return facts if self.steadied is None else facts | {'steadied': f'{self.steadied:.0%}'}
 
     def wanted(self) -> frozenset[str]:
         """Return the topics to publish of an estimate; none where it is not worth one."""

@@ -24,7 +24,7 @@ UNSUITABLE = 'unsuitable'
 TOO_OLD = 'too_old'
 """Captured longer ago than max_age when its depth was ready."""
 FAILED = 'failed'
-"""The network or the publishing raised an error."""
+"""The network, what follows it, or the publishing raised an error."""
 UNPROMPTED = 'unprompted'
 """The model needs another sensor's depth beside the image, and none of its time and view came."""
 UNCALIBRATED = 'uncalibrated'

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -13,7 +13,7 @@ from typing import Any
 from ..core.errors import DepthError, DeviceLostError, ImageError
 from ..core.frame import Frame as View
 from ..core.frame import Prediction
-from ..core.maps import Maps, on_device
+from ..core.maps import Maps
 from . import codec
 from .calibrations import CameraCalibration, UncalibratedError
 from .converter import Decode
@@ -63,14 +63,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Estimated:
-    """A frame whose depth is there."""
+    """A frame whose depth is on its way to the host."""
 
     task: Task
     finished: Finished
+    shaping: Shaping
     network: float
     """The seconds that its batch was in the network."""
     finishing: float
-    """The seconds that its maps took since."""
+    """The seconds that its maps took since, or took to be begun with on a GPU."""
 
 
 class Pipeline:
@@ -119,8 +120,11 @@ class Pipeline:
         batch: Batch | None = self.begin(frames)
         while batch is not None:
             estimated = self.finish(batch)
-            following = waiting() if self._estimator.overlaps else []
-            batch = self.begin(following) if following else None
+            batch = None
+            if self._estimator.overlaps:
+                estimated = iter(list(estimated))  # before the device goes on with the next ones
+                following = waiting()
+                batch = self.begin(following) if following else None
             for each in estimated:
                 self.publish(each)
 
@@ -135,10 +139,11 @@ class Pipeline:
         tasks = [self._task(frame, shaping, taken) for frame in frames]
         return self._submitted([task for task in tasks if task is not None], shaping)
 
-    def finish(self, batch: Batch) -> list[Estimated]:
-        """Wait for a batch; where it fails, run its images alone so that one harms no other.
+    def finish(self, batch: Batch) -> Iterator[Estimated]:
+        """
+        Wait for a batch and have its frames finished, one after the other as they are asked for.
 
-        What is returned are the frames whose depth is there; the others were dropped.
+        Where the batch fails its images run alone, so that one harms no other.
         """
         try:
             found = batch.wait()
@@ -147,49 +152,58 @@ class Pipeline:
         except (DepthError, RuntimeError) as error:
             if len(batch.tasks) == 1:
                 self.drop(batch.tasks[0].frame, FAILED, f'the network failed: {error}')
-                return []
-            return [result for task in batch.tasks
-                    for result in self.finish(self._submitted([task], batch.shaping))]
+                return
+            for task in batch.tasks:
+                yield from self.finish(self._submitted([task], batch.shaping))
+            return
         network = perf_counter() - batch.started
-        return [self._finished(task, maps, batch.shaping, network)
-                for task, maps in zip(batch.tasks, found, strict=True)]
+        for task, maps in zip(batch.tasks, found, strict=True):
+            started = perf_counter()
+            finished = self._finished(task, maps, batch.shaping)
+            if finished is not None:
+                yield Estimated(task, finished, batch.shaping, network, perf_counter() - started)
 
     def publish(self, estimated: Estimated) -> None:
-        """Publish what was wanted of a frame."""
-        task, finished = estimated.task, estimated.finished
-        if finished.arrive is not None:
-            self._publish(estimated, finished.arrive)
-        self._finishing.look(finished.sample, task.frame, task.source)
-
-    def _finished(self, task: Task, maps: Maps, shaping: Shaping, network: float) -> Estimated:
-        """Have a frame's maps finished, which goes on beside the next frame's begin."""
-        started, frame = perf_counter(), task.frame
-        finished = Finished()
-        if not self._too_old(frame, shaping.settings.serving.max_age):
-            try:
-                with on_device(maps.depth.device):
-                    finished = self._finishing(maps, frame, task.view, task.source, shaping)
-            except DeviceLostError:
-                raise
-            except RuntimeError as error:
-                self.drop(frame, FAILED, f'finishing its depth failed: {error}')
-            if finished.fault:
-                self.drop(frame, UNCALIBRATED, finished.fault)
-        return Estimated(task, finished, network, perf_counter() - started)
-
-    def _publish(self, estimated: Estimated, arrive: Callable[[], list[Prediction]]) -> None:
-        started, task = perf_counter(), estimated.task
-        frame = task.frame
-        found, = arrive()
+        """Publish what was wanted of a frame, or drop it, and look at what came beside it."""
+        started, task, finished = perf_counter(), estimated.task, estimated.finished
         try:
-            frame.camera.publish(frame.message.header, found, task.outputs, task.view.image)
+            arrived = finished.arrive()
+        except DeviceLostError:
+            raise
         except RuntimeError as error:
-            self.drop(frame, FAILED, f'publishing failed: {error}')
+            self.drop(task.frame, FAILED, f'its depth was lost on the way to the host: {error}')
             return
-        self._end(frame)
-        frame.camera.statistics.publish({
+        if arrived.found is None:
+            self.drop(task.frame, UNCALIBRATED, finished.fault)
+        elif not self._too_old(task.frame, estimated.shaping.settings.serving.max_age):
+            if arrived.steadied is not None:
+                task.frame.camera.steadied = arrived.steadied
+            self._publish(estimated, arrived.found, started)
+        self._finishing.look(arrived.sample, finished.lens, task.frame, task.source)
+
+    def _finished(self, task: Task, maps: Maps, shaping: Shaping) -> Finished | None:
+        """Begin to finish a frame; None where that failed, which harms no other frame."""
+        try:
+            return self._finishing(maps, task.frame, task.view, task.source, shaping)
+        except DeviceLostError:
+            raise
+        except Exception as error:  # one frame's
+            self.drop(task.frame, FAILED, f'finishing its depth failed: {error!r}')
+            return None
+
+    def _publish(self, estimated: Estimated, found: Prediction, started: float) -> None:
+        task = estimated.task
+        try:
+            task.frame.camera.publish(task.frame.message.header, found, task.outputs,
+                                      task.view.image)
+        except RuntimeError as error:
+            self.drop(task.frame, FAILED, f'publishing failed: {error}')
+            return
+        self._end(task.frame)
+        task.frame.camera.statistics.publish({
             **task.stages, 'network': estimated.network,
-            'publish': estimated.finishing + perf_counter() - started, 'total': self._age(frame)})
+            'publish': estimated.finishing + perf_counter() - started,
+            'total': self._age(task.frame)})
 
     def drop(self, frame: Frame, reason: str, explanation: str) -> None:
         """Give a frame up, and say why."""

@@ -46,9 +46,11 @@ class Steadiness:
         self._filters.clear()
 
     def __call__(self, depth: Map, frame: Frame, image: Image, settings: TemporalSettings, *,
-                 source: Hashable) -> Map:
+                 source: Hashable) -> tuple[Map, Map | None]:
         """
-        Return the steady depth of a camera's next frame; as it is where that is off.
+        Return the steady depth of a camera's next frame, and the share that was steadied.
+
+        Where that is off the depth is as it is, and there is no share.
 
         :param depth: metres, H×W, of the whole image, before a range is marked.
         :param image: that it was made of.
@@ -57,12 +59,10 @@ class Steadiness:
         if not settings.memory:
             if self._filters:
                 self.reset()
-            return depth
+            return depth, None
         camera, header = frame.camera, frame.message.header
         height, width = depth.shape
         moment = Moment(frame.stamp or frame.received, image, camera.lens(header, width, height),
                         camera.pose(header), source)
         steady = self._filters.setdefault(camera, TemporalFilter())
-        found = steady(depth, moment, settings.memory, settings.gate)
-        camera.steadied = steady.steadied
-        return found
+        return steady(depth, moment, settings.memory, settings.gate), steady.steadied

@@ -44,6 +44,7 @@ from depth_estimation_ros.core.frame import Frame
 from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.core.precision import lowered
 from depth_estimation_ros.core.rigid import Rigid
+from depth_estimation_ros.core.shaping import change
 from depth_estimation_ros.core.shaping.edges import mask_edges
 from depth_estimation_ros.core.shaping.reduce import reduced
 from depth_estimation_ros.core.shaping.temporal import Moment, TemporalFilter
@@ -173,7 +174,10 @@ def test_depth_is_shaped_on_the_device_alone(fake: FakeTensorMode, step: Any) ->
 
 
 @pytest.mark.parametrize('moves', [False, True])
-def test_depth_is_steadied_on_the_device_alone(fake: FakeTensorMode, moves: bool) -> None:
+def test_depth_is_steadied_on_the_device_alone(fake: FakeTensorMode, moves: bool,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change, 'upload', lambda image, device: torch.empty(
+        image.shape, dtype=torch.uint8, device=device))
     steady, lens = TemporalFilter(), Pinhole(500.0, 500.0, 319.5, 239.5)
     pose = Rigid(np.eye(3), np.array([0.0, 0.0, 0.1])) if moves else None
     for index in range(3):

@@ -134,12 +134,36 @@ def test_a_ramp_that_begins_ahead_gives_no_wrong_answer(relative: bool, start: f
     assert found.height * (5 if relative else 1) == pytest.approx(HEIGHT, rel=0.02)
 
 
-@pytest.mark.parametrize('start', [2.0, 2.5, 3.0, 4.0, 6.0])
-@pytest.mark.parametrize('slope', [-8.0, -3.0, -1.5, -1.0, 1.0, 1.5, 3.0, 8.0])
-def test_a_ramp_ahead_misleads_no_sure_pitch(start: float, slope: float) -> None:
-    with suppress(NotEnoughFloorError):
-        found = find_floor(ramp_ahead(slope, start), LENS, SURE)
-        assert found.height == pytest.approx(HEIGHT, rel=0.01)
+RAMPS = [(slope, start) for slope in (-8.0, -3.0, -1.5, -1.0, 1.0, 1.5, 3.0, 8.0)
+         for start in (2.0, 2.5, 3.0, 4.0, 6.0)]
+
+
+@pytest.mark.parametrize(('error', 'limit'), [(0.0, 0.01), (-0.3, 0.025), (0.3, 0.025)])
+def test_a_ramp_ahead_misleads_no_sure_pitch(error: float, limit: float) -> None:
+    options = replace(SURE, pitch=PITCH + math.radians(error))
+    heights = []
+    for ramp in RAMPS:
+        with suppress(NotEnoughFloorError):
+            heights.append(find_floor(ramp_ahead(*ramp), LENS, options).height)
+    assert len(heights) > 20
+    np.testing.assert_allclose(heights, HEIGHT, rtol=limit)
+
+
+@pytest.mark.parametrize('ramp', [(-8.0, 2.0), (8.0, 2.0), (-3.0, 2.5), (3.0, 2.5), (8.0, 2.5)])
+def test_a_sure_pitch_lets_no_relative_ramp_pass(ramp: tuple[float, float]) -> None:
+    with pytest.raises(NotEnoughFloorError):
+        find_floor(5 / ramp_ahead(*ramp) + 1, LENS, replace(INVERSE, pitch_tolerance=0.01))
+
+
+@pytest.mark.parametrize('tolerance', [0.002, 0.0175])
+def test_a_sure_pitch_is_that_of_a_camera_that_leans_too(tolerance: float) -> None:
+    pitch = math.radians(30.0)
+    depth = floor_map(pitch, roll=0.096) * RNG.lognormal(0, 0.012, SHAPE)
+    options = FloorOptions(pitch, tolerance)
+    assert options.bend_limit > FloorOptions(pitch).bend_limit
+    found = find_floor(depth, LENS, options)
+    assert found.height == pytest.approx(HEIGHT, rel=0.002)
+    assert found.pitch == pytest.approx(pitch, abs=0.0007)
 
 
 @pytest.mark.parametrize('error', [-0.3, 0.0, 0.3])

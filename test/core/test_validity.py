@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depth_estimation_ros.core.validity import (
+    _marked,
     mark_range,
     millimetres,
     out_of_range_share,
@@ -19,7 +20,9 @@ INF, NAN = np.inf, np.nan
 
 def shaped(values: list[float], near: float = 0.5, far: float = 10.0) -> list[float]:
     depth = torch.tensor(values)
+    on_a_gpu = _marked(depth, near, far)
     assert mark_range(depth, near, far) is depth
+    np.testing.assert_array_equal(on_a_gpu, depth)
     return [float(value) for value in depth]
 
 

@@ -12,10 +12,12 @@ import pytest
 import torch
 from sensor_msgs.msg import Image
 
+from depth_estimation_ros.core.errors import DeviceLostError
 from depth_estimation_ros.core.frame import Frame as View
 from depth_estimation_ros.core.maps import Maps
 from depth_estimation_ros.ros import codec
 from depth_estimation_ros.ros import frame_statistics as reasons
+from depth_estimation_ros.ros.finishing import Arrived, Finished
 from depth_estimation_ros.ros.mailbox import Frame
 from depth_estimation_ros.ros.model import Wait
 from depth_estimation_ros.ros.pipeline import Pipeline
@@ -101,6 +103,83 @@ def test_more_frames_are_asked_for_only_where_work_overlaps(overlaps: bool) -> N
     made.pipeline.serve([made.frame(camera, 1)], lambda: following.pop() if following else [])
     assert [header.frame_id for header, _, _ in camera.published] == (
         ['optical_1', 'optical_2'] if overlaps else ['optical_1'])
+
+
+@pytest.mark.parametrize('overlaps', [False, True])
+def test_frames_are_published_one_by_one_unless_more_may_be_begun_with(overlaps: bool) -> None:
+    made, cameras, order = Bench(overlaps=overlaps), [Camera(), Camera()], []
+    finish, publish = made.pipeline._finished, made.pipeline.publish
+    made.pipeline._finished = lambda *each: order.append('finish') or finish(*each)  # type: ignore
+    made.pipeline.publish = lambda each: order.append('publish') or publish(each)  # type: ignore
+    made.pipeline.serve([made.frame(camera) for camera in cameras], list)
+    assert order == (['finish', 'finish', 'publish', 'publish'] if overlaps
+                     else ['finish', 'publish'] * 2)
+
+
+@pytest.mark.parametrize('error', [ValueError('odd'), RuntimeError('odd')])
+@pytest.mark.parametrize('step', ['_metres', '_steadiness'])
+def test_a_frame_whose_depth_cannot_be_finished_harms_no_other(
+        monkeypatch: pytest.MonkeyPatch, error: Exception, step: str) -> None:
+    made, cameras = Bench(), [Camera(), Camera(), Camera()]
+    whole = getattr(made.pipeline._finishing, step)
+
+    def fail(*each: Any, **options: Any) -> Any:
+        if any(isinstance(one, Frame) and one.camera is cameras[1] for one in each):
+            raise error
+        return whole(*each, **options)
+
+    monkeypatch.setattr(made.pipeline._finishing, step, fail)
+    made.pipeline.serve([made.frame(camera) for camera in cameras], list)
+    assert [len(camera.published) for camera in cameras] == [1, 0, 1]
+    assert cameras[1].statistics.summary().dropped == {reasons.FAILED: 1}
+    assert not made.pipeline.in_progress and 'finishing its depth failed' in made.warnings[0][1]
+
+
+def test_a_frame_that_does_not_arrive_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, cameras = Bench(), [Camera(), Camera()]
+    arrive, calls = Finished.arrive, []
+
+    def fail(finished: Finished) -> Arrived:
+        calls.append(finished)
+        if len(calls) == 1:
+            raise RuntimeError('a copy failed')
+        return arrive(finished)
+
+    monkeypatch.setattr(Finished, 'arrive', fail)
+    made.pipeline.serve([made.frame(camera) for camera in cameras], list)
+    assert [len(camera.published) for camera in cameras] == [0, 1]
+    assert cameras[0].statistics.summary().dropped == {reasons.FAILED: 1}
+
+
+def test_a_device_that_is_lost_while_depth_is_finished_ends_the_work(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Bench()
+
+    def lose(*each: Any) -> Any:
+        raise DeviceLostError('gone')
+
+    monkeypatch.setattr(made.pipeline._finishing, '_metres', lose)
+    with pytest.raises(DeviceLostError):
+        made.pipeline.serve([made.frame(Camera())], list)
+    assert len(made.pipeline.in_progress) == 1
+
+
+def test_where_the_device_has_no_memory_left_the_host_finishes_depth(
+        monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    made, camera, tries = Bench(), Camera(), []
+    metres = made.pipeline._finishing._metres
+
+    def short(values: Any, *each: Any) -> Any:
+        tries.append(values)
+        if len(tries) % 2:
+            raise torch.OutOfMemoryError('CUDA out of memory')
+        return metres(values, *each)
+
+    monkeypatch.setattr(made.pipeline._finishing, '_metres', short)
+    for _ in range(2):
+        made.pipeline.serve([made.frame(camera)], list)
+    assert len(camera.published) == 2 and len(tries) == 4
+    assert caplog.text.count('no memory left to finish depth on') == 1
 
 
 STEADIED: dict[str, Any] = {'temporal.memory': 16}

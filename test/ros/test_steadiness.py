@@ -128,8 +128,10 @@ def served(steadiness: Steadiness, camera: Camera, depth: Tensor, second: float,
            settings: TemporalSettings = ON, **source: Any) -> Tensor:
     message = stamped(picture(0, 0.0))
     frame = Frame(camera, message, second, 1000.0 + second)
-    return steadiness(depth, frame, LEVELS.astype(np.uint8), settings,
-                      source=source.get('source'))
+    found, share = steadiness(depth, frame, LEVELS.astype(np.uint8), settings,
+                              source=source.get('source'))
+    camera.steadied = None if share is None else float(share)
+    return found
 
 
 NEAR, FAR = torch.full(SIZE, 2.0), torch.full(SIZE, 2.04)
@@ -163,7 +165,7 @@ def test_without_stamps_arrival_counts() -> None:
     steadiness, camera = Steadiness(), Camera()
     frames = [Frame(camera, stamped(picture(0, 0.0)), 0.0, second) for second in (5.0, 5.1)]
     for frame, depth in zip(frames, (NEAR, FAR), strict=True):
-        found = steadiness(depth, frame, LEVELS.astype(np.uint8), ON, source=None)
+        found, _ = steadiness(depth, frame, LEVELS.astype(np.uint8), ON, source=None)
     assert (found < 2.03).all()
 
 

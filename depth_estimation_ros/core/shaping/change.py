@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..device import upload
 from ..frame import Image
 from ..motion import sample
 
@@ -35,7 +36,7 @@ def block_means(image: Image, device: torch.device) -> Tensor:
     :param image: uint8 RGB, H×W×3.
     :return: float32, 0 to 255, H/8 × W/8, rounded up; the last blocks may be smaller.
     """
-    return _pooled(torch.from_numpy(np.ascontiguousarray(image[..., 1])).to(device).float())
+    return _pooled(upload(np.ascontiguousarray(image[..., 1]), device).float())
 
 
 def block_places(columns: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

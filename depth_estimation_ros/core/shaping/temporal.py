@@ -70,8 +70,9 @@ class State:
     def precedes(self, moment: Moment, depth: Tensor) -> bool:
         """Say whether a frame may follow the one that the state is of."""
         last = self.moment
-        return (self.inverse.shape == depth.shape and moment.source == last.source
-                and moment.lens == last.lens and 0 < moment.stamp - last.stamp <= GAP)
+        return (self.inverse.shape == depth.shape and self.inverse.device == depth.device
+                and moment.source == last.source and moment.lens == last.lens
+                and 0 < moment.stamp - last.stamp <= GAP)
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,9 @@ def _costs(image: NDArray[np.uint8], info: CameraInfo,
            estimator: DepthEstimator) -> list[tuple[int, float]]:
     """Return bytes and seconds of an image's message and of each output's."""
     limits = Settings().range.limits(estimator.range[1])
-    found, = download([Maps(mark_range(maps.depth, limits.near, limits.far), maps.confidence)
-                       for maps in estimator.submit([image], flip=True)()])()
+    maps, = estimator.submit([image], flip=True)()
+    marked = mark_range(maps.depth, limits.near, limits.far)
+    found, = download([Maps(marked, maps.confidence)])()
     estimate = Estimate(info.header, found.depth, info,
                         found.depth.shape, image, found.confidence)
     costs = [_cost(partial(codec.encode, image, 'rgb8', info.header))]
