@@ -47,9 +47,9 @@ class CalibrationSettings(Group):
         (0.0,), 'Radians by which the camera looks above the horizontal, one for all cameras or '
         'one each; negative looks down', live=False)
     pitch_tolerance: float = parameter(
-        0.0, 'Radians by which pitch may be wrong; 0: it is not known, so a ramp is not told from '
-        'a floor, and a model without metres cannot be calibrated by it', live=False,
-        low=0.0, high=0.5)
+        0.0, 'Radians by which pitch may be wrong at the very most, three standard deviations; 0: '
+        'it is not known, so a ramp is not told from a floor, and a model without metres cannot '
+        'be calibrated by it', live=False, low=0.0, high=0.5)
     reference_focal: tuple[float, ...] = parameter(
         (0.0,), 'fx, width and height in pixels of the camera that the model was trained on, such '
         "as 518.86, 640, 480: its metres are then brought to this camera's focal length; 0 is "

@@ -78,7 +78,8 @@ def _add_floor(floor: argparse.ArgumentParser) -> None:
                        'camera looks above the horizontal, negative looks down; without it a '
                        'ramp is not told from a floor')
     floor.add_argument('--pitch-tolerance', type=_between(0.002, 0.5), default=math.radians(3),
-                       help='radians by which it may be wrong')
+                       help='radians by which it may be wrong at the very most, three '
+                       'standard deviations')
 
 
 def _add_depth(depth: argparse.ArgumentParser) -> None:
