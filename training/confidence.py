@@ -36,6 +36,7 @@ WINDOW = 15
 """Pixels on a side of what counts as near an edge."""
 
 Map = NDArray[np.float32]
+
 FRAMES = 12
 """Of a drive, before what its filter says is looked at."""
 

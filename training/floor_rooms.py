@@ -126,15 +126,15 @@ def correction(maps: list[np.ndarray], lens: Pinhole, height: float,
     return agree(floors, len(maps), height).correction(options.quantity)
 
 
-def scale_error(seen: Room, rng: np.random.Generator) -> float:
+def scale_error(seen: Room, rng: np.random.Generator) -> tuple[float]:
     """Return the error of the scale found for true depth times an unknown one, a share."""
     scale = float(np.exp(rng.uniform(*np.log(SCALES))))
     found = correction([scale * depth for depth in seen.depths], seen.lens,
                        *as_measured(seen, rng, Quantity.METRES))
-    return abs(found.scale * scale - 1)
+    return (abs(found.scale * scale - 1),)
 
 
-def inverse_error(seen: Room, rng: np.random.Generator) -> float:
+def inverse_error(seen: Room, rng: np.random.Generator) -> tuple[float]:
     """Return the error in depth that 95 % of what is near stay under, a share."""
     scale = float(np.exp(rng.uniform(*np.log(SCALES))))
     shift = float(rng.uniform(-0.5, 0.5)) * scale
@@ -142,7 +142,7 @@ def inverse_error(seen: Room, rng: np.random.Generator) -> float:
     found = correction(maps, seen.lens, *as_measured(seen, rng, Quantity.INVERSE_DEPTH))
     errors = [np.abs(found(values) / depth - 1)[depth <= NEAR_M]
               for values, depth in zip(maps, seen.depths)]
-    return float(np.nanpercentile(np.concatenate(errors), 95))
+    return (float(np.nanpercentile(np.concatenate(errors), 95)),)
 
 
 def model_errors(seen: Room, rng: np.random.Generator,
@@ -175,23 +175,19 @@ def photograph(world: World, camera: Camera, rng: np.random.Generator) -> np.nda
 
 
 def as_measured(seen: Room, rng: np.random.Generator,
-              quantity: Quantity) -> tuple[float, FloorOptions]:
+                quantity: Quantity) -> tuple[float, FloorOptions]:
     """Return height and pitch as a person measures them."""
     pitch = seen.pitch + rng.uniform(-PITCH_ERROR_RAD, PITCH_ERROR_RAD)
     height = seen.height + rng.uniform(-HEIGHT_ERROR_M, HEIGHT_ERROR_M)
     return float(height), FloorOptions(float(pitch), seen.tolerance, quantity=quantity)
 
 
-TRIALS: dict[str, Callable[[Room, np.random.Generator], float]] = dict(
-    zip(RIGHT, (scale_error, inverse_error)))
+Trial = Callable[[Room, np.random.Generator], tuple[float, ...]]
+"""From a room to errors; raises NotEnoughFloorError."""
 
-
-def alone(trial: Callable[[Room, np.random.Generator], float],
-          ) -> Callable[[Room, np.random.Generator], tuple[float, ...]]:
-    """Return a trial of one error as one of several."""
-    def run(seen: Room, rng: np.random.Generator) -> tuple[float, ...]:
-        return (trial(seen, rng),)
-    return run
+TRIALS: dict[tuple[str, ...], Trial] = {
+    (name,): trial for name, trial in zip(RIGHT, (scale_error, inverse_error))}
+"""By the names of the errors in RIGHT."""
 
 
 def outcomes(rooms: int, views: int = VIEWS,
@@ -205,8 +201,7 @@ def outcomes(rooms: int, views: int = VIEWS,
     :param estimator: whose depth is tried too.
     :param tolerance: radians, given for the pitch.
     """
-    trials: dict[tuple[str, ...], Callable[[Room, np.random.Generator], tuple[float, ...]]] = {
-        (name,): alone(trial) for name, trial in TRIALS.items()}
+    trials = dict(TRIALS)
     if estimator is not None:
         trials[tuple(OF_MODEL)] = partial(model_errors, estimator=estimator)
     limits = {**RIGHT, **OF_MODEL}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images of one network size on their way to the device and through the network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .confidence import agreement
-from .device import upload
+from .device import fetched, upload
 from .families.base import Family
 from .frame import Frame
 from .maps import Maps
@@ -48,7 +48,7 @@ class BatchRunner:
         alike = planner.graphs is not None and not self._family.per_frame and len(
             {frame.image.shape for frame in taken}) == 1
         maps, told = (self._run_alike if alike else self._run_each)(planner, taken, size, flip)
-        return Batch(indices, [_maps(each) for each in maps], self._download(told))
+        return Batch(indices, [_named(each) for each in maps], fetched(told))
 
     @torch.inference_mode()
     def through(self, planner: Planner, frame: Frame, head: int,
@@ -57,20 +57,12 @@ class BatchRunner:
         inputs = self._before([upload(frame.image, self.device)], [frame], flip=flip)
         with self._family.through(head):
             (maps,), _ = self._after([frame], flip, planner.plain(inputs))
-        return _maps(maps)
+        return _named(maps)
 
     @torch.inference_mode()
     def prepare(self, planner: Planner, frame: Frame) -> None:
         """Have a planner make ready for frames like this one."""
         planner.prepare(self._before([upload(frame.image, self.device)], [frame], flip=False))
-
-    def end_of_work(self) -> Callable[[], object]:
-        """Return what waits until all that was begun is done."""
-        if self.device.type != 'cuda':
-            return lambda: None
-        event = torch.cuda.Event()
-        event.record(torch.cuda.current_stream(self.device))
-        return event.synchronize
 
     def _run_alike(self, planner: Planner, frames: list[Frame], size: Size,
                    flip: bool) -> tuple[list[Tensor], Tensor]:
@@ -128,15 +120,8 @@ class BatchRunner:
         np.stack(images, out=staged.numpy())
         return staged
 
-    def _download(self, tensor: Tensor) -> Tensor:
-        """Return the host's memory that a tensor is on its way to."""
-        if self.device.type != 'cuda':
-            return tensor
-        host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-        return host.copy_(tensor, non_blocking=True)
 
-
-def _maps(maps: Tensor) -> Maps:
+def _named(maps: Tensor) -> Maps:
     """Name the maps of one frame, M×H×W."""
     depth, *confidence = maps
     return Maps(depth, confidence[0] if confidence else None)

@@ -82,9 +82,9 @@ class Correction:
         return KINDS[self.kind].quantity
 
     def __call__(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return :meth:`metres` of an array."""
-        metres: NDArray[np.float32] = self.metres(
-            torch.from_numpy(np.require(values, requirements=['C', 'W']))).numpy()
+        """Return :meth:`metres` of an array, of any numbers in any byte order."""
+        native = np.require(values, np.result_type(values, np.float32), ['C', 'W'])
+        metres: NDArray[np.float32] = self.metres(torch.from_numpy(native)).numpy()
         return metres
 
     def metres(self, values: Tensor) -> Tensor:
@@ -113,7 +113,13 @@ class Correction:
 
 
 def inverse_depth(values: Tensor, quantity: Quantity) -> Tensor:
-    """Return relative depth as inverse depth, NaN where there is none; all else as it is."""
+    """
+    Return relative depth as inverse depth; all else as it is.
+
+    :param values: float32, what ``quantity`` says.
+    :return: float32, of the same shape, on the same device; NaN where relative depth is not above
+        0.
+    """
     if quantity is not Quantity.RELATIVE_DEPTH:
         return values
     return values.reciprocal().where(values > 0, torch.nan)

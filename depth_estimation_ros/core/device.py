@@ -3,10 +3,12 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .device_errors import explain, explained
 from .errors import DeviceError
@@ -56,12 +58,29 @@ def start_device(device: torch.device) -> None:
         (torch.zeros(1, device=device) + 1).item()
 
 
-def upload(array: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+def upload(array: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Return an array on a device, which fetches it while the host goes on."""
     values = torch.from_numpy(np.require(array, requirements=['C', 'W']))
     if device.type == 'cuda':
         values = values.pin_memory().to(device, non_blocking=True)
     return values
+
+
+def fetched(values: Tensor) -> Tensor:
+    """Return the host's memory that values are on their way to; of a CPU's it is their own."""
+    if values.device.type != 'cuda':
+        return values
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    return host.copy_(values, non_blocking=True)
+
+
+def end_of_work(device: torch.device) -> Callable[[], object]:
+    """Return what waits until a device has done all that was begun so far."""
+    if device.type != 'cuda':
+        return lambda: None
+    event = torch.cuda.Event()
+    event.record(torch.cuda.current_stream(device))
+    return event.synchronize
 
 
 def device_name(device: torch.device) -> str:

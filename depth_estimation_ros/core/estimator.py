@@ -14,7 +14,7 @@ import torch
 
 from .backends import check_backend
 from .batches import Batch
-from .device import device_name, resolve_device, start_device
+from .device import device_name, end_of_work, resolve_device, start_device
 from .device_errors import watched
 from .domains import DomainHold
 from .errors import CheckpointError, DeviceError, DeviceLostError, ImageError
@@ -99,7 +99,7 @@ class DepthEstimator:
         with watched(self.device):
             batches = [batch for size, group in groupby(order, key=lambda index: sizes[index])
                        for batch in self.loaded.start(frames, list(group), size, flip)]
-            return partial(self._collect, frames, batches, self.loaded.runner.end_of_work(), flip)
+            return partial(self._collect, frames, batches, end_of_work(self.device), flip)
 
     def reconfigure(self, options: EstimatorOptions, *,
                     accept: Callable[[tuple[float, float]], object] = lambda range: None) -> bool:

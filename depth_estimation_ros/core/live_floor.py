@@ -18,6 +18,7 @@ from .floor_scale import FloorScale, agree
 from .pinhole import Pinhole
 
 T = TypeVar('T', NDArray[np.float32], Tensor)
+"""A map on the host, or on a device."""
 
 COLLECTED = 60
 """The images looked back at while a scale is collected."""

@@ -12,19 +12,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .device import end_of_work, fetched
 from .device_errors import watched
 from .frame import Prediction
 
 K = TypeVar('K', bound=Hashable)
+"""What tensors are told apart by."""
 
 Values = NDArray[np.float32]
+"""A tensor's numbers on the host."""
 
 Map = Tensor
-"""One number for each pixel, H×W, on the device; for those who know no torch."""
+"""float32, one number for each pixel, H×W, on the device; for those who know no torch."""
 
 
 class Maps(NamedTuple):
-    """What is estimated of one frame, on the device that estimated it."""
+    """
+    What is estimated of one frame, on the device that estimated it.
+
+    They are torch's inference tensors: whoever works on them does so within :func:`on_device`.
+    """
 
     depth: Map
     """float32, H×W of the image."""
@@ -45,7 +52,7 @@ def on_device(device: torch.device) -> Iterator[None]:
 
 def to_host(maps: Maps) -> Maps:
     """Return maps in the host's memory, where a device has too little of its own."""
-    return Maps(*(None if each is None else each.cpu() for each in maps))  # type: ignore[arg-type]
+    return Maps(maps.depth.cpu(), None if maps.confidence is None else maps.confidence.cpu())
 
 
 def fetch(values: Mapping[K, Tensor | None]) -> Callable[[], dict[K, Values]]:
@@ -57,17 +64,19 @@ def fetch(values: Mapping[K, Tensor | None]) -> Callable[[], dict[K, Values]]:
     :raises DeviceLostError: as what is returned does, when the device answers no call any more.
     """
     there = {name: each for name, each in values.items() if each is not None}
-    with torch.inference_mode():
-        host = {name: _fetched(each) for name, each in there.items()}
-    events = [_recorded(device) for device in {each.device for each in there.values()}
-              if device.type == 'cuda']
+    host: dict[K, Tensor] = {}
+    waits = []
+    for device in {each.device for each in there.values()}:
+        with on_device(device):
+            host |= {name: fetched(each) for name, each in there.items() if each.device == device}
+            waits.append((device, end_of_work(device)))
 
-    def wait() -> dict[K, Values]:
-        for device, event in events:
+    def arrive() -> dict[K, Values]:
+        for device, wait in waits:
             with watched(device):
-                event.synchronize()
+                wait()
         return {name: each.numpy() for name, each in host.items()}
-    return wait
+    return arrive
 
 
 def download(found: Sequence[Maps]) -> Callable[[], list[Prediction]]:
@@ -80,19 +89,3 @@ def download(found: Sequence[Maps]) -> Callable[[], list[Prediction]]:
         return [Prediction(host[number, 'depth'], host.get((number, 'confidence')))
                 for number in range(len(found))]
     return arrive
-
-
-def _fetched(values: Tensor) -> Tensor:
-    """Return the host's memory that values are on their way to."""
-    if values.device.type != 'cuda':
-        return values
-    with watched(values.device):
-        host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-        return host.copy_(values, non_blocking=True)
-
-
-def _recorded(device: torch.device) -> tuple[torch.device, torch.cuda.Event]:
-    with watched(device):
-        event = torch.cuda.Event()
-        event.record(torch.cuda.current_stream(device))
-    return device, event

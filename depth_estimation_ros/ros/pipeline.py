@@ -187,7 +187,7 @@ class Pipeline:
             return self._finishing(maps, task.frame, task.view, task.source, shaping)
         except DeviceLostError:
             raise
-        except Exception as error:  # one frame's
+        except Exception as error:  # a frame's boundary: the others go on
             self.drop(task.frame, FAILED, f'finishing its depth failed: {error!r}')
             return None
 

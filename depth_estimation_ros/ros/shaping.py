@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..core.confidence import without_low_confidence
 from ..core.maps import Maps
 from ..core.shaping.edges import mask_edges
-from ..core.shaping.reduce import reduced
+from ..core.shaping.reduce import Reduction, reduce_depth
 from ..core.validity import mark_range
 from .outputs import Limits, Output
 from .outputs.confidence import ConfidenceSettings
@@ -40,10 +40,10 @@ class Shaping:
                 depth = mask_edges(depth, edges.jump, edges.width)
             depth = mark_range(depth, self.limits.near, self.limits.far)
         rows, columns = depth.shape
-        shape = size.of(rows, columns)
+        cells = Reduction.to_size((rows, columns), *size.of(rows, columns))
         return Maps(
-            reduced(depth, shape, size.pick if metric else 'nearest'),
-            None if confidence is None else reduced(confidence, shape, 'nearest'))
+            reduce_depth(depth, cells, size.pick if metric else 'nearest'),
+            None if confidence is None else reduce_depth(confidence, cells, 'nearest'))
 
     def silent_because(self, output: Output) -> str:
         """Say why an output gives nothing with these settings, or ''."""

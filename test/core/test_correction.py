@@ -34,6 +34,14 @@ def test_each_kind_is_its_formula(correction: Correction, expected: list[float])
     np.testing.assert_allclose(found, [*expected, np.nan], rtol=1e-6)
 
 
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('dtype', ['>f4', '<f8', '<u2', '>i2'])
+def test_any_numbers_are_taken(kind: str, dtype: str) -> None:
+    correction = Correction(kind, 2.0, 0.5 * (kind != SCALE))
+    found = correction(np.array([[1, 2, 4]] * 2, dtype)[:, ::-1])
+    np.testing.assert_array_equal(found, correction(np.array([[4, 2, 1]] * 2, np.float32)))
+
+
 @pytest.mark.parametrize('kind', [AFFINE, AFFINE_INVERSE, RELATIVE])
 def test_too_far_and_too_near_stay_so(kind: str) -> None:
     marks = np.array([np.inf, -np.inf])

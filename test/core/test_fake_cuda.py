@@ -46,7 +46,7 @@ from depth_estimation_ros.core.precision import lowered
 from depth_estimation_ros.core.rigid import Rigid
 from depth_estimation_ros.core.shaping import change
 from depth_estimation_ros.core.shaping.edges import mask_edges
-from depth_estimation_ros.core.shaping.reduce import reduced
+from depth_estimation_ros.core.shaping.reduce import PICKS, Reduction, reduce_depth
 from depth_estimation_ros.core.shaping.temporal import Moment, TemporalFilter
 from depth_estimation_ros.core.validity import mark_range
 from depth_estimation_ros.tools.architectures import full_size_config, tiny_config
@@ -165,8 +165,8 @@ def test_a_frame_runs_on_the_device_alone(
     *(Correction(kind, 2.0, 0.5 * (kind != SCALE)).metres for kind in KINDS),
     partial(mask_edges, jump=0.05, width=2), partial(mark_range, near=0.1, far=10.0),
     lambda depth: without_low_confidence(depth, depth, 0.5),
-    partial(reduced, size=(120, 160), pick='nearest'),
-    partial(reduced, size=(120, 160), pick='minimum')])
+    *(partial(reduce_depth, reduction=Reduction.by_stride((480, 640), 4), pick=pick)
+      for pick in PICKS)])
 def test_depth_is_shaped_on_the_device_alone(fake: FakeTensorMode, step: Any) -> None:
     for _ in range(2):  # the first one makes what depends on the size alone
         depth = step(torch.empty(480, 640, device=CUDA))

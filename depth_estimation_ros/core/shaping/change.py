@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -36,7 +35,7 @@ def block_means(image: Image, device: torch.device) -> Tensor:
     :param image: uint8 RGB, H×W×3.
     :return: float32, 0 to 255, H/8 × W/8, rounded up; the last blocks may be smaller.
     """
-    return _pooled(upload(np.ascontiguousarray(image[..., 1]), device).float())
+    return _pooled(upload(image[..., 1], device).float())
 
 
 def block_places(columns: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

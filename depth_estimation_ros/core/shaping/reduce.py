@@ -77,19 +77,6 @@ class Reduction:
         return scale_intrinsics(matrix, columns, self.scale[1], self.scale[0])
 
 
-def reduced(depth: Tensor, size: tuple[int, int], pick: str) -> Tensor:
-    """
-    Make a depth image smaller; as it is where it has the size.
-
-    :param size: rows and columns, no more than the depth has.
-    :param pick: of :data:`PICKS`.
-    """
-    rows, columns = depth.shape
-    if size == (rows, columns):
-        return depth
-    return reduce_depth(depth, Reduction.to_size((rows, columns), *size), pick)
-
-
 def reduce_depth(depth: Tensor, reduction: Reduction, pick: str) -> Tensor:
     """
     Reduce a depth image; a distance is never a mean of others.
@@ -97,10 +84,10 @@ def reduce_depth(depth: Tensor, reduction: Reduction, pick: str) -> Tensor:
     A cell without any finite pixel is NaN where one of them is, else -Inf where one is, else
     +Inf (REP 117): only what is free throughout is free.
 
-    :param depth: float32 metres along Z, H×W, of the reduction's source.
+    :param depth: float32 metres along Z, H×W, of the reduction's source; is not changed.
     :param reduction: the cells.
     :param pick: one of :data:`PICKS`.
-    :return: float32, height×width, on the same device.
+    :return: float32, height×width, on the same device; ``depth`` itself where that is its size.
     """
     if reduction.source == reduction.size:
         return depth

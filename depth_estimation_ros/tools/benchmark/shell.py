@@ -38,7 +38,7 @@ class InstantEstimator:
     overlaps = False
 
     def __init__(self, width: int, height: int) -> None:
-        self._depth = torch.linspace(0, 12, width * height).reshape(height, width)
+        self._depth = np.linspace(0, 12, width * height, dtype=np.float32).reshape(height, width)
 
     def adopt(self) -> bool:
         """Nothing is loaded beside it."""
@@ -46,7 +46,7 @@ class InstantEstimator:
 
     def submit(self, images: list[Frame], *, flip: bool) -> Wait:
         """Return what gives a copy for each image."""
-        return lambda: [Maps(torch.from_numpy(self._depth.numpy().copy())) for _ in images]
+        return lambda: [Maps(torch.from_numpy(self._depth.copy())) for _ in images]
 
     def quantity_of(self, image: Frame) -> Quantity:
         """Give metres."""
