@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from depth_estimation_ros.core.backends import Backend, Network, forward
+from depth_estimation_ros.core.running import trial
 from depth_estimation_ros.core.running.trial import (
+    FEWEST_ROUNDS,
     GAIN,
     ROUNDS,
     build_if_faster,
@@ -51,6 +53,32 @@ def test_the_gain_is_measured_in_turns() -> None:
     gain = measure_gain(partial(run, 'used', 0.02), partial(run, 'other', 0.005), torch.zeros(1))
     assert 1.5 < gain < 20
     assert turns == ['used', 'other'] * ROUNDS
+
+
+def test_what_disturbs_most_runs_does_not_decide() -> None:
+    pauses = iter([0.06, 0.06, 0.005, 0.06, 0.06])
+
+    def used(pixels: Tensor) -> Tensor:
+        Event().wait(0.02)
+        return pixels
+
+    def other(pixels: Tensor) -> Tensor:
+        Event().wait(next(pauses))
+        return pixels
+
+    assert measure_gain(used, other, torch.zeros(1)) > 1.5
+
+
+def test_a_slow_network_too_has_several_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, 'SECONDS', 0.0)
+    turns: list[str] = []
+
+    def run(name: str, pixels: Tensor) -> Tensor:
+        turns.append(name)
+        return pixels
+
+    measure_gain(partial(run, 'used'), partial(run, 'other'), torch.zeros(1))
+    assert turns == ['used', 'other'] * FEWEST_ROUNDS
 
 
 def test_other_metres_are_not_taken_however_fast(caplog: pytest.LogCaptureFixture) -> None:
