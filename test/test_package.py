@@ -67,7 +67,7 @@ def test_the_readme_lists_every_parameter_with_its_default(root):
 
 
 @pytest.mark.parametrize('command', [
-    ['ruff', 'check', '.'], ['mypy'],
+    ['ruff', 'check', '.'], pytest.param(['mypy'], marks=pytest.mark.slow),
 ], ids=['ruff', 'mypy'])
 def test_the_code_is_clean(root, command):
     checked = subprocess.run([sys.executable, '-m', *command], cwd=root, capture_output=True,

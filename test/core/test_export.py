@@ -50,7 +50,8 @@ def depth_of(model: Path, frame: Frame) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize(('name', 'file'), [
-    ('zoedepth', 'network.onnx'), ('depth_anything', 'network.onnx'),
+    ('depth_anything', 'network.onnx'),
+    pytest.param('zoedepth', 'network.onnx', marks=pytest.mark.slow),
     *(pytest.param(name, f'network{suffix}', marks=pytest.mark.slow)
       for name in PLAIN for suffix in ('.onnx', '.xml'))])
 def test_an_export_read_back_gives_the_same_depth(name: str, file: str, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def benchmark(part: str, folder: Path) -> Any:
     return json.loads((folder / f'{part}.json').read_text())
 
 
+@pytest.mark.slow
 def test_the_shell_is_measured(tmp_path: Path) -> None:
     (row,) = benchmark('shell', tmp_path)
     assert row['size'] == '96x72'

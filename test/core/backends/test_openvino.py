@@ -100,6 +100,7 @@ def test_the_demo_model_has_the_same_metres_in_every_batch(root: Path, batch: in
     torch.testing.assert_close(network(pixels), expected, rtol=1e-4, atol=0)
 
 
+@pytest.mark.slow
 def test_bf16_stays_near_fp32(root: Path) -> None:
     folder = root / 'models' / 'demo'
     pixels, model = noise(1, 96, 128), network_of(folder)
