@@ -35,6 +35,16 @@ def test_one_version_everywhere(root):
     assert manifest.findtext('version') == depth_estimation_ros.__version__ == newest.group(1)
 
 
+def test_rosdep_can_install_what_the_manifest_names(root):
+    """ament_python is a build type without a package; versions that matter come before rosdep."""
+    manifest = ElementTree.parse(root / 'package.xml').getroot()
+    named = {str(entry.text) for entry in manifest if entry.tag.endswith('depend')}
+    assert 'rclpy' in named and 'ament_python' not in named
+    skipped = f"--skip-keys '{' '.join(sorted(name for name in named if name.endswith('-pip')))}'"
+    for file in ('README.md', 'docs/deploying.md', '.github/workflows/test.yml'):
+        assert skipped in (root / file).read_text(), file
+
+
 def test_the_parameters_file_holds_every_parameter_with_its_default(root):
     text = (root / 'config' / 'zoedepth.yaml').read_text()
     given = flattened(yaml.safe_load(text)['/**']['ros__parameters'])

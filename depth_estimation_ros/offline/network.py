@@ -118,7 +118,8 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of :class:`NetworkOptions` to a command's."""
     default = NetworkOptions()
     group = parser.add_argument_group('network')
-    group.add_argument('--model', default=default.model, help='hub id, folder, or demo')
+    group.add_argument('--model', default=default.model,
+                       help=f'hub id, folder, or demo; by default {default.model}')
     group.add_argument('--device', default=default.device, help='auto, cpu, cuda or cuda:N')
     group.add_argument('--precision', default=default.precision,
                        choices=['auto', 'fp32', 'bf16', 'fp16'])

@@ -226,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--topic', default='', help="the input's image topic; without it the "
                         'first rectified or colour one')
     parser.add_argument('--output', type=Path, default=Path('demo_output'))
-    parser.add_argument('--model', default='demo', help='hub id, folder, or demo')
+    parser.add_argument('--model', default='demo', help='hub id, folder, or demo (the default)')
     parser.add_argument('--rate', type=float, default=15.0, help='frames a second')
     parser.add_argument('--seconds', type=float, default=20.0,
                         help='play the input again for so long')
