@@ -11,6 +11,8 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
+from depth_estimation_ros.parameters_file import parameters_of
+
 CONFIG = Path(get_package_share_directory('depth_estimation_ros')) / 'config'
 
 ARGUMENTS = {
@@ -22,8 +24,7 @@ ARGUMENTS = {
     'prompt': ('prompt/depth', "Another sensor's depth of the camera's view (sensor_msgs/Image), "
                'for a model that needs it'),
     'cameras': ('', 'Names of several cameras as a YAML list, such as [front, rear]; {camera} in '
-                'image, camera_info and prompt stands for each; empty takes those in params_file, '
-                'on topics of their own names'),
+                'image, camera_info and prompt stands for each; empty takes those in params_file'),
     'model': ('', "A hub id, a folder, a file with a card, or 'demo'; empty takes the one in "
               'params_file'),
     'device': ('', 'auto, cpu, cuda or cuda:N; empty takes the one in params_file'),
@@ -71,14 +72,15 @@ def depth_node(context: LaunchContext) -> list[Node]:
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     if not Path(value['params_file']).is_file():
         raise ValueError(f"params_file: there is no file '{value['params_file']}'")
-    cameras = camera_names(value['cameras'])
+    cameras = camera_names(value['cameras']) or cameras_in(value['params_file'],
+                                                           value['namespace'])
     patterns = [pattern(name, value[name], cameras) for name in ('image', 'camera_info', 'prompt')]
     overrides = {name: value[name] for name in OVERRIDES if value[name]}
     if 'autostart' in overrides:
         overrides['autostart'] = overrides['autostart'] == 'true'
     overrides |= {f'scan.{name}': value[name] if name in WORDS else number(name, value[name])
                   for name in MOUNT if value[name]}
-    overrides |= {'cameras': cameras} if cameras else {}
+    overrides |= {'cameras': cameras} if value['cameras'] else {}
     return [Node(
         package='depth_estimation_ros', executable='depth_estimation_node',
         name='depth_estimation', namespace=value['namespace'], output='screen',
@@ -105,6 +107,12 @@ def camera_names(text: str) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"cameras: '{text}' is not a YAML list of names such as [front, rear]")
     return names
+
+
+def cameras_in(params_file: str, namespace: str) -> list[str]:
+    """Return the names that the parameters file gives the cameras; none for one without."""
+    named = parameters_of(Path(params_file), 'depth_estimation', namespace).get('cameras')
+    return [str(name) for name in (named if isinstance(named, list) else [named]) if name]
 
 
 def pattern(argument: str, topic: str, cameras: list[str]) -> str:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the depth node for a navigation stack: obstacles as points and scan, the scan's frame."""
 
+from pathlib import Path
+from typing import Any
+
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
@@ -14,17 +17,23 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, SetRemap
 
 from depth_estimation_ros.core.mount import level_frame, level_in_optical
+from depth_estimation_ros.parameters_file import parameters_of
 
 SHARE = get_package_share_directory('depth_estimation_ros')
 
 ARGUMENTS = {
     'params_file': (f'{SHARE}/config/navigation.yaml', 'Parameters of the node, as a YAML file'),
-    'mount': ('given', 'How it is known how the camera stands: given, by camera_height, pitch and '
-              "roll; tf, by the robot's transforms; floor, by the floor in the depth"),
-    'floor_frame': ('base_footprint', 'With mount:=tf: the frame that lies level on the floor'),
-    'camera_height': ('', 'Metres of the camera above the floor; mount:=given needs it'),
-    'pitch': ('0.0', 'Radians of the optical axis above the horizontal; negative looks down'),
-    'roll': ('0.0', "Radians about the optical axis; positive turns the camera's right side down"),
+    'mount': ('', 'How it is known how the camera stands: given, by camera_height, pitch and '
+              "roll; tf, by the robot's transforms; floor, by the floor in the depth; empty takes "
+              'the one in params_file, or else given'),
+    'floor_frame': ('', 'With mount:=tf: the frame that lies level on the floor; empty takes the '
+                    'one in params_file, or else base_footprint'),
+    'camera_height': ('', 'Metres of the camera above the floor; mount:=given needs it, here or '
+                      'in params_file'),
+    'pitch': ('', 'Radians of the optical axis above the horizontal; negative looks down; empty '
+              'takes the one in params_file, or else 0'),
+    'roll': ('', "Radians about the optical axis; positive turns the camera's right side down; "
+             'empty takes the one in params_file, or else 0'),
     'camera_frame': ('', "With mount:=given: the images' frame_id; with it the scan's level "
                      'frame, its name and _level, is published below it; empty leaves that to '
                      'the robot'),
@@ -48,18 +57,17 @@ REPLACEMENTS = {
 
 def frame_publisher(context: LaunchContext) -> list[Node]:
     """Return what publishes the scan's frame, where the node doesn't and the camera's is named."""
-    mount, height, frame, *tilt = (LaunchConfiguration(name).perform(context) for name in (
-        'mount', 'camera_height', 'camera_frame', 'pitch', 'roll'))
-    if mount != 'given':
+    mount, frame = scan(context), asked(context, 'camera_frame')
+    if mount['mount'] != 'given':
         return []
-    if not height and asked(context, 'scan') == 'own':
+    if not mount['camera_height'] and asked(context, 'scan') == 'own':
         raise ValueError('camera_height: how high the camera stands must be given, or mount:=tf '
                          "to take it from the robot's transforms, or mount:=floor to find the "
                          'floor in the depth')
     if not frame:
         return []
-    rotation = [text for name, value in zip('xyzw', level_in_optical(*map(float, tilt)),
-                                            strict=True)
+    rotation = [text for name, value in zip('xyzw', level_in_optical(
+                float(mount['pitch']), float(mount['roll'])), strict=True)
                 for text in (f'--q{name}', repr(value))]
     return [Node(package='tf2_ros', executable='static_transform_publisher',
                  name='depth_scan_frame', arguments=[
@@ -71,13 +79,24 @@ def asked(context: LaunchContext, argument: str) -> str:
     return str(LaunchConfiguration(argument).perform(context))
 
 
+def scan(context: LaunchContext) -> dict[str, Any]:
+    """Return how the camera stands, as the node will know it: arguments, file, defaults."""
+    path = Path(asked(context, 'params_file'))
+    names = ('mount', 'camera_height', 'pitch', 'roll')
+    namespace = context.launch_configurations.get('namespace', '')
+    written = parameters_of(path, 'depth_estimation', namespace) if path.is_file() else {}
+    return {**{'mount': 'given', 'camera_height': 0.0, 'pitch': 0.0, 'roll': 0.0},
+            **{name: written[f'scan.{name}'] for name in names if f'scan.{name}' in written},
+            **{name: asked(context, name) for name in names if asked(context, name)}}
+
+
 def depth_node(context: LaunchContext) -> list[GroupAction]:
     """Return the node, without the outputs that others make, and the others."""
     replaced = {name: asked(context, name) for name in CHOICES if asked(context, name) != 'own'}
     if replaced and context.launch_configurations.get('cameras'):
         raise ValueError(f'{", ".join(replaced)}: other packages\' nodes serve one camera: leave '
                          'cameras out, or start them yourself')
-    if 'scan' in replaced and float(asked(context, 'pitch')):
+    if 'scan' in replaced and float(scan(context)['pitch']):
         raise ValueError('scan: depthimage_to_laserscan knows no tilt, so the camera has to look '
                          'level: leave pitch out, or scan:=own')
     launched = IncludeLaunchDescription(PythonLaunchDescriptionSource(

@@ -141,6 +141,30 @@ def test_several_cameras_keep_topics_of_their_own_unless_told(launch_file):
     assert dict(one)['front/image'] == '/cam/image'
 
 
+@pytest.mark.parametrize('named', [
+    '/**', 'depth_estimation', '/robot/depth_estimation', '/*/depth_estimation'])
+def test_cameras_of_the_parameters_file_are_remapped_too(launch_file, tmp_path, named):
+    file = tmp_path / 'own.yaml'
+    file.write_text(yaml.safe_dump({named: {'ros__parameters': {'cameras': ['front', 'rear']}}}))
+    namespace = 'robot' if 'robot' in named or '*/' in named else ''
+    started = launched_node(launch_file, params_file=str(file), namespace=namespace,
+                            image='/{camera}/image_raw')
+    assert started.parameters[1] == {}
+    assert dict(started.remappings)['rear/image'] == '/rear/image_raw'
+    with pytest.raises(ValueError, match='one topic for 2 cameras'):
+        launched_node(launch_file, params_file=str(file), namespace=namespace, image='/cam/image')
+    if named != '/**':  # another node's
+        other = launched_node(launch_file, params_file=str(file), namespace='a/b', image='/cam')
+        assert dict(other.remappings)['image'] == '/cam'
+
+
+def test_a_parameters_file_that_cannot_be_read_is_named(launch_file, tmp_path):
+    file = tmp_path / 'own.yaml'
+    file.write_text('/**: [')
+    with pytest.raises(ValueError, match=r'own\.yaml. cannot be read as parameters'):
+        launched_node(launch_file, params_file=str(file))
+
+
 def test_arguments_that_stand_for_parameters_override_them(launch_file):
     started = launched_node(
         launch_file, precision='fp32', image_transport='compressed', autostart='false')

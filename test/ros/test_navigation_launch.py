@@ -92,6 +92,27 @@ def test_the_frame_is_published_where_the_cameras_is_named(navigation):
     assert math.hypot(*(float(flags[f'--q{axis}']) for axis in 'xyzw')) == pytest.approx(1.0)
 
 
+def test_the_parameters_file_tells_the_mount_unless_an_argument_does(navigation, tmp_path):
+    file = tmp_path / 'own.yaml'
+    scan = {'camera_height': 0.5, 'pitch': -0.3, 'roll': 0.1}
+    file.write_text(yaml.safe_dump({'/**': {'ros__parameters': {'scan': scan}}}))
+
+    def rotation(**arguments: str) -> list[float]:
+        context = asked(navigation, params_file=str(file), camera_frame='cam', **arguments)
+        node, = navigation.frame_publisher(context)
+        return [float(text) for text in node.arguments[5::2]]
+
+    assert rotation() == pytest.approx(level_in_optical(-0.3, 0.1))
+    assert rotation(pitch='0.2') == pytest.approx(level_in_optical(0.2, 0.1))
+    assert not any(navigation.ARGUMENTS[name][0] for name in (
+        'mount', 'floor_frame', 'camera_height', 'pitch', 'roll'))  # or they override the file
+    with pytest.raises(ValueError, match='look level'):
+        navigation.depth_node(asked(navigation, params_file=str(file),
+                                    scan='depthimage_to_laserscan'))
+    file.write_text(yaml.safe_dump({'/**': {'ros__parameters': {'scan': {'mount': 'tf'}}}}))
+    assert navigation.frame_publisher(asked(navigation, params_file=str(file))) == []
+
+
 def test_points_and_scan_are_the_nodes_own_unless_others_are_asked_for(navigation, root):
     group, = navigation.depth_node(asked(navigation))
     included, = group.args[0]
