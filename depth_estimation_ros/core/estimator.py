@@ -164,8 +164,10 @@ class DepthEstimator:
         """
         Make ready for images of a size before one comes, beside the work; returns at once.
 
-        An image that the network cannot take is not prepared for.
+        An image that the network cannot take, or without a pixel, is not prepared for.
         """
+        if height < 1 or width < 1:
+            return
         self._expected.add((height, width))
         with self._changing, suppress(ImageError):
             if not self._closed:

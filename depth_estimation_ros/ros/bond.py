@@ -7,8 +7,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from rclpy.lifecycle import LifecycleNode
-
+from .lifecycle import ManagedNode
 from .logs import one_line
 
 TOPIC = 'bond'
@@ -22,14 +21,16 @@ NEVER = 1e9
 class Bond:
     """Nav2's side counts the heartbeats of an active node; bondpy's thread sends them."""
 
-    def __init__(self, node: LifecycleNode) -> None:
+    def __init__(self, node: ManagedNode) -> None:
         self._node = node
         self._bond: Any = None
+        self._made: set[Any] = set()
 
     def start(self) -> None:
         """Start to send heartbeats, where bondpy is installed."""
         if find_spec('bondpy') is None:
             return
+        before = self._node.entities()
         try:
             from bondpy.bondpy import Bond as Heartbeat
             self._bond = Heartbeat(self._node, TOPIC, self._node.get_name())
@@ -39,10 +40,19 @@ class Bond:
         except Exception as error:  # another's code, which depth does not need
             self._node.get_logger().warning(f'no bond with a lifecycle manager: set its '
                                             f'bond_timeout to 0.0: {one_line(error)}')
+        finally:
+            self._made = self._node.entities() - before
 
     def end(self) -> None:
-        """Tell the manager that the heartbeats end by intention."""
+        """
+        Tell the manager that the heartbeats end by intention.
+
+        bondpy destroys its topics without the node, which would go on waiting for their events:
+        from then on every turn of the executor fails and no callback is called.
+        """
         bond, self._bond = self._bond, None
         if bond is not None:
             with suppress(Exception):
                 bond.shutdown()
+        made, self._made = self._made, set()
+        self._node.remove(made)

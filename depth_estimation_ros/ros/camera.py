@@ -248,8 +248,9 @@ class Camera:
             return
         width, height = (image.width, image.height) if image is not None else (
             calibration_of(self._input.info).image_size)
-        self._announced = True
-        self._expect(height, width)
+        if width and height:  # a driver without a picture or a calibration sends zeros
+            self._announced = True
+            self._expect(height, width)
 
     def _publish_info(self, header: Header) -> None:
         """Publish the calibration of an image that has no estimate."""

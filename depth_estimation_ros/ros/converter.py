@@ -101,4 +101,5 @@ def _bridgeable(message: Image, encoding: codec.Encoding) -> bool:
     size = np.dtype(encoding.dtype).itemsize
     native = size == 1 or bool(message.is_bigendian) == (sys.byteorder == 'big')
     tight = message.step == message.width * encoding.channels * size
-    return native and tight and message.encoding.lower() not in NOT_BRIDGED
+    lower = message.encoding.lower()  # cv_bridge knows its encodings by their exact names
+    return native and tight and message.encoding == lower and lower not in NOT_BRIDGED

@@ -44,7 +44,7 @@ class ManagedNode(LifecycleNode):
         service.callback = self._answer_change_state
         service.callback_group = MutuallyExclusiveCallbackGroup()  # a long one holds up no other
         service.callback_group.add_entity(service)
-        self._own = self._entities()
+        self._own = self.entities()
 
     async def change_state(self, transition: int) -> bool:
         """
@@ -57,6 +57,9 @@ class ManagedNode(LifecycleNode):
         self._state_machine.trigger_transition_by_id(transition, True)
         state = self._state_machine.current_state[0]
         result = await self._attempt(state, before)
+        failed = result == TransitionCallbackReturn.FAILURE
+        if failed and state == State.TRANSITION_STATE_CONFIGURING:
+            self.release()  # it goes back to unconfigured, where nothing may be left
         self._state_machine.trigger_transition_by_label(result.to_label(), True)
         if result == TransitionCallbackReturn.ERROR:
             recovered = await self._attempt(State.TRANSITION_STATE_ERRORPROCESSING, before)
@@ -85,10 +88,18 @@ class ManagedNode(LifecycleNode):
         result: T = await future
         return result
 
+    def release(self) -> None:
+        """Give everything back that transitions have made, also what is half made."""
+        self.remove_made()
+
     def remove_made(self) -> None:
         """Destroy what transitions have made on the node, also where they failed half way."""
         self._managed_entities.clear()
-        for entity in self._entities() - self._own:
+        self.remove(self.entities() - self._own)
+
+    def remove(self, made: set[Any]) -> None:
+        """Destroy publishers, subscriptions and timers, also those destroyed without the node."""
+        for entity in made:
             for destroy in (self.destroy_publisher, self.destroy_subscription, self.destroy_timer):
                 destroy(entity)
 
@@ -98,7 +109,7 @@ class ManagedNode(LifecycleNode):
         super().destroy_node()
         machine.destroy_when_not_in_use()
 
-    def _entities(self) -> set[Any]:
+    def entities(self) -> set[Any]:
         """Return publishers, subscriptions and timers, without the clock's, which rclpy makes."""
         return {*self.publishers, *self.timers,
                 *(each for each in self.subscriptions if each.topic_name != '/clock')}

@@ -97,10 +97,6 @@ class DepthEstimationNode(ManagedNode):
             self.get_logger().warning('this model names no farthest distance, so sky has one: set '
                                       'far to the metres from which on depth is +Inf')
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self._watches = [
-            CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
-                        camera.image_topic, self.get_logger().warning)
-            for camera in self._cameras]
         self.create_timer(
             DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._apply_settings()
@@ -115,6 +111,10 @@ class DepthEstimationNode(ManagedNode):
         self._worker = Worker(Pipeline(
             self._estimator, self._converter.decode, settings=self.settings, now=self._now,
             warn=self._warn, calibrations=self._calibrations), fail=self._lose_device)
+        self._watches = [
+            CameraWatch(f'{self.get_fully_qualified_name()}: {camera.name or "camera"}',
+                        camera.image_topic, self.get_logger().warning)
+            for camera in self._cameras]
         result = super().on_activate(state)
         for camera in self._cameras:
             camera.subscribe()

@@ -255,6 +255,10 @@ class Pipeline:
             self.drop(frame, UNPROMPTED, str(error))
         except UncalibratedError as error:
             self.drop(frame, UNCALIBRATED, str(error))
+        except DeviceLostError:
+            raise
+        except Exception as error:  # a frame's boundary: the others go on
+            self.drop(frame, FAILED, f'decoding it failed: {error!r}')
         return None
 
     def _source(self, camera: str, view: View) -> Source:

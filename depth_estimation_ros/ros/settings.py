@@ -18,6 +18,7 @@ from .groups import Group, SomeGroup, changed, entries, parameter
 from .monitor_checks import MonitorSettings
 from .outputs import OUTPUTS, Limits
 from .outputs.confidence import ConfidenceSettings
+from .outputs.scan import ScanSettings
 from .steadiness import TemporalSettings
 
 CAMERA_NAME = re.compile(r'([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?', re.ASCII)
@@ -235,6 +236,10 @@ class Settings:
         if self.output(ConfidenceSettings).min and not self.serving.flip_augmentation:
             raise ValueError('confidence.min needs flip_augmentation: true, since the mirrored '
                              'image tells the confidence')
+        frame = self.output(ScanSettings).frame
+        if frame and len(self.cameras.names) > 1:
+            raise ValueError(f"scan.frame '{frame}' would be the frame of every camera's scan: "
+                             "leave it empty, and each has its own: its images' frame and _level")
 
     def values(self) -> dict[str, Any]:
         """Return all values under their names in ROS."""

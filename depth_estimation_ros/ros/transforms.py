@@ -41,7 +41,8 @@ class Transforms:
         self._buffer: Any = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
         self._broadcaster: Any = tf2_ros.TransformBroadcaster(node)
-        self._latest = 0
+        self._latest: dict[str, int] = {}
+        """Of each camera's frame the last image's time: their clocks need not agree."""
 
     def mount(self, header: Header, floor_frame: str) -> Mount:
         """
@@ -97,13 +98,14 @@ class Transforms:
             return self._newest(header, floor_frame, stamp, str(error))
 
     def _stamp(self, header: Header) -> Time:
-        """Return an image's time; where it is long before the last one, forget the transforms."""
+        """Return an image's time; long before its camera's last, forget the transforms."""
         # an image may have a stamp before 1970, which Time refuses; as 0 it asks for the newest
         stamp = Time(nanoseconds=max(header.stamp.sec * 10**9 + header.stamp.nanosec, 0))
         if stamp.nanoseconds:
-            if stamp.nanoseconds < self._latest - JUMP * 1e9:
+            if stamp.nanoseconds < self._latest.get(header.frame_id, 0) - JUMP * 1e9:
                 self._buffer.clear()
-            self._latest = stamp.nanoseconds
+                self._latest.clear()  # so that the other cameras, now back as well, keep the new
+            self._latest[header.frame_id] = stamp.nanoseconds
         return stamp
 
     def _newest(self, header: Header, floor_frame: str, stamp: Time,

@@ -60,6 +60,7 @@ class Worker:
 
     def _run(self) -> None:
         waiting = partial(self._take, wait=False)
+        known: set[type[Exception]] = set()
         while (frames := self._take()) is not None:
             try:
                 self._pipeline.serve(frames, waiting)
@@ -69,7 +70,9 @@ class Worker:
                 self._fail(error)
                 return
             except Exception as error:  # the thread's boundary: it must outlive any one batch
-                LOGGER.exception('a batch of %d frames was lost', len(frames))
+                if type(error) not in known:  # its place in the code is worth a page of log once
+                    known.add(type(error))
+                    LOGGER.exception('a batch of %d frames was lost', len(frames))
                 for frame in self._pipeline.in_progress:
                     self._pipeline.drop(frame, FAILED, f'unforeseen: {error!r}')
 

@@ -505,7 +505,8 @@ def test_an_error_of_the_device_while_it_warms_is_one_line(
 def test_the_first_image_of_a_prepared_size_finds_all_ready(own: Factory) -> None:
     estimator, image = own(), smooth_image(200, 48)
     estimator.prepare(48, 200)
-    estimator.prepare(1, 2**31)  # as a broken message may say
+    for broken in ((1, 2**31), (0, 0), (0, 64)):  # as a message may say
+        estimator.prepare(*broken)
     assert estimator.settle(60.0)
     before = estimator.loaded.planner.built
     depth = estimator.estimate([image])[0]

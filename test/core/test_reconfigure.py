@@ -143,6 +143,7 @@ def test_sizes_that_were_to_be_prepared_are_so_again(
         (model.options, height, width)))
     options, wanted = estimator.options, replace(estimator.options, height=192)
     estimator.prepare(48, 64)
+    estimator.prepare(0, 0)  # of a camera that has no picture, or no calibration
     estimator.reconfigure(wanted)
     estimator.prepare(60, 80)
     assert prepared == [(options, 48, 64), (wanted, 48, 64), (wanted, 60, 80)]

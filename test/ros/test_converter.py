@@ -43,6 +43,16 @@ def test_a_sound_cv_bridge_is_used(install):
     assert (chosen.decode(sent) == codec.decode(sent)).all()
 
 
+@pytest.mark.parametrize('encoding', ['BGR8', 'Mono8'])
+def test_a_name_that_cv_bridge_would_not_know_is_none_of_its_business(install, encoding):
+    method = 'def imgmsg_to_cv2(self, m, encoding):\n'
+    install(SOUND.replace(method, f'{method}        assert m.encoding.islower()\n'))
+    chosen = converter.choose_converter()
+    assert chosen.name == 'cv_bridge'
+    sent = image(encoding=encoding, channels=1 if encoding == 'Mono8' else 3)
+    assert (chosen.decode(sent) == codec.decode(sent)).all()
+
+
 @pytest.mark.parametrize('fault', UNSOUND)
 def test_an_unsound_one_is_found_before_it_can_harm(install, fault):
     source, reason = UNSOUND[fault]

@@ -7,10 +7,12 @@ import contextlib
 import signal
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from sensor_msgs.msg import Image
 
+from depth_estimation_ros.ros.diagnostics import SILENT_AFTER
 from depth_estimation_ros.ros.signals import DEADLINE
 
 from .conftest import image
@@ -47,6 +49,20 @@ def test_a_signal_ends_the_active_node_quietly(start, checkpoint, peer, number, 
     code, took = node.end(number)
     assert (code, took < PATIENCE) == (0, True), (took, node.text())
     assert 'Traceback' not in node.text() and 'Error' not in node.text(), node.text()
+
+
+def test_the_time_between_two_activations_is_no_silence(start, checkpoint, peer):
+    node = start(model=checkpoint, device='cpu', autostart=False)
+    assert change(peer, Transition.TRANSITION_CONFIGURE)
+    assert change(peer, Transition.TRANSITION_ACTIVATE)
+    peer.depth_of(image())
+    assert peer.diagnostics()['camera'].level == DiagnosticStatus.OK
+    assert change(peer, Transition.TRANSITION_DEACTIVATE)
+    peer.spin_for(1.5 * SILENT_AFTER)
+    assert change(peer, Transition.TRANSITION_ACTIVATE)
+    status = peer.diagnostics()['camera']
+    assert status.level == DiagnosticStatus.OK, status.message
+    assert node.end()[0] == 0 and 'no image on' not in node.text()
 
 
 def test_a_node_in_whom_nothing_goes_on_leaves_in_order(start, checkpoint, peer):

@@ -22,11 +22,14 @@ MANAGER = {
 
 BOND = """
 from pathlib import Path
+from std_msgs.msg import Header
 
 class Bond:
     def __init__(self, node, topic, bond_id):
+        self.node, self.topic = node, topic
         self.log = Path(__file__).with_name('log.txt')
         self.what = f'{topic} {bond_id}'
+        self.pub = node.create_publisher(Header, topic, 1)
         FAULT
 
     def note(self, text):
@@ -34,17 +37,20 @@ class Bond:
             log.write(f'{text} {self.what}\\n')
 
     def start(self):
+        self.sub = self.node.create_subscription(Header, self.topic, lambda message: None, 1)
         self.note(f'start {self.heartbeat_period} {self.heartbeat_timeout > 1e6}')
 
     def shutdown(self):
         self.note('shutdown')
+        self.sub.destroy()
+        self.pub.destroy()
         raise AttributeError('as bondpy does where it was never started')
 """
 
 
 @pytest.fixture
 def bondpy(tmp_path, monkeypatch):
-    """A double of bondpy, whose log tells what was asked of it; 'bad' makes one that fails."""
+    """A double of bondpy, with topics of its own; its log tells what was asked of it."""
     package = tmp_path / 'bondpy'
     package.mkdir()
     (package / '__init__.py').touch()
@@ -76,10 +82,12 @@ def test_an_active_managed_node_keeps_a_bond(start, checkpoint, peer, bondpy):
     assert log.read_text().splitlines()[1:] == ['shutdown bond depth_estimation']
     assert change(peer, Transition.TRANSITION_ACTIVATE)
     peer.depth_of(image())
+    assert change(peer, Transition.TRANSITION_DEACTIVATE)
+    assert change(peer, Transition.TRANSITION_CLEANUP)  # the executor goes on, and is asked twice
     assert node.end()[0] == 0
     assert [line.split()[0] for line in log.read_text().splitlines()] == [
         'start', 'shutdown'] * 2
-    assert 'Traceback' not in node.text()
+    assert 'Traceback' not in node.text() and 'InvalidHandle' not in node.text()
 
 
 def test_a_node_that_starts_by_itself_keeps_none(start, checkpoint, peer, bondpy):

@@ -93,6 +93,7 @@ def test_a_start_with_another_type_is_refused(node: Callable[..., Node]) -> None
 @pytest.mark.parametrize(('overrides', 'reason'), [
     ({'near': 5.0, 'far': 5.0}, 'far'), ({'precision': 'int8'}, 'int8'),
     ({'preview__near': 10.0}, 'preview.far'), ({'cameras': ['front', 'front']}, 'distinct'),
+    ({'cameras': ['front', 'rear'], 'scan__frame': 'level'}, "scan.frame 'level'"),
     ({'image_transport': 'theora'}, 'theora'), ({'preview__colormap': 'grey'}, 'grey')], ids=str)
 def test_a_start_that_makes_no_sense_is_refused(
         node: Callable[..., Node], overrides: dict[str, Any], reason: str) -> None:

@@ -116,6 +116,24 @@ def test_frames_are_published_one_by_one_unless_more_may_be_begun_with(overlaps:
                      else ['finish', 'publish'] * 2)
 
 
+@pytest.mark.parametrize('error', [TypeError('odd'), MemoryError('odd')])
+def test_a_frame_whose_decoding_fails_unforeseen_harms_no_other(error: Exception) -> None:
+    made, cameras = Bench(), [Camera(), Camera(), Camera()]
+    whole = made.decode
+
+    def fail(message: Any, bits: int = 16) -> Any:
+        if message.header.frame_id == 'optical_1':
+            raise error
+        return whole(message, bits)
+
+    made.pipeline._decode = fail
+    made.pipeline.serve([made.frame(camera, mark) for mark, camera in enumerate(cameras)], list)
+    assert [len(camera.published) for camera in cameras] == [1, 0, 1]
+    assert cameras[1].statistics.summary().dropped == {reasons.FAILED: 1}
+    (_, said), = made.warnings
+    assert said == f'decoding it failed: {error!r}' and not made.pipeline.in_progress
+
+
 @pytest.mark.parametrize('error', [ValueError('odd'), RuntimeError('odd')])
 @pytest.mark.parametrize('step', ['_metres', '_steadiness'])
 def test_a_frame_whose_depth_cannot_be_finished_harms_no_other(

@@ -8,8 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import String
 
+from depth_estimation_ros.core.errors import ImageError
 from depth_estimation_ros.ros.node import DepthEstimationNode, SupersededError
 
 
@@ -48,6 +51,27 @@ def test_one_part_that_cannot_be_released_keeps_no_other_from_it(
     assert 'half' not in [each.topic_name.strip('/') for each in node.publishers]
     errors = [line for line in capfd.readouterr().err.splitlines() if 'ERROR' in line]
     assert len(errors) == 1 and 'not all could be released' in errors[0]
+
+
+def test_a_configure_that_fails_half_way_leaves_nothing(
+        node: DepthEstimationNode, capfd: pytest.CaptureFixture) -> None:
+    estimator: Any = Recorded()
+
+    async def half(state: Any) -> Any:
+        node._estimator = estimator
+        node.create_publisher(String, 'half', 1)
+        raise ImageError('reference_focal is of another shape')
+
+    node.on_configure = half  # type: ignore[method-assign]
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    for _ in range(2):  # and it can be tried again
+        task = executor.create_task(node.change_state, Transition.TRANSITION_CONFIGURE)
+        executor.spin_until_future_complete(task, 10.0)
+        assert task.result() is False and node._estimator is None
+        assert 'half' not in [each.topic_name.strip('/') for each in node.publishers]
+    assert estimator.called == ['close'] * 2
+    assert 'cannot configure: reference_focal' in capfd.readouterr().err
 
 
 def test_the_model_is_freed_once_the_worker_has_ended(node: DepthEstimationNode) -> None:

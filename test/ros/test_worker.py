@@ -269,6 +269,10 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_worker(
     until(lambda: any('was lost' in record.getMessage() for record in caplog.records))
     assert caplog.records[-1].levelno == logging.ERROR
     assert camera.settled() == {reasons.FAILED: 1}
+    for times in (2, 3):  # the log has the place in the code once
+        made.send(camera)
+        assert camera.settled() == {reasons.FAILED: times}
+    assert sum('was lost' in record.getMessage() for record in caplog.records) == 1
     made.send(next_camera)
     assert next_camera.settled() == {} and len(next_camera.published) == 1
 
