@@ -16,8 +16,11 @@ RECTIFIED_FOCAL = 4.0
 UNDISTORTED_FOCAL = 1.1
 """Likewise for a camera without distortion and rotation, whose P is K but for rounding."""
 
-COEFFICIENTS = {'plumb_bob': (4, 5), 'rational_polynomial': (8,), 'equidistant': (4,)}
-"""How many each model may have; some drivers leave plumb_bob's k3 out."""
+COEFFICIENTS = {'plumb_bob': (4, 5), 'rational_polynomial': (8, 12, 14), 'equidistant': (4,)}
+"""
+How many each model may have: some drivers leave plumb_bob's k3 out, some give OpenCV's further
+ones, of the thin prism and the tilt, under rational_polynomial.
+"""
 
 CALIBRATE = 'calibrate the camera (camera_calibration) and give its driver the file'
 
@@ -97,8 +100,9 @@ def _distortion_faults(calibration: Calibration, rectified: bool) -> Iterator[st
         yield (f"camera_info names the distortion_model '{model}', which image_proc cannot "
                f'rectify: it takes {", ".join(COEFFICIENTS)}')
     elif any(calibration.d) and count not in COEFFICIENTS[model]:
-        yield (f'camera_info gives {count} coefficients for {model}, which has '
-               f'{COEFFICIENTS[model][-1]}: have the driver name the model that they belong to')
+        known = ' or '.join(map(str, COEFFICIENTS[model]))
+        yield (f'camera_info gives {count} coefficients for {model}, which has {known}: have the '
+               'driver name the model that they belong to')
     if rectified or calibration.is_undistorted:
         return
     if model == 'equidistant':

@@ -31,7 +31,7 @@ class Checkpoint:
     config: dict[str, Any]
     """The parsed config.json."""
     preprocessor: dict[str, Any]
-    """The parsed preprocessor_config.json."""
+    """The parsed preprocessor_config.json, without what is null there: that has its default."""
 
 
 def read_checkpoint(name: str, *, revision: str = 'main',
@@ -48,7 +48,9 @@ def read_checkpoint(name: str, *, revision: str = 'main',
         return _graph_file(name)
     folder = find_checkpoint(name, revision=revision, local_files_only=local_files_only)
     config = _read_json(folder / 'config.json')
-    return Checkpoint(name, folder, config, _read_json(folder / 'preprocessor_config.json'))
+    preprocessor = _read_json(folder / 'preprocessor_config.json')
+    return Checkpoint(name, folder, config, {
+        key: value for key, value in preprocessor.items() if value is not None})
 
 
 def _graph_file(name: str) -> Checkpoint:
@@ -84,12 +86,19 @@ def find_checkpoint(name: str, *, revision: str = 'main', local_files_only: bool
             name, revision, missing, 'local_files_only forbids to ask the hub'))
     try:
         _ask_hub(name, revision)
-        return _complete(Path(snapshot_download(**wanted, etag_timeout=HUB_TIMEOUT)))
+        folder = Path(snapshot_download(**wanted, etag_timeout=HUB_TIMEOUT))
     except Exception as error:  # of the hub's library or the HTTP library below it; many kinds
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise CheckpointError(_not_found(
             name, revision, missing,
             f'{constants.ENDPOINT} does not give it: {reason}')) from error
+    missing = missing_files(folder)
+    if missing:
+        raise CheckpointError(
+            f"model '{name}' (revision '{revision}'): {constants.ENDPOINT} has no "
+            f'{", ".join(missing)} in it: pickled weights (*.bin) and variants such as '
+            '*.fp16.safetensors are not loaded. Take another revision, or a converted copy')
+    return folder
 
 
 def missing_files(folder: Path) -> list[str]:
@@ -157,13 +166,6 @@ def _not_found(name: str, revision: str, missing: list[str], reason: str) -> str
     state = f'lacks {", ".join(missing)} in {where}' if missing else f'is not in {where}'
     return (f"model '{name}' (revision '{revision}') {state}, and {reason}. Fetch it on a machine "
             f'with network: hf download {name} --revision {revision}')
-
-
-def _complete(folder: Path) -> Path:
-    missing = missing_files(folder)
-    if missing:
-        raise FileNotFoundError(f'{folder} still lacks {", ".join(missing)}')
-    return folder
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -186,9 +186,12 @@ def _checked(run: onnx.Run, references: list[Depth],
 def _card(checkpoint: Checkpoint, family: Family, options: ExportOptions) -> str:
     """Return the card by which :mod:`.families.onnx` serves the file."""
     range_ = {'range': list(family.range)} if family.range else {}
+    blank = Frame(np.zeros((*options.size, 3), np.uint8))
+    own = {'estimates_focal_length': True} if family.magnification(*options.size) is None else {}
     card: str = yaml.safe_dump({
-        'quantity': family.quantity.name.lower(), 'height': options.size.height,
-        'width': options.size.width, **range_, 'factor': 1.0, 'mean': [0.0] * 3, 'std': [1.0] * 3,
+        'quantity': family.quantity_of(blank).name.lower(), 'height': options.size.height,
+        'width': options.size.width, **range_, **own,
+        'factor': 1.0, 'mean': [0.0] * 3, 'std': [1.0] * 3,
         'output': OUTPUT, 'licence': f'that of the weights of {checkpoint.name}',
         'source': f'exported by depth_estimation_ros from {checkpoint.name}, revision '
                   f'{options.revision}; the network within sees '

@@ -84,6 +84,8 @@ class LoadedModel:
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise ImageError(f'expected an HxWx3 uint8 RGB image, not {pixels.dtype} of shape '
                              f'{"x".join(map(str, pixels.shape))}')
+        if not pixels.size:
+            raise ImageError(f'image of {pixels.shape[1]}x{pixels.shape[0]} pixels is empty')
         if self.family.needs_prompt and frame.prompt is None:
             raise ImageError(f"model '{self.name}' needs another sensor's depth as a prompt, and "
                              'none has come')

@@ -38,6 +38,8 @@ SOUND_ONES: dict[str, dict[str, Any]] = {
     'image unknown': {'image': (0, 0)},
     'rectified': {'d': DISTORTED, 'rectified': True},
     'rectified, four coefficients': {'d': DISTORTED[:4], 'rectified': True},
+    'rectified, thin prism': {'d': (0.1,) * 12, 'model': 'rational_polynomial', 'rectified': True},
+    'rectified, tilted': {'d': (0.1,) * 14, 'model': 'rational_polynomial', 'rectified': True},
     'rectified fisheye': {'d': DISTORTED[:4], 'model': 'equidistant', 'rectified': True},
     'rectified wide lens': {'d': DISTORTED, 'rectified': True,
                             'p': (220.0, 0.0, 320.0, 0.0, 0.0, 230.0, 180.0, 0.0, *P[8:])},
@@ -74,6 +76,8 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
                                  'no distortion_model'),
     'unknown model': ({'model': 'radtan', 'd': DISTORTED[:4], 'rectified': True}, "'radtan'"),
     'plumb_bob with 8': ({'d': (0.1,) * 8, 'rectified': True}, '8 coefficients for plumb_bob'),
+    'rational_polynomial with 9': (
+        {'model': 'rational_polynomial', 'd': (0.1,) * 9, 'rectified': True}, '8 or 12 or 14'),
     'another aspect': ({'image': (640, 480)}, 'another aspect'),
     'square': ({'image': (384, 384)}, 'another aspect'),
     'width 0': ({'size': (0, 360)}, 'width or height 0'),

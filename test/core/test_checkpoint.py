@@ -137,9 +137,8 @@ def test_another_kind_of_model_is_refused(folder: Path, kind: str | None) -> Non
 
 
 @pytest.mark.parametrize('change', [
-    {'size': {'shortest_edge': 384}}, {'size': 384}, {'image_mean': None}, {'image_std': [0.5]},
-    {'rescale_factor': 'x'}, {'ensure_multiple_of': None}, {'resample': 0}, {'do_resize': False}],
-    ids=str)
+    {'size': {'shortest_edge': 384}}, {'size': 384}, {'image_std': [0.5]},
+    {'rescale_factor': 'x'}, {'resample': 0}, {'do_resize': False}], ids=str)
 def test_unusable_preprocessing_is_refused(folder: Path, change: dict[str, Any]) -> None:
     configure(folder, 'preprocessor_config.json', **change)
     assert 'preprocessor_config.json' in refusal(folder)
@@ -400,12 +399,27 @@ def test_a_file_that_the_hub_lacks_too_is_named(
         hub: ThreadingHTTPServer, checkpoint_of: Callable[..., Path], tmp_path: Path) -> None:
     bare = Path(shutil.copytree(checkpoint_of(), tmp_path / 'bare'))
     (bare / 'preprocessor_config.json').unlink()
-    complete, Hub.folders[''] = Hub.folders[''], bare
+    text = answer_of(hub, bare, tmp_path / 'home')
+    assert 'has no preprocessor_config.json in it' in text and 'hf download' not in text
+
+
+def test_a_repository_with_pickled_weights_alone_is_named_as_that(
+        hub: ThreadingHTTPServer, checkpoint_of: Callable[..., Path], tmp_path: Path) -> None:
+    pickled = Path(shutil.copytree(checkpoint_of(), tmp_path / 'pickled'))
+    (pickled / 'model.safetensors').rename(pickled / 'model.fp16.safetensors')
+    (pickled / 'pytorch_model.bin').write_bytes(bytes(9))
+    text = answer_of(hub, pickled, tmp_path / 'home')
+    assert 'has no model.safetensors in it' in text and '*.bin' in text
+    assert 'hf download' not in text and '\n' not in text
+
+
+def answer_of(hub: ThreadingHTTPServer, folder: Path, home: Path) -> str:
+    """Return what loading a repository of such files says."""
+    complete, Hub.folders[''] = Hub.folders[''], folder
     try:
-        text, _ = ask(f'http://127.0.0.1:{hub.server_port}', tmp_path, 'lab/bare')['lab/bare']
+        return ask(f'http://127.0.0.1:{hub.server_port}', home, 'lab/bare')['lab/bare'][0]
     finally:
         Hub.folders[''] = complete
-    assert 'still lacks preprocessor_config.json' in text
 
 
 def test_a_snapshot_that_lacks_only_what_is_not_needed_stays_offline(

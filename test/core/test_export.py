@@ -17,6 +17,7 @@ from depth_estimation_ros.core.errors import CheckpointError, DepthError
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.export import ExportOptions, export_model
 from depth_estimation_ros.core.families.base import Size
+from depth_estimation_ros.core.families.card import Card
 from depth_estimation_ros.core.frame import Frame, Image
 from depth_estimation_ros.core.resample import resize_bicubic, resize_like_pil, static
 from depth_estimation_ros.tools import export as command
@@ -60,6 +61,7 @@ def test_an_export_read_back_gives_the_same_depth(name: str, file: str, tmp_path
     assert deviation.within(export.MAX_DEVIATION)
     assert {found.name for found in path.parent.iterdir()} == {
         file, 'network.yaml', *(['network.bin'] if file.endswith('.xml') else [])}
+    assert Card.read(path.parent / 'network.yaml').estimates_focal_length is (name == 'depth_pro')
     frame = Frame(picture())
     (ours, quantity), (expected, wanted) = depth_of(path, frame), depth_of(model, frame)
     assert quantity is wanted and ours.shape == SIZE

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import MISSING, dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import yaml
 
 from ..errors import CheckpointError
 from .base import Quantity, Size
-from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Letterboxed, Preprocessing
+from .preprocessing import Letterboxed, Preprocessing
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Card:
     reference_focal_length: float = 0.0
     """Where set, metres are the output times the focal length, in pixels of the network's input,
     over this."""
+    estimates_focal_length: bool = False
+    """Whether the network estimates it, so that its metres are those of any lens."""
 
     @classmethod
     def read(cls, path: Path) -> Card:
@@ -84,8 +90,7 @@ class Card:
                 f'{what} {", ".join(names)}' for what, names in
                 (('it lacks', missing), ('it has unknown', unknown)) if names))
         values: dict[str, Any] = {
-            name: tuple(map(float, value)) if isinstance(value, list) else value
-            for name, value in content.items()}
+            name: _read(name, value, str(known[name].type)) for name, value in content.items()}
         quantities = {quantity.name.lower(): quantity for quantity in Quantity}
         if values['quantity'] not in quantities:
             raise ValueError(f"quantity is '{values['quantity']}', which is none of "
@@ -99,19 +104,28 @@ class Card:
         """Raise ValueError where a number cannot be."""
         for name in ('height', 'width', 'multiple'):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if value < 1:
                 raise ValueError(f'{name} is {value!r}, not a whole number above 0')
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError('mean and std must be three numbers each, those of std above 0')
-        if not isinstance(self.channel, int) or self.channel < 0:
+        if self.channel < 0:
             raise ValueError(f'channel is {self.channel!r}, not a whole number from 0 on')
+        if self.factor <= 0:
+            raise ValueError(f'factor is {self.factor}, not above 0')
+        if self.reference_focal_length < 0:
+            raise ValueError(f'reference_focal_length is {self.reference_focal_length}, not above '
+                             '0 (or 0 for none)')
+        if self.reference_focal_length and self.quantity is not Quantity.METRES:
+            raise ValueError('reference_focal_length makes metres of the output, so quantity must '
+                             'be metres')
         if self.padding is not None and (
                 len(self.padding) != 3 or self.keep_aspect_ratio or self.multiple != 1):
             raise ValueError('padding must be three numbers, without keep_aspect_ratio and '
                              'multiple: it fills a network of one size')
         if self.kernel not in ('bilinear', 'bicubic'):
             raise ValueError(f"kernel is '{self.kernel}', neither bilinear nor bicubic")
-        if self.range is not None and not 0 <= self.range[0] < self.range[1]:
+        if self.range is not None and not (
+                len(self.range) == 2 and 0 <= self.range[0] < self.range[1]):
             raise ValueError(f'range is {list(self.range)}, not near and far in metres')
 
     def preprocessing(self) -> Preprocessing:
@@ -124,3 +138,41 @@ class Card:
             size=size, kernel=self.kernel, multiple=self.multiple,
             keep_aspect_ratio=self.keep_aspect_ratio, factor=self.factor, mean=self.mean,
             std=self.std)
+
+
+def _read(name: str, value: Any, kind: str) -> Any:
+    """
+    Return a value of a card as its field's type.
+
+    A number may be written as text, which YAML takes 1/255 and 1e-3 for.
+
+    :param kind: the type, as the field declares it.
+    :raises ValueError: naming the field whose value is of another type.
+    """
+    if kind in ('str', 'Quantity'):
+        return str(value)
+    if kind == 'bool':
+        if not isinstance(value, bool):
+            raise ValueError(f'{name} is {value!r}, neither true nor false')
+        return value
+    if kind == 'int':
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f'{name} is {value!r}, not a whole number')
+        return value
+    if kind == 'float':
+        return _number(name, value)
+    if value is None and kind.endswith('None'):
+        return None
+    if not isinstance(value, list):
+        raise ValueError(f'{name} is {value!r}, not a list of numbers')
+    return tuple(_number(name, each) for each in value)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(Fraction(value)) if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number) or isinstance(value, bool):
+        raise ValueError(f'{name} is {value!r}, not a number')
+    return number

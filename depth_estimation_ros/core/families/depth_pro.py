@@ -15,7 +15,7 @@ from ..errors import CheckpointError
 from ..frame import Frame
 from ..weights import load_model
 from .base import Family, OneWay, Quantity, Size
-from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from .preprocessing import Preprocessing
 
 NEAREST, FARTHEST = 1e-4, 1e4
 """Metres between which transformers' post-processing clamps depth."""
@@ -48,7 +48,7 @@ class DepthPro(OneWay):
 
     Its network gives C = f / (W · depth), f the focal length and W the image's width in pixels
     (Bochkovskii et al., Depth Pro, 2024, section 3.1). f is the frame's where the camera is
-    calibrated, else what the network estimates from the picture.
+    calibrated, else what the network estimates from the picture, if it has the head for that.
     """
 
     quantity = Quantity.METRES
@@ -58,8 +58,10 @@ class DepthPro(OneWay):
     per_frame = True
     needs_prompt = False
 
-    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing, *,
+                 estimates_focal: bool = True) -> None:
         self.network, self.preprocessing = network.eval(), preprocessing
+        self._estimates_focal = estimates_focal
 
     def size(self, height: int, width: int) -> Size:
         """Return the one size at which the network sees images."""
@@ -85,8 +87,9 @@ class DepthPro(OneWay):
         return 1 / resized[0, 0].clamp(1 / FARTHEST, 1 / NEAREST)
 
     def quantity_of(self, frame: Frame) -> Quantity:
-        """Return metres: it estimates the focal length where it is not told."""
-        return self.quantity
+        """Return what the numbers are: relative where nobody tells the focal length."""
+        known = self._estimates_focal or frame.focal_length is not None
+        return self.quantity if known else Quantity.RELATIVE_DEPTH
 
     def magnification(self, height: int, width: int) -> None:
         """Return None: metres go by the focal length already."""
@@ -102,7 +105,9 @@ def depth_pro(checkpoint: Checkpoint, height: int, width: int) -> Family:
         raise CheckpointError(f"model '{checkpoint.name}' sees images at its own size only: set "
                               "'network.height' and 'network.width' to 0")
     settings = Preprocessing.from_config({
-        'resample': 2, 'size': {'height': 1536, 'width': 1536}, 'image_mean': IMAGENET_MEAN,
-        'image_std': IMAGENET_STD, **checkpoint.preprocessor})
+        'resample': 2, 'size': {'height': 1536, 'width': 1536}, **checkpoint.preprocessor})
+    if settings.size is None:
+        raise CheckpointError(f"model '{checkpoint.name}': preprocessor_config.json sets "
+                              'do_resize to false, but the network has one size only')
     model = load_model(DepthProForDepthEstimation, checkpoint)
-    return DepthPro(Network(model), settings)
+    return DepthPro(Network(model), settings, estimates_focal=bool(model.config.use_fov_model))

@@ -9,10 +9,10 @@ from typing import Any
 from transformers import GLPNForDepthEstimation
 
 from ..checkpoint import Checkpoint
-from ..errors import ImageError
+from ..errors import CheckpointError, ImageError
 from ..weights import load_model
 from .base import Family, Quantity, Size
-from .preprocessing import KERNELS, Preprocessing
+from .preprocessing import Preprocessing
 from .single_image import SingleImage
 
 
@@ -36,14 +36,18 @@ def glpn(checkpoint: Checkpoint, height: int, width: int) -> Family:
     Load a checkpoint.
 
     :param height: rows that the network sees; 0 takes the image's, rounded down.
-    :param width: columns, likewise.
+    :param width: columns, likewise; one alone keeps the image's proportion.
     :raises CheckpointError: when it cannot be loaded.
     """
-    config: dict[str, Any] = checkpoint.preprocessor
+    config: dict[str, Any] = {
+        'resample': 2, 'do_normalize': False, 'size_divisor': 32, **checkpoint.preprocessor}
+    if not config.get('do_resize', True):
+        raise CheckpointError(f"model '{checkpoint.name}': preprocessor_config.json sets "
+                              'do_resize to false, but the network needs sides of a multiple')
+    preprocessing = Floored.from_config({  # whose size is the image's own, rounded down
+        **config, 'do_resize': False, 'do_pad': False,
+        'ensure_multiple_of': config['size_divisor']})
     model = load_model(GLPNForDepthEstimation, checkpoint)
-    preprocessing = Floored(
-        size=None, kernel=KERNELS[config.get('resample', 2)],
-        multiple=int(config.get('size_divisor', 32)))
     return SingleImage(
         model, preprocessing.resized_to(height, width, preprocessing.multiple),
         Quantity.METRES, (0.0, float(model.config.max_depth)))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,12 @@ from ..backends.openvino import load_openvino
 from ..checkpoint import Checkpoint
 from ..errors import CheckpointError
 from ..frame import Frame
-from .base import Family, Quantity
+from .base import Family, Quantity, Size
 from .card import Card
 from .single_image import SingleImage
+
+PROPORTION = 1.5
+"""How many times longer or shorter a map may be than its image: sides are rounded to patches."""
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From pixels, float32 N×3×H×W, to the wanted output."""
@@ -44,12 +48,41 @@ class Network(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Map normalised pixels, N×3×H×W, to the network's numbers, N×h×w."""
         images = pixels.float().cpu().numpy()
-        maps = np.concatenate([self._run(image[None]) for image in images])
-        maps = np.asarray(maps, np.float32)
-        if maps.ndim > 3:
-            maps = maps.reshape(len(maps), -1, *maps.shape[-2:])[:, self._channel]
-        values: Tensor = torch.from_numpy(np.ascontiguousarray(maps))
+        seen = Size(*images.shape[-2:])
+        maps = np.stack([map_of(self._run(image[None]), self._channel, seen) for image in images])
+        values: Tensor = torch.from_numpy(maps)
         return values.to(device=pixels.device)
+
+
+def map_of(found: NDArray[Any], channel: int, seen: Size) -> NDArray[np.float32]:
+    """
+    Return the map, h×w, in what a network gives for one image.
+
+    :param found: h×w, C×h×w or h×w×C, with any dimensions of one before.
+    :param channel: the one of C that is the depth.
+    :param seen: the size of the image, in whose proportion the map is.
+    :raises CheckpointError: when there is no such map in it.
+    """
+    shape = tuple(found.shape)
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    maps = found.reshape(shape)
+    if len(shape) == 2:
+        maps = maps[None]
+    elif len(shape) == 3 and not _is_of(seen, *shape[1:]) and _is_of(seen, *shape[:2]):
+        maps = np.moveaxis(maps, 2, 0)
+    if maps.ndim != 3 or channel >= len(maps) or not _is_of(seen, *maps.shape[1:]):
+        given = 'x'.join(map(str, found.shape))
+        raise CheckpointError(f'the network gives {given} for an image of {seen}: there is no map '
+                              f'of that proportion in channel {channel} of it; name another '
+                              'output or channel in the card')
+    return np.ascontiguousarray(maps[channel], np.float32)
+
+
+def _is_of(seen: Size, height: int, width: int) -> bool:
+    """Whether a map of this size can be of an image, whose sides a network may round."""
+    return bool(height and width) and 1 / PROPORTION < (
+        height * seen.width / (width * seen.height)) < PROPORTION
 
 
 class OnnxModel(SingleImage):
@@ -57,7 +90,7 @@ class OnnxModel(SingleImage):
 
     def __init__(self, network: Network, card: Card) -> None:
         super().__init__(network, card.preprocessing(), card.quantity, card.range)
-        self._reference = card.reference_focal_length
+        self._reference, self._estimates = card.reference_focal_length, card.estimates_focal_length
         self.native, self.per_frame = False, bool(self._reference)
 
     def result(self, values: Tensor, frame: Frame) -> Tensor:
@@ -78,7 +111,7 @@ class OnnxModel(SingleImage):
 
     def magnification(self, height: int, width: int) -> float | None:
         """Return None where metres go by the focal length already."""
-        return None if self._reference else super().magnification(height, width)
+        return None if self._reference or self._estimates else super().magnification(height, width)
 
 
 def onnx(checkpoint: Checkpoint, height: int, width: int) -> Family:

@@ -18,7 +18,8 @@ from .base import Size
 KERNELS = {2: 'bilinear', 3: 'bicubic'}
 """PIL's numbers of the resampling kernels."""
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+"""The mean and the standard deviation of DPT's processor and its kin, where none are given."""
 
 MAX_AREA_RATIO = 6.0
 """The largest network input, as a multiple of the checkpoint's own, that an image may ask for."""
@@ -29,7 +30,7 @@ class Preprocessing:
     """How pixels become the network's input: resize, rescale, normalise, pad."""
 
     size: Size | None
-    """What the image is resized to; None leaves it as it is."""
+    """What the image is resized to, a side of 0 by the image's proportion; None: not at all."""
     kernel: str = 'bicubic'
     keep_aspect_ratio: bool = False
     multiple: int = 1
@@ -48,6 +49,7 @@ class Preprocessing:
 
         :param config: the parsed preprocessor_config.json.
         :raises CheckpointError: when it asks for something that this does not do.
+        :raises LookupError: where a value is of another form; or TypeError or ValueError.
         """
         resample = config.get('resample', 3)
         if resample not in KERNELS:
@@ -65,20 +67,21 @@ class Preprocessing:
             divisor=int(config.get('size_divisor') or 1) if config.get('do_pad') else 1,
             factor=float(config.get('rescale_factor', 1 / 255)) if config.get(
                 'do_rescale', True) else 1.0,
-            mean=tuple(config.get('image_mean', IMAGENET_MEAN)) if normalise else (0.0,) * 3,
-            std=tuple(config.get('image_std', IMAGENET_STD)) if normalise else (1.0,) * 3)
+            mean=_three(config.get('image_mean', HALF)) if normalise else (0.0,) * 3,
+            std=_three(config.get('image_std', HALF)) if normalise else (1.0,) * 3)
 
     def resized_to(self, height: int, width: int, multiple: int) -> Preprocessing:
         """
         Return the settings for a network size that a user asks for.
 
-        :param height: rows; 0 leaves them to the checkpoint.
+        :param height: rows; 0 leaves them to the checkpoint, or where that has no size of its own
+            to the image's proportion.
         :param width: columns, likewise.
         :param multiple: what the network needs the sides to be multiples of.
         """
         if not height and not width:
             return self
-        own = self.size or Size(480, 640)
+        own = self.size or Size(0, 0)
         return replace(self, size=Size(height or own.height, width or own.width),
                        multiple=max(self.multiple, multiple))
 
@@ -90,14 +93,16 @@ class Preprocessing:
         """
         if self.size is None:
             return Size(height, width)
-        scale_height, scale_width = self.size.height / height, self.size.width / width
+        scale_height = (self.size.height or self.size.width * height / width) / height
+        scale_width = (self.size.width or self.size.height * width / height) / width
         if self.keep_aspect_ratio:
             if abs(1 - scale_width) < abs(1 - scale_height):
                 scale_height = scale_width
             else:
                 scale_width = scale_height
         size = Size(self._rounded(scale_height * height), self._rounded(scale_width * width))
-        limit = MAX_AREA_RATIO * self.size.height * self.size.width
+        limit = MAX_AREA_RATIO * (self.size.height or self.size.width) * (
+            self.size.width or self.size.height)
         if not min(size) or size.height * size.width > limit:
             raise ImageError(f'image of {width}x{height} pixels is too elongated: the network '
                              f'would see it at {size}')
@@ -152,6 +157,13 @@ class Preprocessing:
     def _rounded(self, side: float) -> int:
         return round(side / self.multiple) * self.multiple
 
+
+def _three(values: Any) -> tuple[float, ...]:
+    """Return a number for each channel, of one for all or three."""
+    three = (values,) * 3 if isinstance(values, (int, float)) else tuple(values)
+    if len(three) != 3:
+        raise ValueError(f'{list(three)} are not three numbers, one for each channel')
+    return tuple(float(value) for value in three)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,12 @@ def load_family(checkpoint: Checkpoint, height: int = 0, width: int = 0, *,
     """
     kind = str(checkpoint.config.get('model_type'))
     if kind in FAMILIES:
-        family = FAMILIES[kind](checkpoint, height, width)
+        try:
+            family = FAMILIES[kind](checkpoint, height, width)
+        except (LookupError, TypeError, ValueError) as error:  # a value that nobody would expect
+            raise CheckpointError(
+                f"model '{checkpoint.name}': config.json or preprocessor_config.json in "
+                f'{checkpoint.folder} cannot be used: {error!r}') from error
         if domain != AUTO:
             check_domain(checkpoint.name, family, domain)
             family.pin(domain)

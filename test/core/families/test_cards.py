@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from depth_estimation_ros.core.checkpoint import read_checkpoint
+from depth_estimation_ros.core.errors import CheckpointError
+from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.families.base import Family, Quantity
 from depth_estimation_ros.core.families.card import Card
 from depth_estimation_ros.core.families.registry import load_family
@@ -53,6 +55,19 @@ def stand_in(name: str, folder: Path) -> Path:
                                 ir_version=9), path)
     shutil.copy(CARDS / f'{name}.yaml', folder / 'network.yaml')
     return path
+
+
+@pytest.mark.parametrize('channel', [0, 1])
+def test_a_channel_that_the_network_lacks_fails_the_load(channel: int, tmp_path: Path) -> None:
+    path = stand_in('da3metric-large', tmp_path)
+    card = tmp_path / 'network.yaml'
+    card.write_text(f'{card.read_text()}\nchannel: {channel}\n')
+    options = EstimatorOptions(str(path), device='cpu')
+    if channel == 0:
+        DepthEstimator(options).close()
+        return
+    with pytest.raises(CheckpointError, match=r'gives 1x1x336x504 .* channel 1 of it'):
+        DepthEstimator(options)
 
 
 def split(height: int, width: int) -> Image:

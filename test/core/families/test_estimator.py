@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from depth_estimation_ros.core.checkpoint import Checkpoint
-from depth_estimation_ros.core.errors import CheckpointError
+from depth_estimation_ros.core.checkpoint import Checkpoint, read_checkpoint
+from depth_estimation_ros.core.errors import CheckpointError, ImageError
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.families.recorded import set_position_encodings
 from depth_estimation_ros.core.families.registry import load_family
@@ -79,6 +83,39 @@ def test_a_model_without_metres_is_refused_where_metres_are_asked_for(
     with pytest.raises(CheckpointError, match=f'gives {quantity}, which has no scale'):
         make(name, only_metres=True)
     make('depth_anything_metric', only_metres=True)
+
+
+def test_depth_pro_without_its_field_of_view_gives_metres_by_a_focal_length_alone(
+        seeded_checkpoint: Callable[[str], Checkpoint], tmp_path: Path) -> None:
+    shutil.copytree(seeded_checkpoint('depth_pro').folder, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / 'config.json').read_text())
+    (tmp_path / 'config.json').write_text(json.dumps({**config, 'use_fov_model': False}))
+    estimator = DepthEstimator(EstimatorOptions(
+        str(tmp_path), device='cpu', backend='torch', only_metres=True))
+    image = picture(160, 120)
+    near, far = (estimator.estimate([Frame(image, focal)])[0] for focal in (100.0, 200.0))
+    np.testing.assert_allclose(far, 2 * near, rtol=1e-5)
+    with pytest.raises(ImageError, match='camera_info'):
+        estimator.estimate([image])
+    estimator.close()
+
+
+@pytest.mark.parametrize('name', ['dpt', 'dpt_dinov2'])
+def test_weights_that_nothing_reads_may_be_missing_as_in_published_checkpoints(
+        name: str, seeded_checkpoint: Callable[[str], Checkpoint], tmp_path: Path) -> None:
+    shutil.copytree(seeded_checkpoint(name).folder, tmp_path, dirs_exist_ok=True)
+    weights = load_file(tmp_path / 'model.safetensors')
+    for layer in (0, 1):
+        save_file({key: weight for key, weight in weights.items() if not key.startswith(
+            f'neck.fusion_stage.layers.{layer}.residual_layer1')},
+            tmp_path / 'model.safetensors', {'format': 'pt'})
+        if layer == 1:
+            with pytest.raises(CheckpointError, match='lacks 4 of the weights'):
+                load_family(read_checkpoint(str(tmp_path)))
+            break
+        depths = [estimate(load_family(read), Frame(picture(160, 120))) for read in (
+            seeded_checkpoint(name), read_checkpoint(str(tmp_path)))]
+        assert torch.equal(*depths)
 
 
 @pytest.mark.parametrize('name', ['depth_anything_metric', 'glpn', 'dpt_dinov2'])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,8 +73,10 @@ def test_there_is_none_where_metres_do_not_go_by_the_lens(
     assert load_family(seeded_checkpoint(name)).magnification(120, 160) is None
 
 
-@pytest.mark.parametrize(('reference', 'expected'), [(0.0, 0.5), (300.0, None)])
-def test_a_card_says_which(reference: float, expected: float | None) -> None:
-    card = Card(Quantity.METRES, 60, 80, '', '', reference_focal_length=reference)
+@pytest.mark.parametrize(('said', 'expected'), [
+    ({}, 0.5), ({'reference_focal_length': 300.0}, None),
+    ({'estimates_focal_length': True}, None)])
+def test_a_card_says_which(said: dict[str, Any], expected: float | None) -> None:
+    card = Card(Quantity.METRES, 60, 80, '', '', **said)
     model = OnnxModel(nn.Identity(), card)  # type: ignore[arg-type]
     assert model.magnification(120, 160) == expected

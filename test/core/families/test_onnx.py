@@ -16,7 +16,7 @@ import yaml
 from depth_estimation_ros.core.checkpoint import Checkpoint
 from depth_estimation_ros.core.errors import CheckpointError, ImageError
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
-from depth_estimation_ros.core.families.base import Quantity
+from depth_estimation_ros.core.families.base import Quantity, Size
 from depth_estimation_ros.core.families.card import Card
 from depth_estimation_ros.core.families.registry import load_family
 from depth_estimation_ros.core.frame import Frame
@@ -90,12 +90,47 @@ def test_a_focal_length_scales_what_the_card_says_it_scales(exported: tuple[Path
     ({'std': [1.0, 0.0, 1.0]}, 'std'), ({'kernel': 'lanczos'}, 'lanczos'),
     ({'range': [5.0, 1.0]}, 'range'), ({'channel': -1}, 'channel is -1'),
     ({'padding': [1.0, 2.0]}, 'padding'), ({'padding': [0, 0, 0], 'multiple': 14}, 'padding'),
-    ({'colour': 'bgr'}, 'unknown colour'),
-    ({'mean': ['a', 'b', 'c']}, 'cannot be used')])
+    ({'colour': 'bgr'}, 'unknown colour'), ({'factor': 0}, 'factor is 0'),
+    ({'factor': '1/0'}, "factor is '1/0', not a number"), ({'factor': '.nan'}, 'not a number'),
+    ({'range': [0.1]}, 'range'), ({'range': [0, 80, 3]}, 'range'), ({'range': 80}, 'not a list'),
+    ({'channel': '1'}, "channel is '1', not a whole number"), ({'width': True}, 'width is True'),
+    ({'reference_focal_length': 'a'}, "reference_focal_length is 'a', not a number"),
+    ({'reference_focal_length': -1}, 'reference_focal_length is -1'),
+    ({'reference_focal_length': 300, 'quantity': 'inverse_depth'}, 'quantity must be metres'),
+    ({'keep_aspect_ratio': 'yes please'}, 'neither true nor false'), ({'mean': 0.5}, 'not a list'),
+    ({'mean': ['a', 'b', 'c']}, "mean is 'a', not a number")])
 def test_a_card_that_cannot_be_used_is_named(
         changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=reason):
         Card.read(_card(tmp_path, **changes))
+
+
+def test_numbers_that_yaml_takes_for_text_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / 'network.yaml'
+    path.write_text(yaml.safe_dump(CARD) + 'factor: 1/255\nmean: [1e-1, 5e-1, 1]\n')
+    card = Card.read(path)
+    assert (card.factor, card.mean) == (1 / 255, (0.1, 0.5, 1.0))
+
+
+@pytest.mark.parametrize(('shape', 'channel'), [
+    ((70, 98), 0), ((1, 70, 98), 0), ((1, 1, 70, 98), 0), ((1, 3, 70, 98), 2), ((1, 70, 98, 1), 0),
+    ((1, 70, 98, 3), 2), ((1, 1, 1, 70, 98), 0), ((1, 5, 7), 0), ((3, 70, 98), 1)])
+def test_a_map_is_found_wherever_a_network_puts_it(shape: tuple[int, ...], channel: int) -> None:
+    height, width = (5, 7) if 7 in shape else (70, 98)
+    wanted = np.random.default_rng(0).random((height, width)).astype(np.float32)
+    found = np.full(shape, np.nan, np.float32)
+    index = next(at for at in (..., (..., channel, slice(None), slice(None)), (..., channel))
+                 if found[at].size == wanted.size)
+    found[index] = wanted.reshape(found[index].shape)
+    assert np.array_equal(module.map_of(found, channel, Size(70, 98)), wanted)
+
+
+@pytest.mark.parametrize(('shape', 'channel'), [
+    ((1, 3, 70, 98), 3), ((1, 98, 70), 0), ((1, 6860), 0), ((1,), 0), ((1, 1, 2, 98), 0),
+    ((2, 1, 70, 98), 0), ((1, 70, 98, 1), 1)])
+def test_what_holds_no_map_is_named_with_its_shape(shape: tuple[int, ...], channel: int) -> None:
+    with pytest.raises(CheckpointError, match=f'gives {"x".join(map(str, shape))} for an image'):
+        module.map_of(np.zeros(shape), channel, Size(70, 98))
 
 
 @pytest.mark.parametrize(('text', 'reason'), [

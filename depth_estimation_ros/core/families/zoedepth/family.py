@@ -114,9 +114,6 @@ def read_preprocessing(checkpoint: Checkpoint) -> Preprocessing:
         return Preprocessing.from_config(checkpoint.preprocessor)
     except CheckpointError as error:
         raise CheckpointError(f"'{checkpoint.folder}' cannot be used: {error}") from error
-    except (LookupError, TypeError, ValueError) as error:
-        path = checkpoint.folder / 'preprocessor_config.json'
-        raise CheckpointError(f'{path} cannot be used: {error!r}') from error
 
 
 def _ranges(config: Any) -> list[tuple[float, float]]:
