@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from math import cos, sin
 from typing import Any
@@ -12,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .device_constants import device_constant
 from .frame import Depth
 from .mount import Mount
 from .pinhole import Pinhole
@@ -21,6 +21,10 @@ Array = NDArray[np.floating[Any]]
 
 MAX_DENSITY = 2.0
 """Rays for each pixel at the image's centre, at most: a wide image's margin is denser still."""
+
+SHIVER = 1e-3
+"""Radians by which the tilt may change and count as the same, for which all is known: 1 cm of
+height at 10 m at most. A robot shivers by more than nothing."""
 
 
 @dataclass(frozen=True)
@@ -44,36 +48,70 @@ class Scan:
     """
 
     ranges: Tensor
-    """float32 metres in the level plane, N; +Inf where nothing stands, NaN where unknown."""
+    """float32 metres in the level plane, N; +Inf where nothing stands, -Inf where something stands
+    too near to be measured (REP 117), NaN where unknown."""
     angle_min: float
     angle_increment: float
     """Radians, exact in float32: ray i points at angle_min + i · angle_increment."""
 
 
+class Scanner:
+    """
+    Makes the scans of one camera.
+
+    What each pixel is to each ray depends on the lens and the tilt alone; it takes several times
+    as long as a scan, and is kept until one of them changes.
+    """
+
+    def __init__(self) -> None:
+        """Know no camera yet."""
+        self._known: tuple[Any, ...] = ()
+        self._tilt = (math.inf, math.inf)
+        self._grid: _Grid | None = None
+
+    def __call__(self, depth: Tensor, camera: Pinhole, mount: Mount, band: Band) -> Scan:
+        """
+        Find the nearest obstacle in each direction, on the depth's device.
+
+        A ray of the scan takes, in every row of the image, the pixel that looks closest to its
+        direction; rays are so close that each pixel is taken, up to 90 degrees of view. A ray
+        without an obstacle is +Inf only where all its pixels are known and they reach up to the
+        horizon: else something may stand beyond what they see, and it is NaN. A pixel that is too
+        near to be measured is at the camera's height, and where that is one of obstacles, its ray
+        is -Inf whatever stands behind.
+
+        :param depth: float32 metres along Z (REP 118), H×W, not finite as REP 117 says.
+        :param camera: the intrinsics of the depth image (P).
+        :param mount: the camera's height and tilt.
+        :param band: the heights of obstacles.
+        """
+        grid = self._grid_of(depth, camera, mount)
+        seen = depth.flatten().index_select(0, grid.pixel).view(grid.ahead.shape)
+        ranges = seen * grid.ahead
+        above = seen * grid.up
+        least = ranges * band.slack + (band.min_height - mount.height)
+        obstacle = (above >= least) & (above <= band.max_height - mount.height) & seen.isfinite()
+        nearest = torch.where(obstacle, ranges, torch.inf).amin(0)
+        near = seen.isneginf() & grid.inside
+        unknown = (near | (seen.isnan() & grid.inside)).any(0) | ~grid.reaches_horizon
+        nearest.masked_fill_(unknown & nearest.isinf(), torch.nan)
+        if band.min_height <= mount.height <= band.max_height:
+            nearest.masked_fill_(near.any(0), -torch.inf)
+        return Scan(nearest, *grid.angles)
+
+    def _grid_of(self, depth: Tensor, camera: Pinhole, mount: Mount) -> _Grid:
+        known, tilt = (camera, depth.shape, depth.device), (mount.pitch, mount.roll)
+        moved = max(abs(one - other) for one, other in zip(tilt, self._tilt, strict=True))
+        if self._grid is None or known != self._known or moved > SHIVER:
+            rows, columns = depth.shape
+            self._known, self._tilt = known, tilt
+            self._grid = _grid(camera, mount, rows, columns, depth.device)
+        return self._grid
+
+
 def scan_from_depth(depth: Tensor, camera: Pinhole, mount: Mount, band: Band) -> Scan:
-    """
-    Find the nearest obstacle in each direction, on the depth's device.
-
-    A ray of the scan takes, in every row of the image, the pixel that looks closest to its
-    direction; rays are so close that each pixel is taken, up to 90 degrees of view. A ray without
-    an obstacle is +Inf only where all its pixels are known and they reach up to the horizon: else
-    something may stand beyond what they see, and it is NaN.
-
-    :param depth: float32 metres along Z (REP 118), H×W, not finite as REP 117 says.
-    :param camera: the intrinsics of the depth image (P).
-    :param mount: the camera's height and tilt.
-    :param band: the heights of obstacles.
-    """
-    grid = _grid(camera, mount, depth.shape[0], depth.shape[1], depth.device)
-    seen = depth.flatten().index_select(0, grid.pixel).view(grid.ahead.shape)
-    ranges = seen * grid.ahead
-    above = seen * grid.up
-    least = ranges * band.slack + (band.min_height - mount.height)
-    obstacle = (above >= least) & (above <= band.max_height - mount.height) & seen.isfinite()
-    nearest = torch.where(obstacle, ranges, torch.inf).amin(0)
-    unknown = ((seen.isnan() | seen.isneginf()) & grid.inside).any(0) | ~grid.reaches_horizon
-    return Scan(nearest.masked_fill_(unknown & nearest.isinf(), torch.nan),
-                *grid.angles)
+    """Make one scan, as :class:`Scanner` does."""
+    return Scanner()(depth, camera, mount, band)
 
 
 @dataclass(frozen=True)
@@ -94,7 +132,6 @@ class _Grid:
     """bool, rays."""
 
 
-@device_constant
 def _grid(camera: Pinhole, mount: Mount, rows: int, columns: int, device: torch.device) -> _Grid:
     y = ((np.arange(rows) - camera.cy) / camera.fy)[:, None]
     first, step, count = _angles(camera, mount, y, columns)
@@ -146,8 +183,8 @@ def _x_towards(angle: Array, y: Array, mount: Mount) -> Array:
                           / (rolled[0] + slope * sin(mount.pitch) * rolled[1]))
 
 
-def ranges_of(depth: Depth, camera: Pinhole, mount: Mount,
-              band: Band) -> tuple[Depth, float, float]:
-    """Return ranges, first angle and increment as :func:`scan_from_depth`, on the host."""
-    scan = scan_from_depth(torch.from_numpy(depth), camera, mount, band)
+def ranges_of(depth: Depth, camera: Pinhole, mount: Mount, band: Band,
+              scanner: Scanner | None = None) -> tuple[Depth, float, float]:
+    """Return ranges, first angle and increment as a :class:`Scanner` does, on the host."""
+    scan = (scanner or Scanner())(torch.from_numpy(depth), camera, mount, band)
     return scan.ranges.numpy(), scan.angle_min, scan.angle_increment

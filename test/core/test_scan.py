@@ -3,6 +3,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from depth_estimation_ros.core import scan as scan_module
 from depth_estimation_ros.core.mount import Mount
 from depth_estimation_ros.core.pinhole import Pinhole
-from depth_estimation_ros.core.scan import Band, Scan, scan_from_depth
+from depth_estimation_ros.core.scan import SHIVER, Band, Scan, Scanner, scan_from_depth
 from test.core.rendered import (
     View,
     box,
@@ -137,15 +139,46 @@ def test_nothing_standing_is_inf_and_unknown_is_nan() -> None:
     ranges = flat(depth).ranges  # counter-clockwise: the image's right comes first
     assert ranges[0].isnan() and ranges[-1].isposinf()
     assert flat(torch.full((20, 30), torch.nan)).ranges.isnan().all()
-    assert flat(torch.full((20, 30), -torch.inf)).ranges.isnan().all()
 
 
-@pytest.mark.parametrize('unknown', [torch.nan, -torch.inf])
-def test_a_known_obstacle_is_seen_beside_unknown_pixels(unknown: float) -> None:
-    depth = torch.full((20, 30), unknown)
+def test_what_is_too_near_to_be_measured_hides_what_stands_behind() -> None:
+    depth = torch.full((20, 30), torch.inf)
+    depth[:10] = 3.0  # a wall above a box right before the lens
+    depth[12:, 20:] = -torch.inf
+    ranges = flat(depth).ranges  # counter-clockwise: the image's right comes first
+    assert ranges[0].isneginf() and ranges[-1] == pytest.approx(3.3, abs=0.1)
+    overhead = flat(depth, band=Band(0.04, 0.9)).ranges  # the camera stands above all obstacles
+    assert not overhead.isneginf().any() and overhead[0].isnan()
+
+
+def test_a_known_obstacle_is_seen_beside_unknown_pixels() -> None:
+    depth = torch.full((20, 30), torch.nan)
     depth[10, :] = 3.0
     assert torch.allclose(flat(depth).ranges.min(), torch.tensor(3.0), rtol=1e-3)
     assert flat(depth).ranges.isfinite().all()
+
+
+def test_a_scanner_makes_its_table_anew_only_for_what_changes_it(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Mount] = []
+    build = scan_module._grid
+
+    def recorded(camera: Pinhole, mount: Mount, *rest: Any) -> Any:
+        made.append(mount)
+        return build(camera, mount, *rest)
+
+    monkeypatch.setattr(scan_module, '_grid', recorded)
+    seen, scanner = view(room(box(4.0, 3.0, 0.5)), camera_at(1.0, 3.0, pitch=-0.1)), Scanner()
+    at = mount_of(seen)
+    shivering = replace(at, pitch=at.pitch + 0.9 * SHIVER, roll=at.roll - 0.9 * SHIVER)
+    first, again = (scanner(seen.depth, seen.pinhole, mount, BAND) for mount in (at, shivering))
+    assert made == [at]
+    torch.testing.assert_close(first.ranges, again.ranges, rtol=0, atol=0, equal_nan=True)
+    for changed in (replace(at, height=at.height + 0.3), replace(at, pitch=at.pitch + 0.02)):
+        for depth in (seen.depth, seen.depth[::2]):
+            ranges = scanner(depth, seen.pinhole, changed, BAND).ranges
+            fresh = scan_from_depth(depth, seen.pinhole, changed, BAND).ranges
+            torch.testing.assert_close(ranges, fresh, rtol=0, atol=0, equal_nan=True)
 
 
 def test_a_camera_that_sees_no_horizon_knows_of_no_free_way() -> None:

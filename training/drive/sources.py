@@ -12,7 +12,7 @@ from depth_estimation_ros.core.estimator import DepthEstimator
 from depth_estimation_ros.core.frame import Depth, Image
 from depth_estimation_ros.core.options import EstimatorOptions
 from depth_estimation_ros.core.pinhole import Pinhole
-from depth_estimation_ros.core.scan import Band, ranges_of
+from depth_estimation_ros.core.scan import Band, Scanner, ranges_of
 from depth_estimation_ros.core.shaping.edges import mask_edges
 from depth_estimation_ros.resources import DEMO_MODEL, model_folder
 from training.dataset import CPU, bank_on, camera_grid
@@ -31,6 +31,7 @@ BAND = Band(min_height=0.15, max_height=TALL_M, slack=0.02)
 DIVISOR = 2  # true depth is rendered at 320 x 240
 EDGE_JUMP, EDGE_WIDTH = 0.02, 2  # the model's depth is upsampled threefold, and slopes with it
 FEW_ROWS = 10
+SCANNER = Scanner()  # of the one camera of the true scans
 
 
 def true_depth(world: World, pose: Pose) -> Depth:
@@ -42,7 +43,7 @@ def true_depth(world: World, pose: Pose) -> Depth:
 
 def true_scan(world: World, pose: Pose, sensor: Sensor) -> Ranges:
     """Return the package's scan of the true depth."""
-    return ranges_of(true_depth(world, pose), pinhole(DIVISOR), MOUNT, BAND)
+    return ranges_of(true_depth(world, pose), pinhole(DIVISOR), MOUNT, BAND, SCANNER)
 
 
 def take_image(world: World, pose: Pose, sensor: Sensor) -> Image:
@@ -57,11 +58,12 @@ class DemoModel:
     def __init__(self) -> None:
         self._estimator = DepthEstimator(
             EstimatorOptions(model_folder(DEMO_MODEL), device='cpu', backend='torch'))
+        self._scanner = Scanner()
 
     def __call__(self, world: World, pose: Pose, sensor: Sensor) -> Ranges:
         depth = self._estimator.estimate([take_image(world, pose, sensor)])[0]
         masked = mask_edges(torch.from_numpy(depth), EDGE_JUMP, EDGE_WIDTH)
-        return ranges_of(masked.numpy(), pinhole(), MOUNT, BAND)
+        return ranges_of(masked.numpy(), pinhole(), MOUNT, BAND, self._scanner)
 
 
 def row_scan(depth: Depth, camera: Pinhole, rows: int) -> Ranges:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import math
 from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
 
 from ...core.mount import Mount, level_frame
-from ...core.scan import Band, ranges_of
+from ...core.scan import Band, Scanner, ranges_of
 from ..groups import Group, parameter
 from ..stamps import seconds
 from .base import Estimate, Limits, Output
@@ -19,6 +20,9 @@ from .points import camera_of
 
 FARTHEST = 100.0
 """Metres of range_max where the model names no range."""
+
+CAMERAS = 16
+"""Those whose tables are kept, some 40 MB each at 1920x1080."""
 
 LONGEST = 10.0
 """Seconds between two scans beyond which they do not follow each other."""
@@ -85,6 +89,8 @@ class ScanOutput(Output):
         self._band = Band(settings.min_height, settings.max_height, settings.slack)
         self._last: dict[str, float] = {}
         """The stamp of the last scan in each frame, in seconds."""
+        self._scanner_of = lru_cache(CAMERAS)(lambda frame: Scanner())
+        """From a frame to what makes its scans."""
 
     @property
     def silent_because(self) -> str:
@@ -98,7 +104,8 @@ class ScanOutput(Output):
         camera, mount = camera_of(estimate), self._given or estimate.mount
         if camera is None or mount is None or self.silent_because:
             return None
-        ranges, first, step = ranges_of(estimate.depth, camera, mount, self._band)
+        ranges, first, step = ranges_of(estimate.depth, camera, mount, self._band,
+                                        self._scanner_of(estimate.header.frame_id))
         near, far = self._limits.near, self._limits.far
         most = far * FARTHEST_PART if math.isfinite(far) else FARTHEST
         ranges[ranges > most] = math.inf  # a subscriber drops what is beyond range_max

@@ -18,7 +18,7 @@ from ...core.mount import Mount
 from ...core.pinhole import Pinhole
 from ...core.points import one_point_a_voxel, points_from_depth
 from ...core.rigid import Rigid
-from ...core.scan import Band, scan_from_depth
+from ...core.scan import Band, Scanner
 from ...core.shaping.edges import mask_edges
 from ...core.shaping.reduce import Reduction, reduce_depth
 from ...core.shaping.temporal import Moment, TemporalFilter
@@ -55,7 +55,8 @@ def steps(width: int, height: int) -> Iterator[Step]:
     yield 'points by stride 4', lambda: points_from_depth(depth, camera, stride=4, out=quarter)
     yield 'one point in 5 cm', lambda: one_point_a_voxel(plain, 0.05)
     yield 'one point in 5 cm, of stride 4', lambda: one_point_a_voxel(quarter, 0.05)
-    yield 'scan', lambda: scan_from_depth(depth, camera, mount, band).ranges
+    scanner = Scanner()
+    yield 'scan', lambda: scanner(depth, camera, mount, band).ranges
 
 
 def steadying(depth: Tensor, image: Tensor, camera: Pinhole, way: float) -> Callable[[], Tensor]:
