@@ -9,11 +9,14 @@ pixels, N×rows×channels, the order of channels-last memory; a coarse grid is u
 with aligned corners wherever it is read, so that it never exists at the fine size.
 """
 
+import logging
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..device_errors import first_line, is_alive, is_out_of_memory
 from . import plain
 from .constants import Size
 
@@ -26,11 +29,38 @@ __all__ = ['Size', 'add_norm', 'add_upsampled', 'attract', 'bicubic', 'convolve'
            'upsample']
 
 
+LOGGER = logging.getLogger(__name__)
+
+
 def form(tensor: Tensor) -> Any:
     """Return the module whose form suits a tensor: :mod:`.fused` or :mod:`.plain`."""
     traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
     real = type(tensor) in (Tensor, nn.Parameter)  # a fake one has no memory to point to
-    return fused if fused is not None and tensor.is_cuda and real and not traced else plain
+    fits = fused is not None and tensor.is_cuda and real and not traced
+    return fused if fits and builds(tensor.device) else plain
+
+
+@lru_cache
+def builds(device: torch.device) -> bool:
+    """
+    Return whether Triton can build a kernel for a device and run it there; else warn, once.
+
+    It compiles a piece of C before its first kernel, so it may be installed and of no use. It is
+    asked by the first forward pass, which no graph captures.
+
+    :raises RuntimeError: when it is the device that fails.
+    """
+    try:
+        fused.upsample(torch.zeros(1, 1, 2, 2, device=device), (3, 3))
+        torch.cuda.synchronize(device)
+        return True
+    except Exception as error:  # of Triton, its compilers and the files they write; many kinds
+        if is_out_of_memory(error) or not is_alive(device):
+            raise
+        LOGGER.warning('Triton cannot build kernels for %s, so plain torch operations serve, '
+                       'slower: %s: apt install gcc python3-dev, and let ~/.triton be written',
+                       device, first_line(error))
+        return False
 
 
 def upsample(grid: Tensor, size: Size) -> Tensor:

@@ -4,6 +4,8 @@ The kernels in Triton: each reads its inputs once, in any precision, and reckons
 
 They launch on the current stream, never wait for the host, and allocate nothing but their output
 from torch's own allocator; so they can be captured in a CUDA graph after one call that compiles.
+Limits are set by ``tl.where``, which keeps NaN: ``tl.minimum`` and ``tl.maximum`` drop it, and
+what overflowed would come out as a distance.
 """
 
 import torch
@@ -23,7 +25,7 @@ add_norm, convolve = fused_passes.add_norm, fused_passes.convolve
 @triton.jit
 def _softplus(x):
     """Return log(1 + exp(x)), to full precision where exp(x) is tiny."""
-    small = tl.exp(tl.minimum(x, 20.0))
+    small = tl.exp(tl.where(x > 20.0, 20.0, x))
     one_more = 1.0 + small
     excess = one_more - 1.0
     return tl.where(x > 20.0, x, tl.where(
@@ -50,7 +52,7 @@ def _attract_kernel(
     here = points + image * points_image + pixel * points_row
     for attractor in range(ATTRACTORS):
         point = tl.load(here + attractor * points_column, mask=inside, other=0.0).to(tl.float32)
-        point = tl.maximum(point, 0.0) + OFFSET if NORMED else _softplus(point)
+        point = tl.where(point < 0.0, 0.0, point) + OFFSET if NORMED else _softplus(point)
         gap = point[:, None] - centre
         pull += gap / (1.0 + ALPHA * gap * gap)
     place = image * pixels * BINS + pixel[:, None] * BINS + bin[None, :]
@@ -62,6 +64,12 @@ def _output(hidden, weight, weight_column, bias, channel, mask):
     """Return one output of a linear layer followed by a softplus, for each pixel."""
     weights = tl.load(weight + channel * weight_column, mask=mask, other=0.0)
     return _softplus(tl.sum(hidden * weights[None, :], axis=1) + tl.load(bias))
+
+
+@triton.jit
+def _log_within(share, least):
+    """Return the logarithm of a share, which rounding may have put outside least to 1."""
+    return tl.log(tl.where(share < least, least, tl.where(share > 1.0, 1.0, share)))
 
 
 @triton.jit
@@ -86,6 +94,7 @@ def _expected_depth_kernel(
     hidden += read_between(condition + image * condition_image, a, b, c, d, down, across,
                          condition_row, channel, condition_column, mask)
     hidden = 0.5 * hidden * (1.0 + tl.erf(hidden * 0.7071067811865476))
+    hidden += hidden - hidden  # what overflowed is not a number, on either side of a softplus
     here, there = weight + image * weight_image, bias + image * bias_image
     known = channel < CHANNELS
     first = EPSILON + _output(hidden, here, weight_channel, there, channel, known)
@@ -103,8 +112,7 @@ def _expected_depth_kernel(
     coefficient = tl.load(binomial + bin, mask=known, other=0.0)
     order = tl.load(binomial + binomial_row + bin, mask=known, other=0.0)
     remaining = tl.load(binomial + 2 * binomial_row + bin, mask=known, other=0.0)
-    yes = tl.log(tl.minimum(tl.maximum(probability, EPSILON), 1.0))
-    no = tl.log(tl.minimum(tl.maximum(1.0 - probability, EPSILON), 1.0))
+    yes, no = _log_within(probability, EPSILON), _log_within(1.0 - probability, EPSILON)
     score = (coefficient[None, :] + order[None, :] * yes[:, None]
              + remaining[None, :] * no[:, None]) / temperature[:, None]
     score = tl.where(known[None, :], score, -float('inf'))

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -236,6 +238,58 @@ def test_a_pixel_that_is_not_a_number_stays_where_it_is(form: ModuleType) -> Non
     whole = functional.interpolate(grid[None, None], (18, 28), mode='bicubic')[0, 0]
     ours = form.bicubic(grid, (18, 28), (2, 3), (14, 20))
     assert torch.equal(ours.isnan(), whole[2:16, 3:23].isnan())
+
+
+@NEEDS_TRITON
+@pytest.mark.parametrize('value', [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize('spoilt', range(5))
+def test_what_overflowed_comes_out_as_in_torch(value: float, spoilt: int) -> None:
+    from depth_estimation_ros.core.kernels import fused
+    before, size = (3, 5), (7, 11)
+    tensors, binomial = depth_inputs(before, size)
+    tensors[spoilt].flatten()[1] = value
+    how = {'binomial': binomial, 'temperatures': (0.2, 50.0)}
+    ours, expected = (form.expected_depth(*tensors, before, size, **how)
+                      for form in (fused, plain))
+    assert spoilt in (2, 3) or not expected.isfinite().all()  # an infinite weight chooses a bin
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+@NEEDS_TRITON
+@pytest.mark.parametrize('value', [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize('normed', [True, False])
+def test_attractors_that_overflowed_draw_as_in_torch(value: float, normed: bool) -> None:
+    from depth_estimation_ros.core.kernels import fused
+    points, centres = values(1, 77, 4, spread=3), values(1, 15, 24, seed=1).abs()
+    points[0, 5, 2] = value
+    ours, expected = (form.attract(points, centres, (3, 5), (7, 11), normed=normed, mean=True)
+                      for form in (fused, plain))
+    assert value == -torch.inf or not expected.isfinite().all()
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize('error', [
+    RuntimeError('Failed to find C compiler. Please specify via CC'),
+    subprocess.CalledProcessError(1, ['gcc']), PermissionError('/root/.triton/cache')], ids=str)
+def test_where_triton_cannot_build_plain_operations_serve_and_the_log_says_so(
+        monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+        error: Exception) -> None:
+    monkeypatch.setattr(kernels, 'fused', Mock(upsample=Mock(side_effect=error)))
+    kernels.builds.cache_clear()
+    assert not any(kernels.builds(torch.device('cpu')) for _ in range(3))
+    warning, = caplog.records
+    assert 'gcc' in warning.getMessage() and '\n' not in warning.getMessage()
+    kernels.builds.cache_clear()
+
+
+def test_an_error_of_the_device_is_not_taken_for_tritons(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    short = torch.OutOfMemoryError('CUDA out of memory')
+    monkeypatch.setattr(kernels, 'fused', Mock(upsample=Mock(side_effect=short)))
+    kernels.builds.cache_clear()
+    with pytest.raises(torch.OutOfMemoryError):
+        kernels.builds(torch.device('cpu'))
+    kernels.builds.cache_clear()
 
 
 def test_the_cpu_and_whatever_is_traced_take_the_plain_form() -> None:
