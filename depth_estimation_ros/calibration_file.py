@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,19 @@ def read_calibration(path: Path) -> CalibrationFile:
         raise CalibrationError(f'{path} cannot be read: {error.strerror}') from error
     except KeyError as error:
         raise CalibrationError(f'{path} has no {error}: it is no calibration.yaml') from error
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, TypeError, ValueError, OverflowError) as error:
         reason = ' '.join(str(error).split())
         raise CalibrationError(f'{path} is no calibration.yaml: {reason}') from error
-    if fault := read.correction.fault():
+    if fault := _fault(read) or read.correction.fault():
         raise CalibrationError(f'{path}: {fault}')
     return read
+
+
+def _fault(read: CalibrationFile) -> str:
+    """Return which number beside the correction's cannot be right, or nothing."""
+    for name, value in asdict(read.camera).items():
+        if not 0 < value < inf:
+            return f'camera {name} {value} is none: calibrate again, or correct it'
+    if not 0 <= read.spread < inf:
+        return f'spread {read.spread:g} is none: calibrate again'
+    return ''

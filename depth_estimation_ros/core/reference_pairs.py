@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from .pinhole import Pinhole
 
 Numbers = NDArray[np.float64]
 Map = NDArray[np.floating]
+Pixels = TypeVar('Pixels', bound=NDArray[Any])
 
 MOST = 500
 """Pairs that are taken of an image; neighbours would say the same again."""
@@ -84,8 +86,20 @@ def pairs_of_map(values: Map, reference: Map) -> tuple[Numbers, Numbers]:
         raise UnusableReferenceError(f'depth of {width}x{height} and a reference of '
                                      f'{columns}x{rows} are not of one view')
     v, u = np.nonzero(np.isfinite(reference) & (reference > 0))
-    nearest = values[(v * 2 + 1) * height // (2 * rows), (u * 2 + 1) * width // (2 * columns)]
+    nearest = nearest_pixels(values, (rows, columns))[v, u]
     return nearest.astype(np.float64), reference[v, u].astype(np.float64)
+
+
+def nearest_pixels(values: Pixels, shape: tuple[int, int]) -> Pixels:
+    """
+    Return a map at another size, of each cell's middle the pixel that it lies in.
+
+    :param values: H×W, of any kind.
+    :param shape: rows and columns.
+    """
+    rows, columns = ((np.arange(count) * 2 + 1) * side // (2 * count)
+                     for count, side in zip(shape, values.shape, strict=True))
+    return cast('Pixels', values[np.ix_(rows, columns)])
 
 
 def pairs_of_points(values: Map, points: Numbers, lens: Pinhole) -> tuple[Numbers, Numbers]:

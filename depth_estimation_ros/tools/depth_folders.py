@@ -82,19 +82,20 @@ def read_pixels(path: Path) -> NDArray | None:
 
 
 def matched(images: list[Path], others: list[Path],
-            convention: str) -> Iterator[tuple[Path, Path]]:
+            convention: str) -> Iterator[tuple[Path, Path | None]]:
     """
-    Yield what belongs together: TUM's names are times, in the others' the numbers are the same.
+    Yield each image and what belongs to it, or None.
+
+    TUM's names are times; in the others' the numbers are the same.
 
     :raises RecordingError: when numbers are used twice, so that they do not tell.
     """
     yield from (_by_time if convention == 'tum' else _by_number)(images, others)
 
 
-def _by_number(images: list[Path], others: list[Path]) -> Iterator[tuple[Path, Path]]:
+def _by_number(images: list[Path], others: list[Path]) -> Iterator[tuple[Path, Path | None]]:
     known = _numbered(others)
-    yield from ((image, known[number]) for number, image in _numbered(images).items()
-                if number in known)
+    yield from ((image, known.get(number)) for number, image in _numbered(images).items())
 
 
 def _numbered(files: list[Path]) -> dict[tuple[str, ...], Path]:
@@ -109,14 +110,13 @@ def _numbered(files: list[Path]) -> dict[tuple[str, ...], Path]:
     return numbered
 
 
-def _by_time(images: list[Path], others: list[Path]) -> Iterator[tuple[Path, Path]]:
+def _by_time(images: list[Path], others: list[Path]) -> Iterator[tuple[Path, Path | None]]:
     times = sorted((_time(file), file) for file in others)
     for image in images:
         time = _time(image)
         place = bisect_left(times, (time, Path()))
         near = min(times[max(place - 1, 0):place + 1], key=lambda one: abs(one[0] - time))
-        if abs(near[0] - time) <= TOLERANCE:
-            yield image, near[1]
+        yield image, near[1] if abs(near[0] - time) <= TOLERANCE else None
 
 
 def _time(file: Path) -> float:

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
@@ -22,6 +21,7 @@ from ..core.errors import DepthError
 from ..core.evaluation.evaluation import MASKED, Evaluation
 from ..core.evaluation.protocol import CROPS, Protocol
 from ..core.families.base import Quantity
+from ..core.reference_pairs import nearest_pixels
 from ..offline.command import stats
 from ..recordings import RecordingError, find_cameras, open_recording
 from ..report import write_page
@@ -30,6 +30,9 @@ from ..resources import DEMO_MODEL
 from . import evaluation_report
 from .depth_folders import PER_METRE
 from .views import Depth, Predictor, View, camera_key, folder_views, lens_of, recorded_views
+
+
+Pixels = TypeVar('Pixels', bound=NDArray[Any])
 
 
 class EvaluationError(ValueError):
@@ -91,18 +94,19 @@ class Run:
         assert view.truth is not None
         prediction = self.predictor(view)
         if self.calibration is not None:
-            self.calibration.check(source.model, _key(view, prediction))
+            self.calibration.check(source.model, _key(view, prediction, self.calibration))
             prediction = self.calibration.correction(prediction)
         sized = self._sized(prediction, view.truth, view.name)
         objects = None if view.objects is None else self._sized(
-            view.objects.astype(np.float32), view.truth, view.name, 'a mask') > 0
+            view.objects, view.truth, view.name, 'a mask')
         self.plain.add(sized, view.truth, objects)
         self.aligned.add(sized, view.truth, objects)
         number = len(self.plain.images)
-        if number & (number - 1) == 0 and np.isfinite(view.truth).any():
+        is_due = self.example is None or number & (number - 1) == 0
+        if is_due and (np.isfinite(view.truth) & (view.truth > 0)).any():
             self.example = view.image, sized, view.truth
 
-    def _sized(self, prediction: Depth, truth: Depth, name: str, what: str = 'depth') -> Depth:
+    def _sized(self, prediction: Pixels, truth: Depth, name: str, what: str = 'depth') -> Pixels:
         """Return a prediction, or what else belongs to it, at the truth's size."""
         if prediction.shape == truth.shape:
             return prediction
@@ -114,8 +118,7 @@ class Run:
                 'by the nearest pixel')
         if note not in self.notes:
             self.notes.append(note)
-        return np.asarray(cv2.resize(prediction, (columns, rows),
-                                     interpolation=cv2.INTER_NEAREST))
+        return nearest_pixels(prediction, (rows, columns))
 
     def _fault(self, source: Source) -> str:
         """Return why there is nothing to report, if so."""
@@ -132,8 +135,9 @@ class Run:
         return self.plain.unit_fault()
 
 
-def _key(view: View, prediction: Depth) -> CameraKey | None:
-    lens = lens_of(view, prediction.shape, None)
+def _key(view: View, prediction: Depth, calibration: CalibrationFile) -> CameraKey | None:
+    """Return a view's camera; one whose lens is not known is taken to have the right one."""
+    lens = lens_of(view, prediction.shape, calibration.camera.fx)
     return camera_key(lens, prediction.shape) if lens else None
 
 

@@ -107,7 +107,7 @@ def _view(shot: Shot, *, is_depth: bool) -> View:
 def folder_views(images: Path, truths: Path, convention: str,
                  predictions: Path | None = None, masks: Path | None = None) -> Iterator[View]:
     """
-    Yield the images of a folder that have depth in another.
+    Yield the images of a folder; nothing more is read of one without depth in the other.
 
     :param convention: a name in PER_METRE.
     :param predictions: a folder of maps to take in place of the images.
@@ -116,8 +116,12 @@ def folder_views(images: Path, truths: Path, convention: str,
     files = files_in(images if predictions is None else predictions)
     marks = dict(matched(files, files_in(masks), convention)) if masks else {}
     for file, truth in matched(files, files_in(truths), convention):
+        if truth is None:
+            yield View(file.name)
+            continue
+        mask = marks.get(file)
         view = View(file.name, truth=read_depth(truth, PER_METRE[convention]),
-                    objects=read_mask(marks[file]) if file in marks else None)
+                    objects=None if mask is None else read_mask(mask))
         if predictions is None:
             yield replace(view, image=read_rgb(file))
         else:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .metrics import DepthMetrics, ErrorSums, error_sums, mean_metrics
-from .protocol import Compared, Protocol, median_scale, prepare
+from .protocol import Compared, Protocol, prepare
 
 RANGES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, inf)
 """Metres; the limits of the buckets of range."""
@@ -59,7 +59,7 @@ class Evaluation:
         self.images.append(sums)
         self.known += compared.known
         if compared.actual.size:
-            self._ratios.append(median_scale(prediction, truth))
+            self._ratios.append(compared.scale)
         return sums['all'].metrics()
 
     @property
@@ -70,7 +70,7 @@ class Evaluation:
 
     @property
     def median_ratio(self) -> float:
-        """The median over the images of median(truth) / median(prediction)."""
+        """The median over the images of median(truth) / median(prediction), where both count."""
         return float(np.median(self._ratios)) if self._ratios else float('nan')
 
     def unit_fault(self) -> str:

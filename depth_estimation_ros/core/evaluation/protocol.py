@@ -59,6 +59,8 @@ class Compared:
     """Which pixels of the image they are."""
     known: int
     """How many pixels have truth that counts, whether they have a prediction or not."""
+    scale: float
+    """What alignment multiplies the prediction by, whether it is asked for or not."""
 
 
 def prepare(prediction: NDArray[np.floating], truth: NDArray[np.floating],
@@ -77,12 +79,11 @@ def prepare(prediction: NDArray[np.floating], truth: NDArray[np.floating],
         raise ValueError(f'prediction is {prediction.shape}, truth is {truth.shape}')
     known = _cropped(truth.shape, protocol.crop) & _within(truth, protocol)
     aligned = np.asarray(prediction, np.float64)
-    if protocol.align:
-        aligned = aligned * median_scale(aligned[known], truth[known])
-    clamped = _clamped(aligned, protocol)
+    scale = median_scale(aligned[known], truth[known])
+    clamped = _clamped(aligned * scale if protocol.align else aligned, protocol)
     mask = known & np.isfinite(clamped) & (clamped > 0)
     return Compared(clamped[mask], np.asarray(truth[mask], np.float64), mask,
-                    int(np.count_nonzero(known)))
+                    int(np.count_nonzero(known)), scale)
 
 
 def median_scale(predicted: NDArray[np.floating], actual: NDArray[np.floating]) -> float:

@@ -63,7 +63,8 @@ def _attract_kernel(
 def _output(hidden, weight, weight_column, bias, channel, mask):
     """Return one output of a linear layer followed by a softplus, for each pixel."""
     weights = tl.load(weight + channel * weight_column, mask=mask, other=0.0)
-    return _softplus(tl.sum(hidden * weights[None, :], axis=1) + tl.load(bias))
+    before = tl.sum(hidden * weights[None, :], axis=1) + tl.load(bias)
+    return _softplus(before + (before - before))  # what overflowed is no number, as GELU has it
 
 
 @triton.jit
@@ -94,7 +95,6 @@ def _expected_depth_kernel(
     hidden += read_between(condition + image * condition_image, a, b, c, d, down, across,
                          condition_row, channel, condition_column, mask)
     hidden = 0.5 * hidden * (1.0 + tl.erf(hidden * 0.7071067811865476))
-    hidden += hidden - hidden  # what overflowed is not a number, on either side of a softplus
     here, there = weight + image * weight_image, bias + image * bias_image
     known = channel < CHANNELS
     first = EPSILON + _output(hidden, here, weight_channel, there, channel, known)
