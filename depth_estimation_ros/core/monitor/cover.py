@@ -81,7 +81,8 @@ class Coverage:
 
     A bare wall moves through the picture as the robot turns, dirt stays. Where the robot stands
     nothing tells them apart, so the same view never counts twice. Only a picture that is bare as
-    a whole needs no other one; it has to last.
+    a whole needs no other one; it has to last. A smooth sky stays as dirt does: the limit has to
+    lie above its share.
     """
 
     def __init__(self) -> None:
