@@ -58,13 +58,16 @@ class CalibrationFile:
     domain: str = ''
     """The metric head that gave the depth, as the parameter ``domain`` names it; '' for a model
     without a choice, or where it is not known."""
+    network: str = ''
+    """The size at which the network saw the images, such as 512x384; '' where it is not known."""
 
     def write(self, path: Path) -> None:
         """Write the file whole; raises CalibrationError when that cannot be done."""
         correction = self.correction
-        domain = {'domain': self.domain} if self.domain else {}
+        known = {name: value for name, value in (
+            ('domain', self.domain), ('network', self.network)) if value}
         text = yaml.safe_dump({
-            'model': self.model, **domain, 'camera': asdict(self.camera), 'kind': correction.kind,
+            'model': self.model, **known, 'camera': asdict(self.camera), 'kind': correction.kind,
             'values': {'scale': correction.scale, 'shift': correction.shift},
             'spread': self.spread, 'date': self.date, 'evidence': dict(self.evidence),
         }, sort_keys=False)
@@ -73,13 +76,15 @@ class CalibrationFile:
         except OSError as error:
             raise CalibrationError(f'{path} cannot be written: {error.strerror}') from error
 
-    def check(self, model: str, camera: CameraKey | None, domain: str = '') -> None:
+    def check(self, model: str, camera: CameraKey | None, domain: str = '',
+              network: str = '') -> None:
         """
         Refuse depth that this calibration is not of.
 
         :param camera: None where it is not known.
         :param domain: the metric head that gives the depth; '' where it is not known.
-        :raises CalibrationError: for another model, metric head or camera.
+        :param network: the size at which the network sees the images; '' where it is not known.
+        :raises CalibrationError: for another model, metric head, camera or size of the network.
         """
         if model != self.model:
             raise CalibrationError(f"the calibration is of model '{self.model}', not '{model}'")
@@ -88,6 +93,10 @@ class CalibrationFile:
                                    f"'{domain}': the metric heads of '{model}' have other scales")
         if camera and (difference := self.camera.mismatch(camera)):
             raise CalibrationError(f'the calibration is of {difference}')
+        if self.network and network and network != self.network:
+            raise CalibrationError(f'the calibration is of a network that sees {self.network}, '
+                                   f'not {network}, which has another scale: set network.height '
+                                   'and network.width as they were, or calibrate anew')
 
 
 def read_calibration(path: Path) -> CalibrationFile:
@@ -104,7 +113,8 @@ def read_calibration(path: Path) -> CalibrationFile:
         read = CalibrationFile(str(content['model']), camera,
                                Correction(str(content['kind']), **values),
                                float(content['spread']), str(content['date']),
-                               dict(content['evidence']), str(content.get('domain', '')))
+                               dict(content['evidence']), str(content.get('domain', '')),
+                               str(content.get('network', '')))
     except OSError as error:
         raise CalibrationError(f'{path} cannot be read: {error.strerror}') from error
     except KeyError as error:
@@ -121,7 +131,7 @@ def _fault(read: CalibrationFile) -> str:
     """Return which number beside the correction's cannot be right, or nothing."""
     for name, value in asdict(read.camera).items():
         if not 0 < value < inf:
-            return f'camera {name} {value} is none: calibrate again, or correct it'
+            return f'camera: {name} {value} is no number above 0: calibrate again'
     if not 0 <= read.spread < inf:
-        return f'spread {read.spread:g} is none: calibrate again'
+        return f'spread {read.spread:g} is no share from 0 on: calibrate again'
     return ''

@@ -23,8 +23,9 @@ FILE = CalibrationFile('demo', CAMERA, Correction(SCALE, 1.07), 0.01, '2026-01-0
 
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
-    FILE.write(tmp_path / 'calibration.yaml')
-    assert read_calibration(tmp_path / 'calibration.yaml') == FILE
+    for file in (FILE, dataclasses.replace(FILE, domain='nyu', network='512x384')):
+        file.write(tmp_path / 'calibration.yaml')
+        assert read_calibration(tmp_path / 'calibration.yaml') == file
     assert [path.name for path in tmp_path.iterdir()] == ['calibration.yaml']
 
 
@@ -44,6 +45,15 @@ def test_corrections_are_their_formulas() -> None:
     ('values', {'scale': 'wide', 'shift': 0.0}, 'wide'),
     ('kind', 'cubic', 'cubic'), ('camera', {'width': 640, 'height': 480}, "no 'fx'"),
     ('camera', None, 'no calibration.yaml'), ('spread', None, 'no calibration.yaml'),
+    *(('camera', {'width': 640, 'height': 480, 'fx': 525.0, name: value}, named)
+      for name, value, named in (
+          ('fx', float('nan'), 'fx nan is no number'), ('fx', float('inf'), 'fx inf'),
+          ('fx', 0.0, 'fx 0'), ('fx', -525.0, 'fx -525'), ('width', 0, 'width 0'),
+          ('height', -480, 'height -480'), ('width', float('inf'), 'no calibration.yaml'),
+          ('height', float('nan'), 'no calibration.yaml'),
+          ('fx', 10**400, 'no calibration.yaml'))),
+    ('spread', float('nan'), 'spread nan'), ('spread', float('inf'), 'spread inf'),
+    ('spread', -0.1, 'spread -0.1'),
 ])
 def test_absurd_content_is_refused_by_name(tmp_path: Path, key: str, value: object,
                                            named: str) -> None:

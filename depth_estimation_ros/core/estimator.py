@@ -14,7 +14,7 @@ import torch
 
 from .backends import check_backend
 from .batches import Batch
-from .device import device_name, end_of_work, resolve_device, start_device
+from .device import end_of_work, resolve_device, start_device
 from .device_errors import watched
 from .domains import DomainHold
 from .errors import CheckpointError, DeviceError, DeviceLostError, ImageError
@@ -208,9 +208,9 @@ class DepthEstimator:
         return self.loaded.precision
 
     @property
-    def device_name(self) -> str:
-        """The device in words."""
-        return device_name(self.device)
+    def domain(self) -> str:
+        """The metric head that serves every image, as the options name it."""
+        return self.loaded.options.domain
 
     @property
     def overlaps(self) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..calibration_file import CalibrationFile, read_calibration
 from ..core.estimator import DepthEstimator
 from ..core.families.base import Quantity
+from ..core.families.registry import AUTO
 from ..core.floor import FloorOptions
 from ..core.focal import FocalCorrection, Magnification
 from ..core.live_floor import LiveFloor, watched
@@ -18,6 +20,9 @@ from .calibrations import CalibrationSettings, CameraCalibration
 
 if TYPE_CHECKING:
     from .settings import Settings
+
+
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,10 @@ def load_calibrations(settings: CalibrationSettings, cameras: Iterable[str],
     names = list(cameras)
     if not settings.is_on:
         return {}
+    if source.domain == AUTO:
+        LOGGER.warning("the metric heads of '%s' have scales of their own, and one calibration is "
+                       "for both: set 'domain' to one of them, and calibrate with --domain",
+                       source.model)
     files, heights, pitches = (
         _one_each(f'calibration.{name}', getattr(settings, name), len(names))
         for name in ('file', 'camera_height', 'pitch'))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibration_file import CalibrationFile, CameraKey
+from ..calibration_file import CalibrationError, CalibrationFile, CameraKey
 from ..core.correction import Correction
-from ..core.families.base import Quantity
+from ..core.families.base import Quantity, Size
 from ..core.focal import FocalCorrection, ReferenceCamera
 from ..core.live_floor import LiveFloor, thinned
 from ..core.maps import Map
 from ..core.pinhole import Pinhole
 from .groups import Group, parameter
+from .model import Source
+
+LOGGER = logging.getLogger(__name__)
 
 Sample = tuple[Map, Pinhole]
 """Some of a map's pixels, and the camera of those."""
@@ -36,7 +40,7 @@ class CalibrationSettings(Group):
 
     file: tuple[str, ...] = parameter(
         ('',), "A calibration.yaml for all cameras or one each, '' for none; one of another "
-        'model, image size or focal length is refused', live=False)
+        'model, image size, focal length or size of the network is refused', live=False)
     mode: str = parameter(
         'off', 'floor: collect the scale from the floor, freeze it, then only warn; with a file '
         'only warn', live=False, choices=('off', 'floor'))
@@ -102,22 +106,25 @@ class CameraCalibration:
         """What the focal length made of the last metres."""
         self._lock = Lock()
         self._looked = -math.inf
+        self._model = 0
+        """How many models served before the one whose scale this is."""
+        self._seen: tuple[tuple[int, int], str] | None = None
+        """The size at which that sees images, and its domain."""
 
-    def __call__(self, depth: Map, quantity: Quantity, focal: float | None,
-                 lens_factor: float | None = None) -> Map:
+    def __call__(self, depth: Map, source: Source, focal: float | None) -> Map:
         """
         Return metres of a model's map, on its device.
 
+        :param source: what the map was made by.
         :param focal: fx in pixels of the map; None where it is not known.
-        :param lens_factor: what :meth:`lens_factor` gave when the map's image came; None where
-            that is off.
         :raises UncalibratedError: when it cannot be told what metres they are.
         """
-        if lens_factor is not None:
-            return depth * lens_factor
-        correction = self.correction
-        if self._file is not None and (difference := _mismatch(self._file, depth, focal)):
-            raise UncalibratedError(f'the calibration is of {difference}: calibrate this camera')
+        if source.lens_factor is not None:
+            return depth * source.lens_factor
+        self._follow(source)
+        quantity, correction = source.quantity, self.correction
+        if self._file is not None:
+            _check(self._file, depth, focal, source)
         if correction is None:
             if quantity is Quantity.METRES:
                 return depth
@@ -127,6 +134,19 @@ class CameraCalibration:
             raise UncalibratedError(f"the calibration's kind is '{correction.kind}', but the "
                                     f'model gives {quantity.value}')
         return correction.metres(depth)
+
+    def _follow(self, source: Source) -> None:
+        """Collect the floor's scale anew where the model sees otherwise, and so gives another."""
+        if self.floor is None or self._file is not None or source.model < self._model:
+            return
+        before, self._seen = self._seen, (source.network, source.domain)
+        self._model = source.model
+        if before not in (None, self._seen):
+            with self._lock:
+                self.floor = LiveFloor(self.floor.options, self.floor.camera_height)
+            LOGGER.warning('the network sees %s%s now, which has another scale: the scale by the '
+                           'floor is collected anew', Size(*source.network),
+                           f' by domain {source.domain}' if source.domain else '')
 
     def lens_factor(self, height: int, width: int, focal: float | None) -> float | None:
         """
@@ -165,10 +185,11 @@ class CameraCalibration:
         values, camera = thinned(depth, seen)
         return values.clone(), camera
 
-    def look(self, values: NDArray[np.float32], lens: Pinhole, quantity: Quantity) -> str:
+    def look(self, values: NDArray[np.float32], lens: Pinhole, source: Source) -> str:
         """Search a sample; return what to log where that settled the scale."""
         assert self.floor is not None
-        if quantity is not self.floor.options.quantity:
+        self._follow(source)
+        if source.quantity is not self.floor.options.quantity or source.model < self._model:
             return ''
         with self._lock:
             frozen = self.floor.look(values, lens, monotonic())
@@ -216,10 +237,14 @@ class CameraCalibration:
         return self._file.correction if self._file else None
 
 
-def _mismatch(file: CalibrationFile, depth: Map, focal: float | None) -> str:
-    """Return how the images differ from the calibration's; an unknown focal length does not."""
+def _check(file: CalibrationFile, depth: Map, focal: float | None, source: Source) -> None:
+    """Raise UncalibratedError for other images than the calibration's, or another network size."""
     height, width = depth.shape
-    return file.camera.mismatch(CameraKey(width, height, focal or file.camera.fx))
+    try:  # an unknown focal length is taken for the file's own
+        file.check(file.model, CameraKey(width, height, focal or file.camera.fx),
+                   network=str(Size(*source.network)) if all(source.network) else '')
+    except CalibrationError as error:
+        raise UncalibratedError(f'{error}: calibrate this camera') from error
 
 
 def _numbers(correction: Correction) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from ..core.device import device_name
 from ..core.estimator import DepthEstimator
 from .calibrations import CameraCalibration
 from .frame_statistics import (
@@ -162,7 +163,7 @@ def _calm(summary: Summary, before: Summary) -> str:
 
 def model_facts(estimator: DepthEstimator) -> dict[str, str]:
     """Return what a user may want to know of the model that serves."""
-    return {'model': estimator.loaded.name, 'device': estimator.device_name,
+    return {'model': estimator.loaded.name, 'device': device_name(estimator.device),
             'precision': estimator.precision, 'domain': estimator.options.domain,
             'gives': estimator.family.quantity.value, 'backend': estimator.backend,
             'building': str(estimator.building).lower(),

@@ -118,7 +118,7 @@ class Finishing:
         """Search a frame's sample for the floor, where there is one."""
         if sample is None or lens is None:
             return
-        news = self._calibrations[frame.camera.name].look(sample, lens, source.quantity)
+        news = self._calibrations[frame.camera.name].look(sample, lens, source)
         if news:
             LOGGER.info('%s: %s', frame.camera.name or 'camera', news)
 
@@ -132,4 +132,4 @@ class Finishing:
         calibration = self._calibrations.get(frame.camera.name)
         if calibration is None:
             return inverse_depth(values, source.quantity)
-        return calibration(values, source.quantity, view.focal_length, source.lens_factor)
+        return calibration(values, source, view.focal_length)

@@ -25,6 +25,10 @@ class Source:
     """What its numbers are."""
     lens_factor: float | None
     """What its metres are multiplied by for the focal length; None where that is off."""
+    network: tuple[int, int] = (0, 0)
+    """Rows and columns that the network saw of the image."""
+    domain: str = ''
+    """The metric head that it was told to take, as the parameter names it."""
 
 
 class Model(Protocol):
@@ -33,6 +37,10 @@ class Model(Protocol):
     @property
     def range(self) -> tuple[float, float]:
         """The nearest and farthest depth in metres that it was trained for."""
+
+    @property
+    def domain(self) -> str:
+        """The metric head that it was told to take."""
 
     @property
     def overlaps(self) -> bool:
@@ -47,7 +55,7 @@ class Model(Protocol):
         """
 
     def network_size(self, image: View) -> tuple[int, int]:
-        """Raise ImageError when the model cannot take the image."""
+        """Return rows and columns that the model sees; :raises ImageError: when it cannot."""
 
     def quantity_of(self, image: View) -> Quantity:
         """Return what the numbers of an image's depth are."""

@@ -245,7 +245,6 @@ class Pipeline:
                         frame.camera.focal_length(frame.message.header, width, height),
                         frame.camera.prompt(frame.stamp, slop, (height, width)),
                         frame.camera.name)
-            self._estimator.network_size(view)
             return view, self._source(frame.camera.name, view)
         except codec.CodecError as error:
             self.drop(frame, UNDECODABLE, str(error))
@@ -263,8 +262,9 @@ class Pipeline:
 
     def _source(self, camera: str, view: View) -> Source:
         """Return what serves now; raises UncalibratedError where it cannot serve a lens."""
+        seen = self._estimator.network_size(view)
         return Source(self._models, self._estimator.quantity_of(view),
-                      self._finishing.lens_factor(camera, view))
+                      self._finishing.lens_factor(camera, view), seen, self._estimator.domain)
 
     def _submitted(self, tasks: list[Task], shaping: Shaping) -> Batch:
         """Hand images to the network; where it fails at once, :meth:`finish` is told."""

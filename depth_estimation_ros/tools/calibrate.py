@@ -135,6 +135,9 @@ def _add_common(command: argparse.ArgumentParser) -> None:
                          "parameter 'model' says it; without it demo")
     command.add_argument('--domain', default='auto', help="the metric head, as the node's "
                          "parameter 'domain' says it")
+    command.add_argument('--height', type=int, default=0, help='rows that the network sees, as '
+                         "the node's network.height: the scale of the depth goes by it")
+    command.add_argument('--width', type=int, default=0, help='columns, as network.width')
     command.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     command.add_argument('--focal', type=_between(10, 100_000), help='fx in pixels of the '
                          'image (of the map, with --prediction), where the recording has no '

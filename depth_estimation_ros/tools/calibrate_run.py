@@ -66,6 +66,7 @@ def begin(options: argparse.Namespace) -> CalibrationRun:
     if options.prediction:
         check_topic(recording, options.prediction)
     predictor = Predictor(options.model or DEMO_MODEL, options.device, domain=options.domain,
+                          size=(options.height, options.width),
                           recorded=Quantity[options.quantity.upper()])
     return CalibrationRun(options, recording, source, predictor,
                           OneCamera(options.prediction or source.image, options.focal),
@@ -82,7 +83,7 @@ def finish(run: CalibrationRun, options: argparse.Namespace, correction: Correct
     file = CalibrationFile(
         options.model or options.prediction or DEMO_MODEL, run.camera.key, correction, spread,
         datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'), evidence,
-        domain)
+        domain, run.predictor.network)
     file.write(options.output)
     if run.camera.distorted:
         print('the image is not rectified, and its distortion is ignored here: a rectified one '

@@ -16,7 +16,7 @@ from ..calibration_file import CalibrationError, CameraKey
 from ..core.calibration import Calibration
 from ..core.errors import CheckpointError
 from ..core.estimator import DepthEstimator, EstimatorOptions
-from ..core.families.base import Quantity
+from ..core.families.base import Quantity, Size
 from ..core.frame import Frame
 from ..core.pinhole import Pinhole
 from ..recordings import Camera, Recording, RecordingError, Shot, metres, shots
@@ -132,20 +132,25 @@ class Predictor:
     """Gives each view its map: the recorded one, or a model's; loads the model on first use."""
 
     def __init__(self, model: str, device: str, *, domain: str = 'auto',
-                 wanted: Quantity | None = None, recorded: Quantity = Quantity.METRES) -> None:
+                 size: tuple[int, int] = (0, 0), wanted: Quantity | None = None,
+                 recorded: Quantity = Quantity.METRES) -> None:
         """
         Load nothing yet.
 
+        :param size: rows and columns that the network sees; 0 as for the node's parameters.
         :param domain: the metric head of a model with several.
         :param wanted: refuse a model that gives another quantity; None takes any.
         :param recorded: what the recorded maps are.
         """
         self._options = EstimatorOptions(
-            model=model_folder(model), device=device, domain=domain, consistent=True,
+            model=model_folder(model), device=device, domain=domain, height=size[0],
+            width=size[1], consistent=True,
             only_metres=wanted is Quantity.METRES)
         self._model, self._wanted, self.quantity = model, wanted, recorded
         """The last: what the maps are, once there was one."""
         self._estimator: DepthEstimator | None = None
+        self.network = ''
+        """The size at which the network saw the last image; '' for maps that are recorded."""
 
     def __call__(self, view: View) -> Depth:
         """Return a view's map in the model's unit."""
@@ -159,7 +164,9 @@ class Predictor:
             height, width = view.image.shape[:2]
             lens = view.lens.pinhole_of((width, height))
             fx = None if lens is None else lens.fx
-        return self._estimator.estimate([Frame(view.image, fx)])[0]
+        frame = Frame(view.image, fx)
+        self.network = str(Size(*self._estimator.network_size(frame)))
+        return self._estimator.estimate([frame])[0]
 
     def _loaded(self) -> DepthEstimator:
         estimator = DepthEstimator(self._options)

@@ -105,9 +105,10 @@ def same_size(height: int, width: int) -> float:
 
 
 def written(folder: Path, correction: Correction = TWICE, model: str = 'demo',
-            camera: CameraKey = KEY, domain: str = '') -> str:
+            camera: CameraKey = KEY, domain: str = '', network: str = '') -> str:
     path = folder / 'calibration.yaml'
-    CalibrationFile(model, camera, correction, 0.01, '2030-01-01', {}, domain).write(path)
+    CalibrationFile(model, camera, correction, 0.01, '2030-01-01', {}, domain,
+                    network).write(path)
     return str(path)
 
 
@@ -126,6 +127,44 @@ def test_a_file_is_applied(tmp_path: Path) -> None:
     bench.serve()
     assert (bench.depth == 6.0).all()
     assert bench.calibration.facts == {'calibration': 'scale 2, from a file'}
+
+
+def test_a_file_knows_the_size_at_which_the_network_saw(tmp_path: Path) -> None:
+    bench = Bench(np.full(SHAPE, 3.0), file=(written(tmp_path, network='128x96'),))
+    bench.serve()
+    assert (bench.depth == 6.0).all()
+    bench.network.seen = 192, 256
+    bench.serve()
+    assert bench.camera.statistics.summary().dropped == {reasons.UNCALIBRATED: 1}
+    assert 'sees 128x96, not 256x192' in bench.warnings[-1]
+    assert 'network.height' in bench.warnings[-1]
+
+
+@pytest.mark.parametrize('change', [{'seen': (192, 256)}, {'domain': 'kitti'}], ids=str)
+@pytest.mark.usefixtures('_every_frame')
+def test_the_floors_scale_is_collected_anew_where_the_network_sees_otherwise(
+        change: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(floor_map() / 1.3, **FLOOR)
+    bench.serve(ENOUGH)
+    assert 'frozen: scale 1.3' in bench.calibration.state
+    bench.serve(2)
+    assert 'frozen' in bench.calibration.state
+    for name, value in change.items():
+        setattr(bench.network, name, value)
+    bench.serve()
+    assert 'collecting: 1 of' in bench.calibration.state
+    assert 'is collected anew' in caplog.text
+    bench.serve(ENOUGH)
+    assert 'frozen: scale 1.3' in bench.calibration.state
+
+
+def test_a_calibration_for_two_heads_is_warned_of(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for domain in ('', 'kitti', 'auto'):
+        load_calibrations(CalibrationSettings((written(tmp_path, domain=domain),)), [''],
+                          DepthSource('demo', Quantity.METRES, domain))
+    warning, = caplog.records
+    assert "set 'domain'" in warning.getMessage()
 
 
 @pytest.mark.parametrize(('key', 'said'), [

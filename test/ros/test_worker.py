@@ -92,10 +92,12 @@ class Network:
         self.loaded: Any = None
         """What is to change when it is adopted: the range in metres."""
 
+    domain, seen = 'auto', (96, 128)
+
     def network_size(self, image: View) -> tuple[int, int]:
         if image.image.shape[0] == 3:
             raise ImageError('image of 1x3 pixels is too small')
-        return 96, 128
+        return self.seen
 
     def adopt(self) -> bool:
         if self.loaded is None:

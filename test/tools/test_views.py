@@ -17,6 +17,7 @@ from depth_estimation_ros.core.tag import Tag, TagFinder
 from depth_estimation_ros.ros.calibrations import CameraCalibration
 from depth_estimation_ros.ros.camera_info import calibration_of, focal_length_of
 from depth_estimation_ros.ros.camera_info import lens_of as node_lens_of
+from depth_estimation_ros.ros.model import Source
 from depth_estimation_ros.tools import calibrate
 from depth_estimation_ros.tools.references import TagReference
 from depth_estimation_ros.tools.views import OneCamera, Predictor, View, lens_of
@@ -54,7 +55,7 @@ def test_the_node_takes_what_was_calibrated_with_its_own_camera_info(tmp_path: P
                            str(output)]) == 0
     focal = focal_length_of(wide_info(START).message, *SHAPE[::-1])
     metres = CameraCalibration(read_calibration(output), None)(
-        torch.full(SHAPE, 2.0), Quantity.METRES, focal)
+        torch.full(SHAPE, 2.0), Source(0, Quantity.METRES, None), focal)
     np.testing.assert_allclose(metres, 2.5)
 
 
@@ -73,6 +74,9 @@ def test_a_model_gets_the_focal_length_that_it_gets_of_the_node(
     given: list[float | None] = []
 
     class Estimator:
+        def network_size(self, frame: Frame) -> tuple[int, int]:
+            return SHAPE
+
         def estimate(self, frames: list[Frame]) -> list[np.ndarray]:
             given.append(frames[0].focal_length)
             return [np.ones(SHAPE, np.float32)]

@@ -16,6 +16,7 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
+from ...core.device import device_name
 from ...core.estimator import DepthEstimator, EstimatorOptions
 from ...core.frame import Frame
 from ...core.precision import PRECISIONS
@@ -119,7 +120,7 @@ class Bench:
         work = case.batch * self._reference.operations(images[0])
         network = self.estimator.network_size(images[0])
         return {
-            'model': model, 'device': self.estimator.device_name, 'size': case.size,
+            'model': model, 'device': device_name(self.estimator.device), 'size': case.size,
             'batch': case.batch, 'precision': self.estimator.precision,
             **_timings(times, len(images)), 'peak_mb': memory.mb,
             'floor_ms': None if self._rate is None else _rounded(1e3 * work / self._rate),

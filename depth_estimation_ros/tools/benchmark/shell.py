@@ -35,7 +35,7 @@ class InstantEstimator:
     """Stands for the network: the same depth for every image, some of it beyond the range."""
 
     range = (0.001, 10.0)
-    overlaps = False
+    overlaps, domain = False, ''
 
     def __init__(self, width: int, height: int) -> None:
         self._depth = np.linspace(0, 12, width * height, dtype=np.float32).reshape(height, width)
