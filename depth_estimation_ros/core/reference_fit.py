@@ -3,7 +3,7 @@
 
 Images are parted into four stretches; the first and the third are fitted to, the others are held
 out, so that neighbours, which look alike, are not on both sides. A single image is parted by its
-pixels.
+pixels; places that every image shows again are parted by place.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .correction import Correction
 from .evaluation.evaluation import UNIT_FACTOR
@@ -26,6 +27,9 @@ STRETCHES = 4
 
 MIN_TO_PART = 20
 """Pairs of a single image that are parted; fewer are all fitted to."""
+
+MIN_PLACES = 5
+"""Places that every image shows again that are parted; two determine scale and shift exactly."""
 
 SHIFT_RANGE = 1.5
 """How many times farther the farthest must be than the nearest, for a shift to be told from a
@@ -164,6 +168,8 @@ def _check(pairs: Pairs, quantity: Quantity, least: int) -> None:
 
 def _halves(pairs: Pairs) -> tuple[Pairs, Pairs, bool]:
     """Part pairs into what is fitted to and what is held out; the same where they are too few."""
+    if pairs.places is not None:
+        return _halves_by_place(pairs, pairs.places)
     numbers, places = np.unique(pairs.frames, return_inverse=True)
     if len(numbers) > 1:
         fitted = places * STRETCHES // max(len(numbers), STRETCHES) % 2 == 0
@@ -171,6 +177,16 @@ def _halves(pairs: Pairs) -> tuple[Pairs, Pairs, bool]:
         fitted = np.random.default_rng(0).random(len(pairs)) < 0.5
     else:
         return pairs, pairs, False
+    return pairs[fitted], pairs[~fitted], True
+
+
+def _halves_by_place(pairs: Pairs, places: NDArray[np.int64]) -> tuple[Pairs, Pairs, bool]:
+    """Hold out every second place by distance, so that both halves are of near and far."""
+    numbers, first = np.unique(places, return_index=True)
+    if len(numbers) < MIN_PLACES:
+        return pairs, pairs, False
+    by_distance = numbers[np.argsort(pairs.metres[first])]
+    fitted = np.isin(places, by_distance[::2])
     return pairs[fitted], pairs[~fitted], True
 
 
@@ -183,9 +199,11 @@ def _candidates(quantity: Quantity, near: float, far: float,
         why = (f'too narrow a range of distances for a shift: {near:.2f} to {far:.2f} m, the '
                f'farthest must be {SHIFT_RANGE:g} times the nearest')
     elif simple and not is_held_out:
-        why = 'too few pairs to hold some out, so no shift was tried'
+        why = (f'too few to hold some out, so no shift was tried: {MIN_PLACES} places of '
+               f'different distances, or {MIN_TO_PART} pairs of one image, are needed')
     else:
-        return every, ''
+        return every, '' if is_held_out else (
+            f'nothing was held out to test this by: measure {MIN_PLACES} places or more')
     if not simple:
         raise UnusableReferenceError(f'{why}; a model that gives {quantity.value} needs a shift')
     return simple, why

@@ -38,18 +38,23 @@ class Pairs:
     """The reference's, along the optical axis."""
     frames: NDArray[np.int64]
     """The number of the image."""
+    places: NDArray[np.int64] | None = None
+    """The number of the place, where every image shows the same few; None where all differ."""
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, chosen: NDArray[np.bool_]) -> Pairs:
-        return Pairs(self.values[chosen], self.metres[chosen], self.frames[chosen])
+        return Pairs(self.values[chosen], self.metres[chosen], self.frames[chosen],
+                     None if self.places is None else self.places[chosen])
 
 
 @dataclass
 class Collector:
     """Collects pairs image by image."""
 
+    places: Sequence[int] | None = None
+    """The number of the place of each pair, where they are the same in every image."""
     images: int = 0
     """How many were looked at."""
     _parts: list[Pairs] = field(default_factory=list)
@@ -60,7 +65,8 @@ class Collector:
         chosen = (rng.choice(len(values), MOST, replace=False) if len(values) > MOST else
                   np.arange(len(values)))
         self._parts.append(Pairs(values[chosen], metres[chosen],
-                                 np.full(len(chosen), self.images)))
+                                 np.full(len(chosen), self.images),
+                                 None if self.places is None else np.array(self.places)[chosen]))
         self.images += 1
 
     @property
@@ -68,8 +74,9 @@ class Collector:
         """All that were kept."""
         if not self._parts:
             return Pairs(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
+        names = ('values', 'metres', 'frames') + (('places',) if self.places is not None else ())
         return Pairs(*(np.concatenate([getattr(part, name) for part in self._parts])
-                       for name in ('values', 'metres', 'frames')))
+                       for name in names))
 
 
 def pairs_of_map(values: Map, reference: Map) -> tuple[Numbers, Numbers]:

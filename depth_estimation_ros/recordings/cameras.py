@@ -15,6 +15,9 @@ from .video_messages import VIDEO, description_of
 
 TRANSPORTS = r'/(compressed|compressedDepth|theora|zstd|ffmpeg|foxglove|draco|rvl)$'
 NOT_COLOUR = re.compile(r'^(16S|32S|32F|64F)C\d|^16UC1$')
+SAME_FOCAL = 0.02
+"""How far the focal lengths of one view may differ, as a share."""
+
 TRUTH_NAMES = ('ground_truth', 'registered', 'aligned')
 """In the order in which depth topics of one camera are preferred."""
 
@@ -52,10 +55,47 @@ def find_cameras(recording: Recording, image: str = '', truth: str = '') -> list
     infos = {topic: message for topic, message in firsts.items()
              if recording.topics[topic] == CAMERA_INFO}
     depths = {topic: message for topic, message in firsts.items() if _is_depth(topic, message)}
-    return [Camera(topic, _own_info(topic, images, infos),
-                   truth or _own_depth(images[topic], depths))
-            for topic in ([image] if image else sorted(_distinct(images), key=lambda topic: _rank(
-                topic, images[topic])))]
+    wanted = [image] if image else sorted(
+        _distinct(images), key=lambda topic: _rank(topic, images[topic]))
+    cameras = [Camera(topic, _own_info(topic, images, infos),
+                      truth or _own_depth(images[topic], depths)) for topic in wanted]
+    for camera in cameras:
+        _warn_of_doubt(recording, camera, images)
+    return cameras
+
+
+def check_registered(recording: Recording, camera: Camera) -> None:
+    """
+    Warn of depth in another frame than the image's: its pixels show other places.
+
+    :raises RecordingError: where its camera_info proves it by another focal length.
+    """
+    assert camera.truth is not None
+    firsts = _first_messages(recording, (camera.image, camera.truth))
+    frames = [firsts[topic].header.frame_id for topic in (camera.image, camera.truth)
+              if topic in firsts]
+    if len(frames) < 2 or '' in frames or frames[0] == frames[1]:
+        return
+    fault = (f"{camera.truth} is depth in frame '{frames[1]}', {camera.image} an image in "
+             f"'{frames[0]}': name a topic of depth registered to the image, as "
+             'aligned_depth_to_color is')
+    if _has_another_lens(recording, camera.truth, camera.info, firsts):
+        raise RecordingError(fault)
+    recording.warn(fault)
+
+
+def _has_another_lens(recording: Recording, depth: str, info: str | None,
+                      firsts: dict[str, Any]) -> bool:
+    infos = _first_messages(recording, _of_types(recording, CAMERA_INFO))
+    own = (infos.get(topic or '') for topic in (info, _own_info(depth, firsts, infos)))
+    known = [focal for one in own if one and (focal := _focal_per_width(one)) > 0]
+    return len(known) == 2 and abs(known[0] - known[1]) > SAME_FOCAL * known[0]
+
+
+def _focal_per_width(info: Any) -> float:
+    """Return fx over the width, the same at every resolution; 0 where it is not known."""
+    fx = info.p[0] if info.p[0] > 0 else info.k[0]
+    return float(fx / info.width) if info.width else 0.0
 
 
 @dataclass(frozen=True)
@@ -153,6 +193,16 @@ def _own_info(topic: str, images: dict[str, Any], infos: dict[str, Any]) -> str 
             return beside
     same = sorted(name for name, info in infos.items() if frame and info.header.frame_id == frame)
     return same[0] if same else None
+
+
+def _warn_of_doubt(recording: Recording, camera: Camera, images: dict[str, Any]) -> None:
+    """Name a calibration that an image has by the frame alone, though it lies beside another."""
+    place = namespace(camera.info) if camera.info else None
+    others = [topic for topic in images if namespace(topic) == place]
+    if others and place not in (namespace(camera.image), base_topic(camera.image)):
+        recording.warn(f'{recording.name}: {camera.image} takes {camera.info}, which bears its '
+                       f'frame but lies beside {others[0]}: where these are two cameras, give '
+                       'each driver a frame_id of its own')
 
 
 def _is_of_another(info: Any, frame: str, topic: str, images: dict[str, Any]) -> bool:

@@ -20,10 +20,16 @@ MOST_TOLERANCE = 100_000_000
 """Nanoseconds by which another sensor's may; more is another moment to a robot that drives."""
 
 WINDOW = 200_000_000
-"""Nanoseconds of recording for which an image waits for what belongs to it."""
+"""Nanoseconds of recording for which an image waits for its calibration."""
+
+LATENESS = 2_000_000_000
+"""Nanoseconds of recording for which an image waits for truth."""
 
 MOST = 64
-"""Messages of a topic that are held at most, should the recording's times stand still."""
+"""Messages of another topic that are held at most, for images that are recorded late."""
+
+MOST_IMAGES = 24
+"""Images that wait at most, 0.8 s at 30 Hz: raw ones of 4K are 25 MB each."""
 
 
 @dataclass(frozen=True)
@@ -98,42 +104,48 @@ class _Pairing:
         """Yield the images that need not wait longer; all, when now is None."""
         while self.images and (now is None or self._has_all(now)):
             image = self.images.popleft()
-            stamp = stamp_of(image.message)
-            yield Shot(image, _info(self.infos, stamp), _truth(
-                self.truths, stamp, self.tolerance))
-            oldest = self.images[0] if self.images else image
-            self._forget(oldest.time)
+            yield Shot(image, _nearest(self.infos, image), self._truth(image))
+            self._forget(self.images[0] if self.images else image)
 
     def _has_all(self, now: int) -> bool:
         image = self.images[0]
-        if now - image.time > WINDOW or len(self.images) > MOST:
-            return True
-        stamp = stamp_of(image.message)
-        return ((not self.camera.info or _newest(self.infos) >= stamp)
-                and (not self.camera.truth or _newest(self.truths) >= stamp + self.tolerance))
+        waited, stamp = now - image.time, stamp_of(image.message)
+        return len(self.images) > MOST_IMAGES or (
+            (not self.camera.info or waited > WINDOW or _newest(self.infos) >= stamp)
+            and (not self.camera.truth or waited > LATENESS or _newest(self.truths) >= stamp))
 
-    def _forget(self, time: int) -> None:
+    def _truth(self, image: Record) -> Record | None:
+        nearest = _nearest(self.truths, image)
+        if nearest is None or abs(_between(nearest, image)) > self.tolerance:
+            return None
+        return nearest
+
+    def _forget(self, oldest: Record) -> None:
         """Drop what is too old for the images to come, but for the last calibration."""
-        while self.truths and self.truths[0].time < time - WINDOW:
+        while self.truths and self._is_past(self.truths[0], oldest):
             self.truths.popleft()
-        while len(self.infos) > 1 and self.infos[1].time < time - WINDOW:
+        while len(self.infos) > 1 and self._is_past(self.infos[1], oldest):
             self.infos.popleft()
+
+    def _is_past(self, record: Record, oldest: Record) -> bool:
+        """Compare stamps, as images may be recorded late, and times, as stamps may jump back."""
+        return (_between(record, oldest) < -self.tolerance
+                and record.time < oldest.time - WINDOW)
 
 
 def _newest(records: deque[Record]) -> int:
     return stamp_of(records[-1].message) if records else -1
 
 
-def _info(infos: deque[Record], stamp: int) -> Record | None:
-    """Return the calibration with the stamp nearest to an image's."""
-    return min(infos, default=None, key=lambda record: abs(stamp_of(record.message) - stamp))
+def _between(record: Record, image: Record) -> int:
+    """Return by how much a record's stamp is later than an image's."""
+    return stamp_of(record.message) - stamp_of(image.message)
 
 
-def _truth(truths: deque[Record], stamp: int, tolerance: int) -> Record | None:
-    nearest = _info(truths, stamp)
-    if nearest is None or abs(stamp_of(nearest.message) - stamp) > tolerance:
-        return None
-    return nearest
+def _nearest(records: deque[Record], image: Record) -> Record | None:
+    """Return what has the stamp nearest to an image's; where stamps stand still, the time."""
+    return min(records, default=None, key=lambda record: (
+        abs(_between(record, image)), abs(record.time - image.time)))
 
 
 class _Watch:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..recordings import (
     StaticTransforms,
     find_cameras,
 )
+from ..recordings.cameras import check_registered
 from ..recordings.types import COMPRESSED_IMAGE, IMAGE
 from .calibrate_run import CalibrationRun, begin, finish
 from .references import (
@@ -47,6 +48,7 @@ def calibrate_depth(options: argparse.Namespace) -> None:
     check_topic(run.recording, topic, IMAGE, COMPRESSED_IMAGE)
     if topic == options.prediction:
         raise CalibrationError(f'--prediction {topic} is the reference: name another --depth')
+    check_registered(run.recording, replace(run.source, truth=topic))
     calibrate_by(DepthReference(), topic, run)
 
 
@@ -68,7 +70,9 @@ def _by_points(options: argparse.Namespace, kind: str) -> None:
 
 def calibrate_distance(options: argparse.Namespace) -> None:
     """Calibrate by measured distances; raises as :func:`calibrate_by`."""
-    calibrate_by(DistanceReference(options.at, options.straight_line), '', begin(options))
+    pixels = [(round(u), round(v)) for u, v, _ in options.at]
+    calibrate_by(DistanceReference(options.at, options.straight_line), '', begin(options),
+                 [pixels.index(pixel) for pixel in pixels])
 
 
 def calibrate_tag(options: argparse.Namespace) -> None:
@@ -78,15 +82,17 @@ def calibrate_tag(options: argparse.Namespace) -> None:
     calibrate_by(TagReference(finder, options.focal), '', run)
 
 
-def calibrate_by(reference: Reference, topic: str, run: CalibrationRun) -> None:
+def calibrate_by(reference: Reference, topic: str, run: CalibrationRun,
+                 places: Sequence[int] | None = None) -> None:
     """
     Pair depth with a reference over a recording, write calibration.yaml and print what it says.
 
     :param topic: of the reference, '' where it has none.
+    :param places: the number of the place of each pair of an image, where all show the same.
     :raises UnusableReferenceError: when the data support no calibration; nothing is written then.
     """
     run.views = _views(reference, topic, run)
-    collector, seen = Collector(), 0
+    collector, seen = Collector(places), 0
     with run.over(lambda: seen) as views:
         for view in tqdm(views, desc='images', unit='', disable=None):
             seen += 1
@@ -135,14 +141,17 @@ def _frame(recording: Recording, topic: str) -> str:
 
 
 def _why_none(reference: Reference, topic: str, run: CalibrationRun, seen: int) -> str:
+    within = f'with a stamp within {1000 * run.options.slop:g} ms (--slop)'
     if topic:
         return (f'{run.topic} and {topic} do not overlap: none of {seen} images has a reference '
-                f'with a stamp within {1000 * run.options.slop:g} ms (--slop)')
+                f'{within}')
     if reference.needs_image and seen:
         return (f'no tag of family {run.options.family} is seen in any of {seen} images: is it '
                 'sharp, with its white border, and at least 20 pixels wide?')
-    return f'{run.topic} holds no image that can be read' + (
-        f' with a {run.options.prediction} of its time' if run.options.prediction else '')
+    if reference.needs_image and run.options.prediction:
+        return (f'{run.source.image} and {run.options.prediction} do not overlap: no image that '
+                f'can be read has depth {within}')
+    return f'{run.topic} holds no image that can be read'
 
 
 def _evidence(fit: ReferenceFit, run: CalibrationRun, topic: str, seen: int) -> dict[str, Any]:

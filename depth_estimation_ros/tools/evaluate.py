@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +21,16 @@ from ..core.errors import DepthError
 from ..core.evaluation.evaluation import MASKED, Evaluation
 from ..core.evaluation.protocol import CROPS, Protocol
 from ..core.families.base import Quantity
-from ..core.reference_pairs import nearest_pixels
+from ..core.reference_pairs import Pixels, nearest_pixels
 from ..offline.command import stats
 from ..recordings import RecordingError, find_cameras, open_recording
+from ..recordings.cameras import check_registered
 from ..report import write_page
 from ..report.evaluated import evaluation_page
 from ..resources import DEMO_MODEL
 from . import evaluation_report
 from .depth_folders import PER_METRE
 from .views import Depth, Predictor, View, camera_key, folder_views, lens_of, recorded_views
-
-
-Pixels = TypeVar('Pixels', bound=NDArray[Any])
 
 
 class EvaluationError(ValueError):
@@ -94,7 +92,8 @@ class Run:
         assert view.truth is not None
         prediction = self.predictor(view)
         if self.calibration is not None:
-            self.calibration.check(source.model, _key(view, prediction, self.calibration))
+            self.calibration.check(source.model, _key(view, prediction, self.calibration),
+                                   network=self.predictor.network)
             prediction = self.calibration.correction(prediction)
         sized = self._sized(prediction, view.truth, view.name)
         objects = None if view.objects is None else self._sized(
@@ -157,6 +156,7 @@ def open_source(options: argparse.Namespace) -> Source:
                               'name the topic with --depth')
     if options.prediction == camera.truth:
         raise EvaluationError(f'--prediction {camera.truth} is the truth: name another --depth')
+    check_registered(recording, camera)
     return Source(recorded_views(recording, camera, options.prediction, mask=options.mask),
                   options.prediction or camera.image, camera.truth,
                   options.model or options.prediction or DEMO_MODEL, recording.warnings)
@@ -205,9 +205,11 @@ def evaluate(options: argparse.Namespace) -> None:
 def _predictor(options: argparse.Namespace, calibration: CalibrationFile | None) -> Predictor:
     """Return what gives metres, or what the calibration makes metres of."""
     if calibration is None:
-        return Predictor(options.model or DEMO_MODEL, options.device, wanted=Quantity.METRES)
+        return Predictor(options.model or DEMO_MODEL, options.device, wanted=Quantity.METRES,
+                         size=(options.height, options.width))
     return Predictor(options.model or DEMO_MODEL, options.device,
-                     domain=calibration.domain or 'auto', wanted=calibration.correction.quantity)
+                     domain=calibration.domain or 'auto', size=(options.height, options.width),
+                     wanted=calibration.correction.quantity)
 
 
 def _figures(source: Source, run: Run, options: argparse.Namespace) -> dict[str, Any]:
@@ -262,6 +264,9 @@ def _parser() -> argparse.ArgumentParser:
                         'objects, where a pixel is not 0, and of the background are told apart')
     parser.add_argument('--model', default='', help='hub id, folder, or demo, the default; with '
                         '--prediction the name of what made it')
+    parser.add_argument('--height', type=int, default=0, help='rows that the network sees, as '
+                        "the node's network.height")
+    parser.add_argument('--width', type=int, default=0, help='columns, as network.width')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--calibration', type=Path, help='a calibration.yaml to apply first')
     parser.add_argument('--crop', choices=tuple(CROPS), default='none')

@@ -144,6 +144,38 @@ def test_two_distances_in_one_image_tell_metres_no_shift() -> None:
     assert found.correction.kind == SCALE and 'hold some out' in found.note
 
 
+def repeated(kind: str, metres: list[float], scale: float, shift: float) -> Pairs:
+    """Ten images of the same places, of a model whose depth is off by a percent or two."""
+    values = VALUES[kind](np.array(metres), scale, shift) * (
+        1 + 0.01 * np.random.default_rng(5).standard_normal(len(metres)))
+    count = np.arange(10 * len(metres))
+    return Pairs(np.tile(values, 10), np.tile(metres, 10), count // len(metres),
+                 count % len(metres))
+
+
+@pytest.mark.parametrize('count', [1, 2, 4])
+def test_few_places_tell_metres_no_shift_however_often_they_are_seen(count: int) -> None:
+    pairs = repeated(AFFINE, [1.0, 4.0, 2.0, 3.0][:count], 1.3, 0.3)
+    found = fit_reference(pairs, METRES, 1)
+    assert found.correction.kind == SCALE and not found.held_out and found.note
+
+
+def test_two_places_make_a_relative_model_metric_and_nothing_tests_it() -> None:
+    found = fit_reference(repeated(INVERSE, [1.0, 4.0], 5.0, 2.0), INVERSE_DEPTH, 1)
+    assert found.correction.kind == INVERSE and not found.held_out
+    assert 'nothing was held out' in found.note
+
+
+def test_of_five_places_those_held_out_are_not_fitted_to() -> None:
+    pairs = repeated(AFFINE, [1.0, 1.5, 2.5, 4.0, 6.0], 1.3, 0.3)
+    found = fit_reference(pairs, METRES, 1)
+    assert found.held_out and found.correction.kind == AFFINE and not found.note
+    assert pairs.places is not None
+    held = np.isin(pairs.places, [1, 3])
+    other = Pairs(np.where(held, 1.1, 1) * pairs.values, pairs.metres, pairs.frames, pairs.places)
+    assert fit_reference(other, METRES, 1).errors['scale and shift in depth'] > 0.05
+
+
 def test_too_narrow_a_range_gives_a_scale_only_and_says_so() -> None:
     found = fitted(SCALE, seen(AFFINE, 1.0, 0.5, near=3.0, far=3.5, outliers=0))
     assert found.correction.kind == SCALE and found.errors.keys() == {'scale'}

@@ -14,6 +14,7 @@ from depth_estimation_ros.core.reference_pairs import (
     Collector,
     UnusableReferenceError,
     along_axis,
+    nearest_pixels,
     pairs_of_map,
     pairs_of_pixels,
     pairs_of_points,
@@ -34,6 +35,13 @@ def test_maps_are_paired_where_the_reference_is_known() -> None:
 def test_a_smaller_reference_is_paired_with_the_middle_of_its_pixels() -> None:
     values, _ = pairs_of_map(NUMBERED, np.ones((20, 27), np.float32))
     assert values[0] == 80 + 1 and values[-1] == 58 * 80 + 78
+
+
+def test_a_map_at_another_size_is_taken_from_the_middle_of_each_cell() -> None:
+    assert nearest_pixels(NUMBERED, (20, 16)).tolist() == NUMBERED[1::3, 2::5].tolist()
+    marked = NUMBERED % 3 == 0
+    assert nearest_pixels(marked, (120, 160)).tolist() == np.kron(
+        marked, np.ones((2, 2), np.bool_)).tolist()
 
 
 def test_maps_of_different_views_are_refused() -> None:
@@ -77,3 +85,14 @@ def test_a_collector_keeps_some_of_each_image() -> None:
     assert np.bincount(pairs.frames).tolist() == [3, MOST] and collector.images == 2
     assert pairs.values[3:].max() > 9 * MOST and len(np.unique(pairs.values[3:])) == MOST
     assert len(Collector().pairs) == 0
+
+
+def test_a_collector_knows_the_places_that_every_image_shows() -> None:
+    collector = Collector([0, 1, 0])
+    collector.add(np.arange(3.0), np.ones(3))
+    collector.add(np.array([5.0, np.nan, 7.0]), np.ones(3))
+    pairs = collector.pairs
+    assert pairs.places is not None and pairs.places.tolist() == [0, 1, 0, 0, 1, 0]
+    known = pairs[np.isfinite(pairs.values)]
+    assert known.places is not None and known.places.tolist() == [0, 1, 0, 0, 0]
+    assert Collector().pairs.places is None

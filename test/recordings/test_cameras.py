@@ -86,6 +86,15 @@ def test_what_belongs_to_a_camera(tmp_path: Path, case: str) -> None:
     assert find_cameras(open_recording(write_mcap(tmp_path / 'a.mcap', said))) == cameras
 
 
+def test_a_calibration_of_the_same_frame_beside_another_image_is_warned_of(tmp_path: Path) -> None:
+    recording = open_recording(write_mcap(tmp_path / 'one.mcap', [
+        colour('/front/image_raw', 'camera'), colour('/rear/image_raw', 'camera'),
+        calibration('/rear/camera_info', 'camera')]))
+    assert [camera.info for camera in find_cameras(recording)] == ['/rear/camera_info'] * 2
+    warning, = recording.warnings
+    assert '/front/image_raw takes /rear/camera_info' in warning and 'frame_id' in warning
+
+
 def test_a_topic_by_name(tmp_path: Path) -> None:
     said = [colour('/a/image'), colour('/b/image', 'b'), depth('/somewhere/depth', 'far')]
     recording = open_recording(write_mcap(tmp_path / 'a.mcap', said))

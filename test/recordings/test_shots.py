@@ -17,7 +17,7 @@ from depth_estimation_ros.recordings import (
     open_recording,
     shots,
 )
-from depth_estimation_ros.recordings.shots import MOST, stamp_of
+from depth_estimation_ros.recordings.shots import MOST, MOST_IMAGES, stamp_of
 
 from .bags import START, Said, image, info, write_mcap
 
@@ -59,15 +59,54 @@ def test_depth_that_was_recorded_late_is_waited_for(tmp_path):
     assert pairs(list(shots(written(tmp_path, said), CAMERA))) == [0] * 20
 
 
+@pytest.mark.parametrize('late', [-600, -300, 300, 600])
+@pytest.mark.parametrize('rates', [(2, 2), (5, 5), (30, 30), (30, 2), (2, 30)])
+def test_what_is_recorded_late_is_paired(tmp_path: Path, rates: tuple[int, int],
+                                         late: int) -> None:
+    """The truth is late by so many milliseconds; where that is below 0, the images are."""
+    image_times, truth_times = ([START + number * 10**9 // rate for number in range(4 * rate)]
+                                for rate in rates)
+    said = [colour(time, recorded=time - min(late, 0) * MILLISECOND) for time in image_times]
+    said += [depth(time, time + max(late, 0) * MILLISECOND) for time in truth_times]
+    made = list(shots(written(tmp_path, said), Camera('/cam/image_raw', truth='/cam/depth')))
+    assert [stamp_of(shot.image.message) for shot in made] == image_times
+    for shot in made:
+        stamp = stamp_of(shot.image.message)
+        assert stamp not in truth_times or (shot.truth and stamp_of(shot.truth.message) == stamp)
+
+
+def test_late_images_are_paired_though_their_stamps_jump_back(tmp_path):
+    said = []
+    for number in range(60):
+        recorded = START + number * 33 * MILLISECOND
+        stamp = recorded - (10**10 if number >= 30 else 0)
+        said += [colour(stamp, recorded=recorded + 300 * MILLISECOND), depth(stamp, recorded)]
+    assert pairs(list(shots(written(tmp_path, said), CAMERA))) == [0] * 60
+
+
+def test_where_stamps_are_zero_the_times_of_recording_decide(tmp_path):
+    times = [START + number * 33 * MILLISECOND for number in range(3 * MOST)]
+    said = [one for time in times for one in (depth(0, time), colour(0, recorded=time))]
+    made = list(shots(written(tmp_path, said), CAMERA))
+    assert [shot.truth and shot.truth.time for shot in made] == times
+
+
 def test_an_image_does_not_wait_for_ever(tmp_path):
     said = [colour(START + number * 33 * MILLISECOND) for number in range(200)]
     said.append(depth(START, START + 199 * 33 * MILLISECOND))
     recording = written(tmp_path, said)
-    assert read_before_the_first_shot(recording) < 12
+    assert read_before_the_first_shot(recording) == MOST_IMAGES + 1
     assert len(list(shots(recording, CAMERA))) == 200
 
 
-def read_before_the_first_shot(recording: Recording) -> int:
+def test_an_image_does_not_wait_once_later_truth_is_there(tmp_path):
+    said = [colour(START + number * 33 * MILLISECOND) for number in range(30)]
+    said.append(depth(START + 50 * MILLISECOND, START + 60 * MILLISECOND))
+    camera = Camera('/cam/image_raw', truth='/cam/depth')
+    assert read_before_the_first_shot(written(tmp_path, said), camera) == 3
+
+
+def read_before_the_first_shot(recording: Recording, camera: Camera = CAMERA) -> int:
     """Count the records that the first shot takes."""
     records, count = recording.records, 0
 
@@ -79,14 +118,14 @@ def read_before_the_first_shot(recording: Recording) -> int:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recording, 'records', counting)
-        next(shots(recording, CAMERA))
+        next(shots(recording, camera))
     return count
 
 
 def test_a_clock_that_stands_still_does_not_fill_the_memory(tmp_path):
     said = [colour(0, number % 256) for number in range(3 * MOST)]
     recording = written(tmp_path, said)
-    assert read_before_the_first_shot(recording) <= MOST + 2
+    assert read_before_the_first_shot(recording) <= MOST_IMAGES + 2
     made = list(shots(recording, CAMERA))
     assert [int(shot.image.message.data[0]) for shot in made] == [
         number % 256 for number in range(3 * MOST)]

@@ -201,9 +201,12 @@ def at(moment: Moment, u: int, v: int, *, straight: bool = False) -> list[str]:
     return ['--at', str(u), str(v), f'{z * (ray if straight else 1):.4f}']
 
 
+PLACES = [(30, 110), (150, 5), (80, 100), (20, 60), (140, 80)]
+
+
 @pytest.mark.parametrize(('kind', 'pixels', 'straight'), [
     ('scale', [(20, 100)], False), ('scale', [(150, 110)], True),
-    ('inverse', [(30, 110), (150, 5)], True), ('affine', [(30, 110), (150, 5)], False)])
+    ('inverse', [(30, 110), (150, 5)], True), ('affine', PLACES, False)])
 def test_measured_distances_calibrate_a_camera_that_stands(tmp_path, run, moments, kind, pixels,
                                                            straight) -> None:
     standing = [said for number in range(4)
@@ -214,6 +217,21 @@ def test_measured_distances_calibrate_a_camera_that_stands(tmp_path, run, moment
                                                                  straight=straight)))
     assert code == 0, printed
     assert_correction(tmp_path / 'calibration.yaml', kind)
+
+
+@pytest.mark.parametrize(('kind', 'count', 'is_said'), [
+    ('affine', 4, 'no shift was tried'), ('inverse', 2, 'nothing was held out')])
+def test_few_places_are_not_held_out_however_often_they_are_seen(tmp_path, run, moments, kind,
+                                                                 count, is_said) -> None:
+    """One of them is named twice."""
+    standing = [said for number in range(4)
+                for said in camera(number, MODELS[kind][0](moments[0].depth), moments[0].lens)]
+    code, printed = run(standing, 'distance', '--quantity', MODELS[kind][1], *(
+        word for u, v in [*PLACES[:count], PLACES[0]] for word in at(moments[0], u, v)))
+    assert code == 0 and is_said in printed, printed
+    assert 'the pairs themselves, none could be held out' in printed
+    evidence = read_calibration(tmp_path / 'calibration.yaml').evidence
+    assert not evidence['held_out'] and evidence['images_with_reference'] == 4
 
 
 TAG_LENS, TAG_SHAPE, TAG_SIZE = Pinhole(300.0, 302.0, 125.0, 95.0), (180, 240), 0.3
@@ -269,6 +287,38 @@ def test_a_calibration_that_gains_nothing_is_named(run, depth, is_said) -> None:
     assert code == 0 and ('nothing is gained' in printed) is is_said
 
 
+def of_another_sensor(depth: float, fx: float) -> list[Said]:
+    """A depth camera beside the image's, whose depth is not registered to the image."""
+    said = flat(depth, FLAT)
+    for number, one in enumerate(one for one in said if one.topic == TRUTH):
+        one.message.header.frame_id = 'depth_optical'
+        beside = calibrated_info(START + number * PERIOD, Pinhole(fx, fx, 79.5, 59.5), SHAPE)
+        beside.message.header.frame_id = 'depth_optical'
+        said.append(beside._replace(topic='/cam/aligned_depth/camera_info'))
+    return sorted(said, key=lambda one: one.time)
+
+
+UNREGISTERED = (f"{TRUTH} is depth in frame 'depth_optical', {IMAGE} an image in 'optical': name "
+                'a topic of depth registered to the image')
+
+
+def test_depth_in_another_frame_is_named(tmp_path, capsys) -> None:
+    drive = str(write_rosbag2(tmp_path / 'drive', of_another_sensor(2.0, 131)))
+    for main, command in ((evaluate.main, []), (calibrate.main, ['depth'])):
+        code = main([*command, drive, '--image', IMAGE, '--depth', TRUTH, '--prediction', MODEL,
+                     '--output', str(tmp_path / f'output{len(command)}')])
+        printed = capsys.readouterr().err
+        assert code == 0 and printed.count(UNREGISTERED) == 1
+
+
+def test_depth_through_another_lens_is_not_evaluated(tmp_path, capsys) -> None:
+    drive = str(write_rosbag2(tmp_path / 'drive', of_another_sensor(2.0, 90)))
+    assert evaluate.main([drive, '--image', IMAGE, '--depth', TRUTH, '--prediction', MODEL,
+                          '--output', str(tmp_path / 'output')]) == 1
+    assert UNREGISTERED in capsys.readouterr().err
+    assert not (tmp_path / 'output').exists()
+
+
 FAULTS: dict[str, tuple[Callable[[list[Moment]], list[Said]], str, tuple[str, ...], str]] = {
     'no overlap in time': (lambda _: flat(2, FLAT, late=10**12), 'depth', (), 'do not overlap'),
     'all-invalid truth': (lambda _: flat(2, 0 * FLAT), 'depth', (), 'too few: 0 pixels'),
@@ -299,6 +349,14 @@ FAULTS: dict[str, tuple[Callable[[list[Moment]], list[Said]], str, tuple[str, ..
     'no camera_info': (lambda _: [one for one in flat(2, FLAT) if 'info' not in one.topic],
                        'depth', (), '--focal'),
     'no tag': (lambda _: flat(2, FLAT), 'tag', ('--size', '0.2'), 'no tag of family 36h11'),
+    'a tag without depth of its time': (
+        lambda _: [one if one.topic == IMAGE else image(
+            FLAT.astype(np.float32), '32FC1', one.time + 10**10, topic=MODEL)
+            for one in flat(2, FLAT) if one.topic in (IMAGE, MODEL)], 'tag', ('--size', '0.2'),
+        f'{IMAGE} and {MODEL} do not overlap: no image that can be read has depth with a stamp '
+        'within 20 ms (--slop)'),
+    'depth through another lens': (lambda _: of_another_sensor(2, 90), 'depth',
+                                   ('--depth', TRUTH), UNREGISTERED),
 }
 
 

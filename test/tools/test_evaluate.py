@@ -169,6 +169,27 @@ def test_broken_truth_is_named_and_the_rest_compared(tmp_path, run) -> None:
     assert (figures(tmp_path)['images'], figures(tmp_path)['images_without_truth']) == (5, 1)
 
 
+def test_truth_that_begins_late_is_drawn_and_compared(tmp_path, run) -> None:
+    """The images at 1, 2 and 4, powers of two, have no truth that is known."""
+    messages = said(FLAT, FLAT, count=5)
+    for number, one in enumerate(one for one in messages if one.topic == TRUTH):
+        if number != 4:
+            one.message.data = np.full(SIZE, np.nan, np.float32).view(np.uint8).ravel()
+    code, printed = run(messages, *TOPIC)
+    assert code == 0, printed
+    assert figures(tmp_path)['errors']['not_aligned']['pooled']['all']['pixels'] == FLAT.size
+
+
+def test_a_prediction_is_resized_by_the_middle_of_each_cell(tmp_path, run) -> None:
+    """Columns of three that are only right in their middle."""
+    columns = np.where(np.arange(SIZE[1] // 3 * 3) % 3 == 1, 2.0, 6.0)
+    depth = np.tile(columns.astype(np.float32), (SIZE[0], 1))
+    code, printed = run(said(depth, np.full((40, 53), 2.0, np.float32)), *TOPIC)
+    assert code == 0, printed
+    assert 'is resized to the 53x40' in printed
+    assert figures(tmp_path)['errors']['not_aligned']['pooled']['all']['abs_rel'] == 0
+
+
 FLAT = np.full(SIZE, 2.0, np.float32)
 FAULTS: dict[str, tuple[list[Said], tuple[str, ...], str]] = {
     'no overlap in time': (said(FLAT, FLAT, late=10**12), TOPIC, 'do not overlap'),
@@ -219,7 +240,8 @@ def test_folders_follow_their_benchmarks(tmp_path, capsys, convention, per_metre
             convention, '--output', str(tmp_path / 'output')]
     assert evaluate.main(args) == 0, capsys.readouterr().err
     report = figures(tmp_path)
-    assert report['images'] == 3
+    assert (report['images'], report['images_without_truth']) == (3, 1)
+    assert '3 images with truth, 1 without' in capsys.readouterr().out
     whole = report['errors']['not_aligned']['pooled']['all']
     assert (whole['abs_rel'], whole['pixels']) == (pytest.approx(0.5), 3 * 60 * 160)
 
@@ -232,9 +254,25 @@ def test_folders_that_do_not_match_are_named(tmp_path, capsys) -> None:
     assert evaluate.main(args) == 1
     assert '--convention' in capsys.readouterr().err
     assert evaluate.main([*args, '--convention', 'nyu']) == 1
-    assert 'the same numbers' in capsys.readouterr().err
+    assert 'none of 1 images has truth with the same numbers' in capsys.readouterr().err
     assert evaluate.main([*args, '--convention', 'tum']) == 1
     assert 'named by a time' in capsys.readouterr().err
+
+
+def test_a_calibration_of_another_size_is_refused_without_camera_info(tmp_path, capsys) -> None:
+    code, output, drive = calibrated(tmp_path, 0.7 * floor_map())
+    assert code == 0 and drive.exists()
+    for size in (SIZE, (60, 80)):
+        folder = tmp_path / str(size[0])
+        folder.mkdir()
+        np.save(folder / '1.npy', np.full(size, 2.0, np.float32))
+    capsys.readouterr()
+    for rows, code, printed in ((120, 0, ''), (60, 1, 'of images of 160x120, not 80x60')):
+        folder = str(tmp_path / str(rows))
+        assert evaluate.main([folder, '--depth', folder, '--convention', 'nyu', '--prediction',
+                              folder, '--model', PREDICTION, '--calibration', str(output),
+                              '--output', str(tmp_path / 'output')]) == code
+        assert printed in capsys.readouterr().err
 
 
 def calibrated(tmp_path: Path, depth: np.ndarray, *args: str) -> tuple[int, Path, Path]:

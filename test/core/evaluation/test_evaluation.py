@@ -49,6 +49,16 @@ def test_coverage_is_the_share_of_truth_with_a_prediction() -> None:
     assert math.isnan(evaluated((prediction, np.zeros((1, 4)))).coverage)
 
 
+@pytest.mark.parametrize('protocol', [Protocol('garg'), Protocol(far=4.0)])
+def test_the_ratio_of_the_medians_is_of_the_pixels_that_count(protocol: Protocol) -> None:
+    truth = np.full((60, 80), 10.0)
+    truth[26:57, 5:75] = 2.0
+    prediction = np.where(truth == 2, 1.6, 40.0)
+    evaluation = Evaluation(protocol)
+    evaluation.add(prediction, truth)
+    assert evaluation.median_ratio == pytest.approx(1.25)
+
+
 @pytest.mark.parametrize(('factor', 'fault'), [
     (1000.0, 'the truth looks like millimetres: its median is 1000 times'),
     (0.001, 'the prediction looks like millimetres: its median is 1000 times'),
