@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+
+LONGEST = 1e6
+"""Pixels; no lens has such a focal length, and float32 cannot reckon with a much longer one."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,12 @@ class Pinhole:
 
         :param matrix: row-major, in pixels of the image at hand.
         :param columns: 3 for K, 4 for P.
-        :raises ValueError: where the matrix is no calibration: zero, or not finite.
+        :raises ValueError: where the matrix is no calibration: zero, not finite, or beyond all
+            lenses.
         """
         fx, cx, fy, cy = (float(matrix[place]) for place in (0, 2, columns + 1, columns + 2))
-        if not all(map(isfinite, (fx, fy, cx, cy))) or fx <= 0 or fy <= 0:
+        numbers = (fx, fy, cx, cy)
+        if not all(abs(number) < LONGEST for number in numbers) or min(fx, fy) <= 0:
             raise ValueError(f'not a calibrated camera: fx {fx:g}, fy {fy:g}, cx {cx:g}, '
                              f'cy {cy:g}; calibrate it and publish its camera_info')
         return cls(fx, fy, cx, cy)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -12,6 +12,7 @@ from .camera import Camera
 from .mailbox import Frame
 from .mount_source import mount_source_of, transforms_for
 from .odometry import odometry_for, odometry_transforms
+from .outputs import OUTPUTS
 from .outputs.scan import ScanSettings
 from .settings import Settings
 
@@ -23,8 +24,10 @@ def cameras_for(settings: Settings, node: LifecycleNode, estimator: DepthEstimat
 
     :param calibrated: the names of those whose depth becomes metres by a calibration.
     :param deliver: takes each of their frames.
-    :raises ValueError: when what tells how a camera stands, or moves, cannot be had.
+    :raises ValueError: when what tells how a camera stands, or moves, cannot be had; when two
+        outputs are remapped to one topic.
     """
+    _check_names(node, settings.cameras.names)
     scan = settings.output(ScanSettings)
     transforms = odometry_transforms(settings.temporal, node, transforms_for(scan, node))
     for name in settings.cameras.names:
@@ -34,3 +37,16 @@ def cameras_for(settings: Settings, node: LifecycleNode, estimator: DepthEstimat
             calibrated=name in calibrated, prompted=estimator.family.needs_prompt,
             mount_source=mount_source_of(scan, transforms),
             odometry=odometry_for(settings.temporal, transforms))
+
+
+def _check_names(node: LifecycleNode, cameras: Iterable[str]) -> None:
+    """Raise ValueError where a topic would carry two outputs in turn."""
+    own: dict[str, str] = {}
+    for camera in cameras:
+        for output in OUTPUTS:
+            name = f'{camera}/{output.topic}' if camera else output.topic
+            topic = str(node.resolve_topic_name(name))
+            if topic in own:
+                raise ValueError(f'{own[topic]} and {name} are remapped to one topic, {topic}: '
+                                 'give each a name of its own')
+            own[topic] = name

@@ -27,6 +27,13 @@ class CodecError(ValueError):
     """A message that does not hold the image that it declares; the text says why."""
 
 
+def refused_by_opencv(error: cv2.error) -> CodecError:
+    """Return what OpenCV's decoder means; of a limit it says the condition that does not hold."""
+    said = error.err or str(error)
+    limit = 'the picture is declared larger than OpenCV reads: ' if 'CV_IO_MAX' in said else ''
+    return CodecError(f'{limit}{said}')
+
+
 @dataclass(frozen=True)
 class Encoding:
     """How an encoding of sensor_msgs/image_encodings.hpp lies in memory and becomes RGB."""

@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import jpeg
-from .codec import ENCODINGS, NUMBERS, CodecError, Encoding, to_rgb, unsupported_reason
+from .codec import (
+    ENCODINGS,
+    NUMBERS,
+    CodecError,
+    Encoding,
+    refused_by_opencv,
+    to_rgb,
+    unsupported_reason,
+)
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import CompressedImage
@@ -136,7 +144,7 @@ def _decode_by_opencv(data: bytes) -> NDArray[Any] | None:
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise CodecError(error.err or str(error)) from error
+        raise refused_by_opencv(error) from error
 
 
 def _layout(pixels: NDArray[Any]) -> str:

@@ -33,8 +33,8 @@ STARTING = 60.0
 MANY_DROPS = 0.5
 """The share of frames dropped for a fault, within a second, that is worth a WARN."""
 
-NO_CLOCK = ('use_sim_time is set, but no /clock has come: play the bag with --clock, start the '
-            'simulator, or leave use_sim_time out')
+NO_CLOCK = ('use_sim_time is set, but no /clock has come, or it stands at 0: play the bag with '
+            '--clock, start the simulator, or leave use_sim_time out')
 
 IDLE = {UNWANTED: 'idle: nobody subscribes', PAUSED: 'paused by the enable service'}
 """What a camera does whose frames are dropped for these reasons."""

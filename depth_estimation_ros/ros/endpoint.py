@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 
+from .logs import one_line
 from .qos import OVERRIDABLE, incompatible, is_compatible, is_latched, own
 
 
@@ -24,6 +26,17 @@ class Endpoint:
 
     def _note_mismatch(self, sentence: str) -> None:
         self._mismatch = sentence
+
+    @contextmanager
+    def _named(self, side: str) -> Iterator[None]:
+        """Name the topic, and the parameters that may be wrong, where rcl refuses to make it."""
+        try:
+            yield
+        except Exception as error:  # of rcl and the RMW below it; many kinds
+            raise ValueError(
+                f'the {side} of {self.topic} ({self._type}) cannot be made: {one_line(error)}: '
+                f'see the parameters qos_overrides.{self.topic}.{side}, if set, and the remapping'
+                ) from error
 
     @property
     def _type(self) -> str:
@@ -44,9 +57,10 @@ class Receiver(Endpoint):
         super().__init__(node, kind, topic, qos)
         events = SubscriptionEventCallbacks(
             incompatible_qos=incompatible(self.topic, 'publisher', self._note_mismatch))
-        self._subscription = node.create_subscription(
-            kind, topic, callback, self._qos, event_callbacks=events,
-            qos_overriding_options=OVERRIDABLE if overridable else None)
+        with self._named('subscription'):
+            self._subscription = node.create_subscription(
+                kind, topic, callback, self._qos, event_callbacks=events,
+                qos_overriding_options=OVERRIDABLE if overridable else None)
 
     @property
     def has_latched_publisher(self) -> bool:
@@ -84,8 +98,9 @@ class Sender(Endpoint):
         super().__init__(node, kind, topic, qos)
         events = PublisherEventCallbacks(
             incompatible_qos=incompatible(self.topic, 'subscriber', self._note_mismatch))
-        self._publisher: Any = node.create_lifecycle_publisher(
-            kind, topic, self._qos, event_callbacks=events, qos_overriding_options=OVERRIDABLE)
+        with self._named('publisher'):
+            self._publisher: Any = node.create_lifecycle_publisher(
+                kind, topic, self._qos, event_callbacks=events, qos_overriding_options=OVERRIDABLE)
 
     @property
     def wanted(self) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import MAX_PIXELS
-from .codec import CodecError
+from .codec import CodecError, refused_by_opencv
 
 START, SCAN, END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 """The markers at the start of the file, of a scan, at the end of the file."""
@@ -105,7 +105,7 @@ def _decode_by_opencv(data: bytes) -> NDArray[np.uint8]:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise CodecError(error.err or str(error)) from error
+        raise refused_by_opencv(error) from error
     if pixels is None:
         raise CodecError(f'its {len(data)} bytes are not a JPEG that OpenCV can read')
     return np.asarray(pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB),

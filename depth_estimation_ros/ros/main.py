@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 from typing import NoReturn
 
-from .signals import Interrupt
+from .signals import Interrupt, fill_standard_streams
 
 
 def main(args: list[str] | None = None) -> NoReturn:
-    """Run the node; SIGINT and SIGTERM end it with code 0 at any time, also while it loads."""
+    """Run the node; SIGINT, SIGTERM and SIGHUP end it with code 0, also while it loads."""
+    fill_standard_streams()
     interrupt = Interrupt()
     os.environ.setdefault('OMP_WAIT_POLICY', 'passive')  # or a busy core costs others tenfold
     from .process import run

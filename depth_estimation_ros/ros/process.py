@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import rclpy
@@ -60,6 +61,7 @@ def _leave(node: DepthEstimationNode | None, code: int) -> NoReturn:
             node.destroy_node()
             rclpy.try_shutdown()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed
+            with suppress(OSError, ValueError):
+                stream.flush()
         os._exit(code)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGINT and SIGTERM: they end the process at once while it starts, in good order afterwards."""
+"""Signals: they end the process at once while it starts, in good order afterwards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import time
 from collections.abc import Callable
 from threading import Thread
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The last where it is not ignored, as nohup has it: a terminal or an ssh session is gone."""
+
+STDERR = 2
 
 DEADLINE = 1.6
 """Seconds from a signal after which the process ends, whatever is still in progress."""
@@ -32,7 +35,8 @@ class Interrupt:
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in SIGNALS:
-            signal.signal(number, lambda number, frame: None)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda number, frame: None)
         Thread(target=self._watch, args=(reader,), name='signals', daemon=True).start()
 
     def defer(self, wake: Callable[[], object]) -> None:
@@ -44,10 +48,22 @@ class Interrupt:
         self._wake = wake
 
     def _watch(self, reader: int) -> None:
-        os.read(reader, 1)
+        while os.read(reader, 1)[0] not in SIGNALS:  # others have no handler, but wake it too
+            pass
         self.received = True
         if self._wake is None:
             os._exit(0)
         self._wake()
         time.sleep(DEADLINE)
         os._exit(0)
+
+
+def fill_standard_streams() -> None:
+    """
+    Open /dev/null as each standard descriptor that a supervisor has closed.
+
+    Else the next file, socket or pipe gets its number, and the log's lines are written into that.
+    """
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass
+    os.close(opened)

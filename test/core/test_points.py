@@ -138,6 +138,8 @@ def test_large_clouds_are_the_same_as_small_ones() -> None:
 def test_what_is_no_calibration_is_refused(matrix: list[float]) -> None:
     with pytest.raises(ValueError, match='calibrate'):
         Pinhole.from_matrix(matrix, 4)
+    with pytest.raises(ValueError, match='not a calibrated camera'):
+        Pinhole.from_matrix([1e300, 0.0, 1.0, 0.0, 1e300, 1.0, 0.0, 0.0, 1.0], 3)
 
 
 def test_k_and_p_give_the_same_rays() -> None:

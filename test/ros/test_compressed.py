@@ -351,3 +351,11 @@ def test_any_message_is_the_picture_that_another_decoder_sees_or_an_error(
     assert rgb.dtype == np.uint8 and rgb.shape[2] == 3
     if damage != 'flip' and 'bayer' not in form.lower() and 'tiff' not in form.lower():
         assert np.abs(rgb - reference(whole).astype(float)).max() <= (3 if kind == 'jpg' else 1)
+
+
+def test_a_picture_that_is_declared_larger_than_opencv_reads_is_named_as_that() -> None:
+    file = cv2.imencode('.png', np.zeros((9, 9), np.uint8))[1].tobytes()
+    header = struct.pack('>4sII', b'IHDR', 10**6, 10**6) + file[24:29]
+    huge = file[:12] + header + struct.pack('>I', zlib.crc32(header)) + file[33:]
+    with pytest.raises(CodecError, match='declared larger than OpenCV reads'):
+        decompress(compressed(huge, 'png'))

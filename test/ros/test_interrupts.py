@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -77,3 +79,39 @@ def test_with_images_on_the_way_in(start, checkpoint, peer):
     while time.monotonic() < end:
         peer.send('image', image(240, 320))
     ends_quietly(node, signal.SIGINT)
+
+
+@pytest.mark.parametrize('closed', ['>&-', '>&- 2>&-', '<&- >&- 2>&-'])
+def test_a_node_whose_standard_streams_are_closed_serves_and_ends_in_order(
+        checkpoint, peer, closed):
+    """As daemons do; the log's lines would go into whatever has taken the numbers."""
+    node = subprocess.Popen(['bash', '-c', f"""exec '{sys.executable}' -m \
+        depth_estimation_ros.ros.main --ros-args -p model:='{checkpoint}' -p device:=cpu \
+        -p backend:=torch {closed}"""], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL)
+    try:
+        peer.depth_of(image())
+        peer.spin_for(1.0)
+        assert node.poll() is None
+        node.send_signal(signal.SIGINT)
+        assert node.wait(timeout=30) == 0
+    finally:
+        node.kill()
+        node.wait()
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(checkpoint, peer):
+    """Under nohup the node outlives its terminal."""
+    node = subprocess.Popen(['nohup', sys.executable, '-m', 'depth_estimation_ros.ros.main',
+                             '--ros-args', '-p', f'model:={checkpoint}', '-p', 'device:=cpu',
+                             '-p', 'backend:=torch'], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        peer.depth_of(image())
+        node.send_signal(signal.SIGHUP)
+        peer.depth_of(image())
+        node.send_signal(signal.SIGTERM)
+        assert node.wait(timeout=30) == 0
+    finally:
+        node.kill()
+        node.wait()

@@ -37,7 +37,7 @@ def state(peer) -> int:
     return answer.current_state.id
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize('busy', [False, True], ids=['idle', 'with a frame in hand'])
 def test_a_signal_ends_the_active_node_quietly(start, checkpoint, peer, number, busy):
     node = start(model=checkpoint, device='cpu')
@@ -184,3 +184,17 @@ def test_a_misspelt_parameter_is_named(start, checkpoint):
     node.wait_for('configured')
     assert "'preview.colourmap'" in node.text()
     assert node.end()[0] == 0
+
+
+@pytest.mark.parametrize(('arguments', 'said'), [
+    (('-r', 'depth/image_rect:=depth/preview'),
+     'depth/image_rect and depth/preview are remapped to one topic, /depth/preview'),
+    (('-r', 'depth/image_rect:=/x', '-r', 'depth/camera_info:=/x'), 'remapped to one topic, /x'),
+    (('-p', 'qos_overrides./image.subscription.reliability:=foo'),
+     'the subscription of /image (sensor_msgs/msg/Image) cannot be made'),
+    (('-p', 'qos_overrides./depth/preview.publisher.depth:=-4'),
+     'see the parameters qos_overrides./depth/preview.publisher')], ids=str)
+def test_topics_that_cannot_be_are_named_with_what_to_change(start, checkpoint, arguments, said):
+    node = start(*arguments, model=checkpoint, device='cpu')
+    assert node.process.wait(timeout=60) == 1
+    assert said in node.text() and 'Traceback' not in node.text(), node.text()
