@@ -18,6 +18,9 @@ from ..recordings.metadata import FILE_NAME
 
 SUFFIXES = ('.mcap', '.db3', '.bag')
 PACKED = '.zstd'
+LOG = '-wal'
+"""What SQLite appends to the name of the log of a file, which holds messages too."""
+
 MAGIC = '*?['
 STAMPS = ('ETag', 'etag', 'mtime', 'LastModified', 'last_modified', 'updated', 'created')
 """Where filesystems say which content a file has, or since when."""
@@ -47,7 +50,8 @@ class Bag:
     @property
     def signature(self) -> list[Any]:
         """What a bag of the same name and another content differs in."""
-        return [[PurePosixPath(file.path).name, file.size, file.stamp] for file in self.files]
+        return [[PurePosixPath(file.path).name, file.size, file.stamp] for file in self.files
+                if file.path.endswith(f'/{FILE_NAME}') or _is_storage(file.path)]
 
     def as_json(self) -> str:
         """Return the bag as a line of text, for other machines."""
@@ -157,10 +161,13 @@ def _grouped(files: dict[str, Any]) -> dict[str, list[str]]:
         folder = str(PurePosixPath(path).parent)
         if folder in folders:
             groups[folder].append(path)
-        elif path.removesuffix(PACKED).endswith(SUFFIXES):
+        elif _is_storage(path) and not path.endswith(LOG):
             groups[path].append(path)
-    return {place: members for place, members in groups.items()
-            if any(path.removesuffix(PACKED).endswith(SUFFIXES) for path in members)}
+    return {place: members for place, members in groups.items() if any(map(_is_storage, members))}
+
+
+def _is_storage(path: str) -> bool:
+    return path.removesuffix(PACKED).removesuffix(LOG).endswith(SUFFIXES)
 
 
 def _bag(filesystem: Any, place: str, members: list[str], base: PurePosixPath,

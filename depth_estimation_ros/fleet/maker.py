@@ -19,7 +19,7 @@ from ..core.errors import DepthError, DeviceLostError
 from ..offline.account import Account
 from ..offline.added import ProcessOptions, outputs_of
 from ..offline.network import Network, NetworkOptions
-from ..offline.one_pass import Ends, Process
+from ..offline.one_pass import Ends, Process, offered_profiles
 from ..recordings import RecordingError, open_recording
 from .bags import Bag, fetch
 from .state import BagState
@@ -68,9 +68,9 @@ def plan_bag(job: Job, bag: Bag) -> Row:
         with tempfile.TemporaryDirectory(prefix='process_bags-') as scratch:
             recording = open_recording(fetch(bag, Path(scratch)))
             outputs_of(recording, job.process)
-            ends = Ends(job.process.part)
-            found = {ends.of(record.time) for record in recording.records()}
-            plan = {'parts': len(found), 'warnings': recording.warnings}
+            offered_profiles(recording)  # for its warnings: those of workers are not told
+            parts = Ends(job.process.part).count(record.time for record in recording.records())
+            plan = {'parts': parts, 'warnings': recording.warnings}
         job.state(bag).keep_plan(plan)
     except Exception as error:  # a bag's boundary: the others are made all the same
         return {'bag': bag.name, 'parts': 0, 'warnings': [], 'error': explained(error)}

@@ -47,10 +47,12 @@ class JobState:
                 raise fault(Path(self.storage.url), error) from error
         before = self.storage.read(name)
         if before is not None and before != text and not restart:
-            self._release()
-            raise RecordingError(
-                f'{self.storage.url} was begun with {differences(json.loads(before), job)}: say '
-                'the same, name another output, or --restart')
+            if self.storage.holds(f'{FOLDER}/bags', 'part_*.json'):
+                self._release()
+                raise RecordingError(
+                    f'{self.storage.url} was begun with {differences(json.loads(before), job)}: '
+                    'say the same, name another output, or --restart')
+            self.storage.remove(f'{FOLDER}/bags')  # plans with the other options
         self.storage.write(name, text)
 
     def end(self) -> None:

@@ -96,6 +96,10 @@ class Storage:
         if self.exists(folder):
             self.filesystem.rm(self.path(folder), recursive=True)
 
+    def holds(self, folder: str, pattern: str) -> bool:
+        """Say whether a file whose name a pattern matches lies anywhere below a folder."""
+        return any(PurePosixPath(path).match(pattern) for path in self._files(folder))
+
     @contextmanager
     def _named(self, name: str) -> Iterator[str]:
         """Hand out the path of a temporary file, which is then given its name."""

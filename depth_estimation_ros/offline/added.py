@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ..recordings import CAMERA_INFO, IMAGE, Camera, Recording, RecordingError, find_cameras
 from ..recordings.cameras import namespace
+
+NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*')
+"""A relative name as ROS 2 allows it."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,11 @@ class ProcessOptions:
     """Metres of the preview's last colour."""
     part: float = 30.0
     """Seconds of recording in one file, which is what a kill can cost."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the content of an output."""
+        return asdict(self if self.preview else replace(self, preview_far=0.0))
 
 
 @dataclass(frozen=True)
@@ -41,9 +51,12 @@ class Outputs:
 
 
 def outputs_of(recording: Recording, options: ProcessOptions) -> list[Outputs]:
-    """Return what is added for each camera; raises RecordingError when a topic is taken."""
+    """Return what is added for each camera; raises RecordingError when a topic cannot be."""
     cameras = [find_cameras(recording, image)[0] for image in options.images] or _one_each(
         find_cameras(recording))
+    if not NAME.fullmatch(options.name) or '__' in options.name:
+        raise RecordingError(f"'{options.name}' is no name of topics: --name takes letters, "
+                             'digits and single _, no digit first, parts joined by /')
     made = [_outputs(camera, options) for camera in cameras]
     taken = set(recording.channels)
     for outputs in made:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -19,21 +18,21 @@ from tqdm import tqdm
 
 from ..core.colour import Colouriser
 from ..core.pinhole import Pinhole
-from ..recordings import Camera, RecordingError, Shot, find_cameras, open_recording, shots
-from ..recordings.pictures import PICTURES, Pictures
+from ..recordings import Camera, RecordingError, Shot, find_cameras, shots
+from ..recordings.pictures import Pictures
 from ..ros.camera_info import lens_of
 from .account import Account
 from .cloud import CLOUDS, pinhole_of_view
-from .files import fault, write_whole
+from .files import write_whole
 from .formats import FORMATS, encode_picture, require
 from .frames import Frame, Pipeline
+from .inputs import check_places, files_read, names_of, opened
+from .job import FRAMES, PREVIEW, VIDEO, begin_job, signatures
 from .network import Depth, Network, NetworkOptions, Pixels
 from .video import VideoWriter, rate_of
 from .view import View
 
-JOB, FRAMES = 'estimate.json', 'frames.json'
-VIDEO = 'video.mp4'
-
+UNCALIBRATED = 'a point cloud needs a calibration of its image, or the angle of view, --fov'
 
 @dataclass(frozen=True)
 class EstimateOptions:
@@ -60,6 +59,12 @@ class EstimateOptions:
     view_file: Path | None = None
     """Write what would be shown there into an .rrd file."""
 
+    @property
+    def kinds(self) -> list[str]:
+        """Of the files that are made."""
+        return [*self.formats, *[PREVIEW] * self.preview, *filter(None, [self.cloud]),
+                *[VIDEO] * self.video]
+
 
 def estimate(inputs: Sequence[str], output: Path, options: EstimateOptions,
              network: NetworkOptions, *, progress: tqdm,
@@ -77,10 +82,15 @@ def estimate(inputs: Sequence[str], output: Path, options: EstimateOptions,
     require(options.formats)
     sources_of = list(opened(inputs, output))
     cameras = [find_cameras(recording, options.image)[0] for recording, _ in sources_of]
-    since = _check_job(
+    if options.cloud and not options.fov and not any(camera.info for camera in cameras):
+        raise RecordingError(f'{", ".join(inputs)}: {UNCALIBRATED}')
+    files = files_read(recording for recording, _ in sources_of)
+    check_places(files, (folder / kind for _, folder in sources_of for kind in options.kinds))
+    since = begin_job(
         output, {'inputs': sorted({str(Path(path).resolve()) for path in inputs}),
                  'image': options.image, 'fov': options.fov, 'preview_far': options.preview_far,
-                 **asdict(network)}, options.overwrite)
+                 **asdict(network), 'files': signatures(files)},
+        options.kinds, overwrite=options.overwrite)
     sources = [Source(recording, Camera(camera.image, camera.info), folder, options, since)
                for (recording, folder), camera in zip(sources_of, cameras, strict=True)]
     accounts: dict[str, Account] = {}
@@ -98,7 +108,17 @@ def estimate(inputs: Sequence[str], output: Path, options: EstimateOptions,
     if not any(account.received - sum(account.dropped.values()) for account in accounts.values()):
         raise RecordingError('no image has depth: ' + '; '.join(
             f'{name}: {account}' for name, account in accounts.items()))
-    return accounts, warnings
+    return accounts, [*warnings, *_without_cloud(sources)]
+
+
+def _without_cloud(sources: Sequence[Source]) -> list[str]:
+    """Name the inputs that lack clouds; raise RecordingError where no frame at all has one."""
+    lacking = [f'{source.recording.name}: {source.clouds[False]} of {source.clouds.total()} '
+               f'frames have no calibration: {UNCALIBRATED}'
+               for source in sources if source.clouds[False]]
+    if lacking and not any(source.clouds[True] for source in sources):
+        raise RecordingError('; '.join(lacking))
+    return lacking
 
 
 def _total(sources: Sequence[Source]) -> int | None:
@@ -133,6 +153,8 @@ class Source:
         self._folder, self._options = folder, options
         self._colourise = Colouriser('turbo', 0.0, options.preview_far)
         self._account = Account()
+        self.clouds: Counter[bool] = Counter()
+        """Frames whose lens is known, which have a cloud, and others, where one is wanted."""
         self._names = names_of(recording.files) if isinstance(recording, Pictures) else []
 
     @property
@@ -179,8 +201,10 @@ class Source:
                        lambda record, reason: self._account.broken(reason))
         for number, shot in enumerate(stream):
             name = self._name(number, shot)
-            files = self._files(name).values()
+            has_lens = bool(self._options.fov) or shot.info is not None
+            files = self._files(name, has_lens).values()
             if not all_of_them and files and all(map(self._made, files)):
+                self._count_cloud(has_lens)
                 self._account.received += 1
                 self._account.published += 1
                 progress.update()
@@ -197,27 +221,32 @@ class Source:
             return self._names[Pictures.number(shot.image)]
         return f'{number:06d}'
 
-    def _files(self, name: str) -> dict[str, Path]:
+    def _count_cloud(self, has_lens: bool) -> None:
+        self.clouds[has_lens] += bool(self._options.cloud)
+
+    def _files(self, name: str, has_lens: bool) -> dict[str, Path]:
         options = self._options
         suffixes = {kind: FORMATS[kind][0] for kind in options.formats}
-        suffixes |= {'preview': '.png'} if options.preview else {}
-        suffixes |= {options.cloud: f'.{options.cloud}'} if options.cloud else {}
+        suffixes |= {PREVIEW: '.png'} if options.preview else {}
+        suffixes |= {options.cloud: f'.{options.cloud}'} if options.cloud and has_lens else {}
         return {kind: self._folder / kind / f'{name}{suffix}' for kind, suffix in suffixes.items()}
 
     def _write(self, name: str, frame: Frame, video: VideoWriter | None) -> None:
         if frame.depth is None or frame.pixels is None:
             return
-        for kind, path in self._files(name).items():
-            write_whole(path, self._bytes(kind, frame, frame.depth, frame.pixels))
+        lens = self._known_pinhole(frame, frame.depth)
+        self._count_cloud(lens is not None)
+        for kind, path in self._files(name, lens is not None).items():
+            write_whole(path, self._bytes(kind, frame.depth, frame.pixels, lens))
         if video is not None:
             image = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR)
             video.write(np.hstack([image, self._colourise(frame.depth)]))
 
-    def _bytes(self, kind: str, frame: Frame, depth: Depth, pixels: Pixels) -> bytes:
-        if kind == 'preview':
+    def _bytes(self, kind: str, depth: Depth, pixels: Pixels, lens: Pinhole | None) -> bytes:
+        if kind == PREVIEW:
             return encode_picture('.png', self._colourise(depth))
-        if kind in CLOUDS:
-            return CLOUDS[kind](depth, pixels, self._pinhole(frame, depth))
+        if kind in CLOUDS and lens is not None:
+            return CLOUDS[kind](depth, pixels, lens)
         return FORMATS[kind][1](depth)
 
     def _known_pinhole(self, frame: Frame, depth: Depth) -> Pinhole | None:
@@ -225,58 +254,3 @@ class Source:
         if self._options.fov:
             return pinhole_of_view(self._options.fov, size)
         return None if info is None else lens_of(info.message, *size)
-
-    def _pinhole(self, frame: Frame, depth: Depth) -> Pinhole:
-        if (found := self._known_pinhole(frame, depth)) is None:
-            raise RecordingError(f'{self.recording.name} holds no calibration of its images: a '
-                                 'point cloud needs their angle of view, --fov')
-        return found
-
-
-def opened(inputs: Sequence[str], output: Path) -> Iterator[tuple[Any, Path]]:
-    """Open the inputs, each with the folder that it is written to."""
-    paths = [Path(path) for path in inputs]
-    if len(paths) > 1 and all(path.is_file() and path.suffix.lower() in PICTURES
-                              for path in paths):
-        yield Pictures(f'{len(paths)} pictures', paths), output
-        return
-    for path in paths:
-        yield open_recording(str(path)), output / path.stem if len(paths) > 1 else output
-    clashes = [name for name, count in Counter(path.stem for path in paths).items() if count > 1]
-    if clashes:
-        raise RecordingError(f'several inputs are called {clashes[0]}: name other outputs for '
-                             'them')
-
-
-def names_of(files: Sequence[Path]) -> list[str]:
-    """Return a name for each picture: its path below all of them, unique without its suffix."""
-    folder = os.path.commonpath([file.absolute().parent for file in files])
-    below = [Path(os.path.relpath(file.absolute(), folder)) for file in files]
-    stems = Counter(path.with_suffix('') for path in below)
-    return [str(path.with_suffix('') if stems[path.with_suffix('')] == 1 else path)
-            for path in below]
-
-
-def _check_job(output: Path, job: dict[str, Any], overwrite: bool) -> int:
-    """
-    Raise RecordingError when a folder holds what another job made; else note this one.
-
-    :return: when it was noted first, ns by the folder's file system. With ``overwrite`` that is
-        now, so that a killed job's next run doesn't take an older job's files for its own.
-    """
-    note = output / JOB
-    try:
-        if note.is_file() and not overwrite:
-            before = json.loads(note.read_text())
-            if changed := sorted(key for key in job if before.get(key) != job[key]):
-                raise RecordingError(
-                    f'{output} holds depth that was made with another {", ".join(changed)}: name '
-                    'another --output, or --overwrite')
-            return note.stat().st_mtime_ns
-        if output.exists() and not overwrite and (not output.is_dir() or any(output.iterdir())):
-            raise RecordingError(f'{output} exists and was not made by this command: name another '
-                                 '--output, or --overwrite')
-        write_whole(note, json.dumps(job, indent=1).encode())
-        return note.stat().st_mtime_ns
-    except OSError as error:
-        raise fault(output, error) from error

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import merge
 from typing import Any, Generic, Protocol, TypeVar
 
+from rosbags.interfaces import Qos
 from tqdm import tqdm
 
 from ..core.colour import Colouriser
-from ..recordings import Record, Recording, Shot, Writer, shots
-from ..recordings.qos import reliable
+from ..recordings import Recording, RecordingError, Shot, Writer, shots
+from ..recordings.qos import profiles_of, reliable
 from .account import Account
 from .added import Outputs, ProcessOptions
 from .frames import Frame, Pipeline
@@ -58,6 +59,26 @@ class Ends:
             self._start = time
         return self._start + ((time - self._start) // self._period + 1) * self._period
 
+    def count(self, times: Iterable[int]) -> int:
+        """Return how many parts records make, by their times, which need not be in order."""
+        parts, end = 0, None
+        for time in times:
+            if end is None or time >= end:
+                parts, end = parts + 1, self.of(time)
+        return parts
+
+
+def offered_profiles(recording: Recording) -> dict[str, list[Qos]]:
+    """Return each topic's QoS profiles; none, and a warning, where the recording's are damaged."""
+    found: dict[str, list[Qos]] = {}
+    for topic, channel in recording.channels.items():
+        try:
+            found[topic] = profiles_of(channel.qos)
+        except RecordingError as error:
+            found[topic] = []
+            recording.warn(f'{recording.name}: {topic} is copied without its QoS: {error}')
+    return found
+
 
 class Target(Protocol):
     """Where finished parts go."""
@@ -79,7 +100,8 @@ class Process:
         """The number of the part that comes next."""
         self._recording, self._target, self._progress = recording, target, progress
         self._outputs = {one.camera.image: one for one in outputs}
-        self._broken: dict[str, deque[tuple[Record, str]]] = {
+        self._profiles = offered_profiles(recording)
+        self._broken: dict[str, deque[tuple[int, str]]] = {
             topic: deque() for topic in self._outputs}
         self._ends = Ends(options.part)
         self._colourise = Colouriser('turbo', 0.0, options.preview_far)
@@ -136,18 +158,18 @@ class Process:
     def _shots_of(self, outputs: Outputs) -> Iterator[Shot]:
         broken = self._broken[outputs.camera.image]
         return shots(self._recording, outputs.camera,
-                     lambda record, reason: broken.append((record, reason)))
+                     lambda record, reason: broken.append((record.time, reason)))
 
     def _broken_before(self, end: int) -> Iterator[tuple[str, str]]:
         """Yield the topics and faults of the messages before a time that are no images."""
         for topic, broken in self._broken.items():
-            while broken and broken[0][0].time < end:
+            while broken and broken[0][0] < end:
                 yield topic, broken.popleft()[1]
 
     def _declare(self, writer: Writer) -> None:
         for topic, channel in self._recording.channels.items():
-            writer.add_topic(topic, channel.type, definition=channel.definition, qos=channel.qos,
-                             opaque=True)
+            writer.add_topic(topic, channel.type, definition=channel.definition,
+                             qos=self._profiles[topic], opaque=True)
         for outputs in self._outputs.values():
             for topic, kind in outputs.topics.items():
                 writer.add_topic(topic, kind, qos=[QOS])

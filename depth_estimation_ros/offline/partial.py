@@ -86,7 +86,8 @@ class Partial:
         """
         notes = [note for note in map(self.finished, range(count)) if note]
         try:
-            write_whole(self._bag / FILE_NAME, metadata_file(notes, accounts))
+            write_whole(self._work / FILE_NAME, metadata_file(notes, accounts))
+            (self._work / FILE_NAME).replace(self._bag / FILE_NAME)
             write_whole(self._whole, b'')
             self._bag.rename(self.output)
         except OSError as error:

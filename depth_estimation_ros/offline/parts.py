@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from ..recordings.metadata import FILE_NAME
+from ..recordings.opening import files_of
 
 INFORMATION = 'rosbag2_bagfile_information'
 CUSTOM = 'depth_estimation_ros'
@@ -68,7 +69,5 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def source_of(path: str) -> list[tuple[str, int, int]]:
     """Return what tells a recording from another: its files, their sizes and times."""
-    found = Path(path)
-    files = sorted(found.iterdir()) if found.is_dir() else [found] if found.exists() else []
-    return [(os.path.relpath(file, found.parent), file.stat().st_size, file.stat().st_mtime_ns)
-            for file in files if file.is_file()]
+    return [(os.path.relpath(file, Path(path).parent), file.stat().st_size,
+             file.stat().st_mtime_ns) for file in files_of(path)]

@@ -21,12 +21,25 @@ DEFAULT_RATE = 30.0
 FIRST = 30
 """Images whose times tell the rate."""
 
+MOST_TICKS = 65535
+"""The largest numerator of a rate in MPEG-4."""
+
+SLOWEST = 0.01
+"""Frames a second, of which OpenCV still makes a fraction."""
+
 
 def rate_of(recording: Recording, topic: str) -> float:
     """Return the frames a second of a recording's first images."""
     times = [record.time for record in islice(recording.records([topic]), FIRST)]
     steps = [after - before for before, after in pairwise(times) if after > before]
-    return round(10**9 / median(steps), 3) if steps else DEFAULT_RATE
+    return 10**9 / median(steps) if steps else DEFAULT_RATE
+
+
+def playable(rate: float) -> float:
+    """Return the nearest rate that MPEG-4 can have, as OpenCV writes it: over a power of ten."""
+    rate = min(max(rate, SLOWEST), MOST_TICKS)
+    digits = next(digits for digits in (3, 2, 1, 0) if round(rate * 10**digits) <= MOST_TICKS)
+    return round(rate, digits)
 
 
 class VideoWriter:
@@ -38,8 +51,8 @@ class VideoWriter:
 
         :param rate: frames a second.
         """
-        self._path, self._rate, self._count = path, rate, 0
-        self._temporary = path.with_name(f'.{path.stem}.tmp{path.suffix}')
+        self._path, self._rate, self._count = path, playable(rate), 0
+        self._temporary = path.absolute().with_name(f'.{path.stem}.tmp{path.suffix}')
         self._size = (0, 0)
         self._video: cv2.VideoWriter | None = None
         self._log_level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

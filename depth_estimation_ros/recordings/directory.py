@@ -31,8 +31,10 @@ class Directory(Recording):
         self.warnings += metadata.warnings
         self._open_file = open_file
         self._members: list[Recording] = []
-        faults = [fault for file in self._listed(path, files, metadata)
-                  if (fault := self._add(file, metadata))]
+        listed = self._listed(path, files, metadata)
+        if unlisted := self._unlisted(path, files, listed):
+            metadata = replace(metadata, channels={})  # whose counts are of the others only
+        faults = [fault for file in (*listed, *unlisted) if (fault := self._add(file, metadata))]
         if not self._members:
             raise RecordingError('; '.join(faults) or f'{path} holds no file that can be read')
         for fault in faults:
@@ -47,6 +49,16 @@ class Directory(Recording):
             self.warn(f'{path}: its metadata.yaml lists {", ".join(missing)}, which '
                       f'{"is" if len(missing) == 1 else "are"} not there, or empty')
         return there or files
+
+    def _unlisted(self, path: Path, files: list[Path], listed: list[Path]) -> list[Path]:
+        """Return files of the same kind as the listed ones; players unpack others beside them."""
+        kinds = {file.suffix for file in listed}
+        found = [file for file in files if file not in listed and file.suffix in kinds]
+        if found:
+            self.warn(f'{path}: its metadata.yaml does not list '
+                      f'{", ".join(file.name for file in found)}, read all the same; ros2 bag '
+                      f'reindex {path} lists all files')
+        return found
 
     def _add(self, file: Path, metadata: Metadata) -> str:
         """Open one file; return what is wrong where it cannot be opened."""

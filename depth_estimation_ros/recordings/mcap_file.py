@@ -11,8 +11,12 @@ from typing import Any, BinaryIO
 from . import mcap_layout as layouts
 from .errors import RecordingError
 from .mcap_layout import Block, Layout
+from .qos import latched
 from .recording import Channel, Record, Recording, in_time_order
 from .types import Types, normalised
+
+LATCHING = ('1', 'true', 'True')
+"""What converters write of a latched topic of ROS 1."""
 
 
 class McapFile(Recording):
@@ -28,10 +32,10 @@ class McapFile(Recording):
             self.warn(f'{path}: {damage}')
         self._kinds = {number: self._kind(channel.schema_id)
                        for number, channel in self._layout.channels.items()}
-        self._add_channels()
         definitions = {kind: self._definition(number) for number, kind in self._kinds.items()}
         self._types = Types(definitions)
         self._converted = self._types.converted()
+        self._add_channels()
         self.start = min((block.start for block in self._layout.blocks), default=0)
 
     def _kind(self, schema: int) -> str:
@@ -52,9 +56,17 @@ class McapFile(Recording):
             known = self.channels.get(found.topic)
             before = known.count or 0 if known else 0
             here = None if counts is None else counts[number] + before
-            self.channels[found.topic] = Channel(
-                self._kinds[number], here, self._definition(number),
-                found.metadata.get('offered_qos_profiles', ''))
+            definition, qos = self._described(number)
+            self.channels[found.topic] = Channel(self._kinds[number], here, definition, qos)
+
+    def _described(self, number: int) -> tuple[str, str]:
+        """Return the definition of a channel's messages as they come out, and its QoS."""
+        found = self._layout.channels[number]
+        if found.message_encoding != 'ros1':
+            return self._definition(number), found.metadata.get('offered_qos_profiles', '')
+        publishers = sum(other.topic == found.topic and other.metadata.get('latching') in LATCHING
+                         for other in self._layout.channels.values())
+        return self._types.converted_definition(self._kinds[number]), latched(publishers)
 
     def _read(self, topics: frozenset[str]) -> Iterator[Record]:
         wanted = {number for number, channel in self._layout.channels.items()

@@ -14,7 +14,7 @@ import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.reader import SeekingReader
+from mcap.reader import SeekingReader, Summary
 from mcap.records import Channel, Chunk, Message, Schema
 from mcap.stream_reader import breakup_chunk
 
@@ -31,6 +31,10 @@ MOST_BYTES = 1 << 31
 DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, RuntimeError,
           LookupError, OverflowError, MemoryError, EOFError, OSError)
 """What reading damaged bytes raises."""
+
+
+UNFINISHED = ('it has no index, as its recorder did not end as it should; it is read from end to '
+              'end for that (mcap recover writes one)')
 
 
 class Block(NamedTuple):
@@ -71,10 +75,12 @@ def find_layout(stream: BinaryIO, size: int) -> Layout:
     :param size: its bytes.
     """
     try:
-        layout = _indexed(stream)
+        summary = _summary(stream)
     except DAMAGE:
-        layout = None
-    return layout or _scanned(stream, size)
+        summary = None
+    if summary is None:
+        return _scanned(stream, size, [UNFINISHED])
+    return _indexed(summary) or _scanned(stream, size, [])
 
 
 def open_block(stream: BinaryIO, block: Block) -> list[Any]:
@@ -91,8 +97,8 @@ def open_block(stream: BinaryIO, block: Block) -> list[Any]:
     return list(breakup_chunk(chunk, validate_crc=True))
 
 
-def _indexed(stream: BinaryIO) -> Layout | None:
-    """Return the layout by the file's own index; None where it has none, or not all of it."""
+def _summary(stream: BinaryIO) -> Summary | None:
+    """Return what stands at the file's end; None where there is none, or not all of it."""
     stream.seek(0)
     summary = SeekingReader(stream, record_size_limit=MOST_BYTES).get_summary()
     if summary is None or not summary.channels:
@@ -100,6 +106,11 @@ def _indexed(stream: BinaryIO) -> Layout | None:
     if any(channel.schema_id and channel.schema_id not in summary.schemas
            for channel in summary.channels.values()):
         return None
+    return summary
+
+
+def _indexed(summary: Summary) -> Layout | None:
+    """Return the layout by the file's own index; None where its messages are not in that."""
     if not summary.chunk_indexes and (summary.statistics is None
                                       or summary.statistics.message_count):
         return None
@@ -110,10 +121,9 @@ def _indexed(stream: BinaryIO) -> Layout | None:
     return Layout(summary.schemas, summary.channels, counts, blocks)
 
 
-def _scanned(stream: BinaryIO, size: int) -> Layout:
+def _scanned(stream: BinaryIO, size: int, damage: list[str]) -> Layout:
     """Walk through the file's records up to its end, or to where it breaks off."""
-    layout = Layout(damage=['it has no index, as its recorder did not end as it should; it is '
-                            'read from end to end for that (mcap recover writes one)'])
+    layout = Layout(damage=damage)
     loose: list[Block] = []
     for opcode, block in _records(stream, size, layout):
         if opcode == Opcode.MESSAGE:

@@ -48,10 +48,38 @@ def open_recording(source: Path | str) -> Recording:
         raise RecordingError(f'{error.filename} cannot be read: permission denied') from error
 
 
-def _open_pattern(pattern: str) -> Recording:
+def files_of(source: Path | str) -> list[Path]:
+    """Return the files that a recording is read from; none where there is none."""
+    path = Path(source)
+    path = path.parent if path.name == FILE_NAME else path
+    if path.is_file():
+        return [path, *_beside([path])]
+    if not path.is_dir():
+        matches = _matches(str(source))
+        return _pictures(matches) or matches
+    files = sorted(file for file in path.iterdir() if file.is_file())
+    bags = [file for file in files if _is_bag(file)]
+    named = [file for file in files if bags and file.name == FILE_NAME]
+    return [*(bags or _pictures(files)), *_beside(bags), *named]
+
+
+def _beside(bags: list[Path]) -> list[Path]:
+    """Return SQLite's write-ahead logs; what else it leaves there holds no message."""
+    return [log for bag in bags if (log := bag.with_name(f'{bag.name}-wal')).is_file()]
+
+
+def _matches(pattern: str) -> list[Path]:
     matches = glob.glob(pattern, recursive=True)  # noqa: PTH207, Path.glob takes no absolute ones
-    files = [path for path in map(Path, matches) if path.is_file()]
-    pictures = [path for path in files if path.suffix.lower() in PICTURES]
+    return sorted(path for path in map(Path, matches) if path.is_file())
+
+
+def _pictures(files: list[Path]) -> list[Path]:
+    return [file for file in files if file.suffix.lower() in PICTURES]
+
+
+def _open_pattern(pattern: str) -> Recording:
+    files = _matches(pattern)
+    pictures = _pictures(files)
     if pictures:
         return Pictures(pattern, pictures)
     if len(files) == 1:
@@ -88,8 +116,7 @@ def _open_directory(path: Path) -> Recording:
     bags = [file for file in files if _is_bag(file)]
     if bags:
         return Directory(path, bags, _open_file)
-    pictures = [file for file in files if file.suffix.lower() in PICTURES]
-    if pictures:
+    if pictures := _pictures(files):
         return Pictures(str(path), pictures)
     raise RecordingError(f'{path} is not {KINDS}{_hint(path, files)}')
 

@@ -26,7 +26,7 @@ PERIOD = 10**9 // 30
 
 def natural(path: Path) -> list[Any]:
     """Return the key that sorts frame_2 before frame_10."""
-    return [(not part.isdigit(), int(part) if part.isdigit() else part)
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else part)
             for part in re.split(r'(\d+)', str(path)) if part]
 
 
@@ -61,14 +61,22 @@ class Pictures(_Images):
     def _read(self, topics: frozenset[str]) -> Iterator[Record]:
         readable = 0
         for number, file in enumerate(self.files if topics else ()):
-            bgr = cv2.imread(str(file), cv2.IMREAD_COLOR)
-            if bgr is None:
-                self.warn(f'{file} is passed over: OpenCV cannot read it as a picture')
-                continue
-            readable += 1
-            yield self._record(np.asarray(bgr, np.uint8), number * PERIOD)
+            bgr = self._read_file(file)
+            if bgr is not None:
+                readable += 1
+                yield self._record(bgr, number * PERIOD)
         if topics and not readable:
             raise RecordingError(f'{self.name} holds no picture that OpenCV can read')
+
+    def _read_file(self, file: Path) -> NDArray[np.uint8] | None:
+        reason = ''
+        try:
+            bgr = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        except cv2.error as error:  # a header that claims a size which no memory holds
+            bgr, reason = None, f' ({error.err})'
+        if bgr is None:
+            self.warn(f'{file} is passed over: OpenCV cannot read it as a picture{reason}')
+        return None if bgr is None else np.asarray(bgr, np.uint8)
 
 
 class Video(_Images):
@@ -86,8 +94,10 @@ class Video(_Images):
             raise RecordingError(f'{path} is not a video that OpenCV can read')
 
     def _read(self, topics: frozenset[str]) -> Iterator[Record]:
-        video = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
-        claimed, number = int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0
+        # an absolute path, as FFmpeg takes what stands before a colon for a protocol
+        video = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG)
+        counted = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if self._has_count() else 0
+        number = 0
         try:
             found, bgr = video.read() if topics else (False, None)
             while found:
@@ -95,10 +105,16 @@ class Video(_Images):
                 yield self._record(np.asarray(bgr, np.uint8), time)
                 number += 1
                 found, bgr = video.read()
-            if topics and number < claimed:
-                self.warn(f'{self._path} says that it has {claimed} frames, {number} can be read')
+            if topics and number < counted:
+                self.warn(f'{self._path} says that it has {counted} frames, {number} can be read')
         finally:
             video.release()
+
+    def _has_count(self) -> bool:
+        """Say whether the file counts its frames, as MP4 and AVI do; others are estimated."""
+        with self._path.open('rb') as file:
+            beginning = file.read(8)
+        return beginning[:4] == b'RIFF' or beginning[4:] in (b'ftyp', b'moov', b'mdat')
 
 
 def image_message(bgr: NDArray[np.uint8], time: int, frame_id: str = FRAME_ID) -> bytes:

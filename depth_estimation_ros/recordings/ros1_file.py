@@ -10,6 +10,7 @@ from typing import Any
 from rosbags.rosbag1 import Reader, ReaderError
 
 from .errors import RecordingError
+from .qos import latched
 from .recording import Channel, Record, Recording
 from .types import Types
 
@@ -36,17 +37,18 @@ class Ros1File(Recording):
         except DAMAGE as error:
             raise RecordingError(f'{path} cannot be read ({error}): rosbag reindex {path} '
                                  'rebuilds the index that a killed recorder leaves out') from error
-        self._types = Types(self._definitions)
         self._converted = self._types.converted()
 
     def _add_channels(self, reader: Any) -> None:
-        self._definitions = {connection.msgtype: connection.msgdef.data
-                             for connection in reader.connections}
+        self._types = Types({connection.msgtype: connection.msgdef.data
+                             for connection in reader.connections})
         for topic, info in reader.topics.items():
             if info.msgtype is None:
                 self.warn(f'{self._path}: {topic} is passed over: it has several types')
                 continue
-            self.channels[topic] = Channel(info.msgtype, info.msgcount)
+            self.channels[topic] = Channel(
+                info.msgtype, info.msgcount, self._types.converted_definition(info.msgtype),
+                latched(sum(bool(found.ext.latching) for found in info.connections)))
         self.start = reader.start_time if self.channels else 0
 
     def _read(self, topics: frozenset[str]) -> Iterator[Record]:

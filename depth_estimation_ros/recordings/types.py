@@ -68,6 +68,13 @@ class Types:
         known = standard_types().fielddefs
         return Types({kind: text for kind, text in self._definitions.items() if kind not in known})
 
+    def converted_definition(self, kind: str) -> str:
+        """Return the definition of what from_ros1 gives, as .msg; '' where ROS 2 has the type."""
+        store = self._store(kind)
+        if kind in standard_types().fielddefs or kind not in store.fielddefs:
+            return ''
+        return str(store.generate_msgdef(kind, ros_version=2)[0])
+
     def decode(self, data: bytes, kind: str) -> Any:
         """
         Return a message as an object with the type's fields; arrays are NumPy's.
@@ -102,9 +109,10 @@ def store_of(kind: str, definition: str) -> Any:
     store = get_typestore(Stores.EMPTY)
     try:
         parsed = _parsed(definition, kind)
-        if HEADER in parsed:  # ROS 1's has a field that rosbags drops when it converts
-            parsed[HEADER] = standard_types().fielddefs[HEADER]
+        # ROS 1's has a field that rosbags drops when it converts, and COMMON holds none
+        parsed[HEADER] = standard_types().fielddefs[HEADER]
         store.register(parsed)
+        store.generate_msgdef(kind, ros_version=2)  # raises where a type that it has is not there
     except MALFORMED:
         return standard_types()
     return store if kind in store.types else standard_types()

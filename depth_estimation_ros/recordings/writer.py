@@ -14,18 +14,16 @@ from rosbags.interfaces import Qos
 from rosbags.rosbag2 import (
     CompressionFormat,
     CompressionMode,
-    ReaderError,
     StoragePlugin,
     WriterError,
 )
 from rosbags.rosbag2 import Writer as RosbagsWriter
-from rosbags.rosbag2.metadata import parse_qos
 
 from .errors import RecordingError
+from .qos import profiles_of
 from .types import store_of
 
-FAILURES = (OSError, ReaderError, WriterError)
-"""ReaderError is what rosbags raises for QoS profiles that are none."""
+FAILURES = (OSError, WriterError)
 
 UNKNOWN_TYPE = {'msgdef': '', 'rihs01': f'RIHS01_{0:064}'}
 """What is written of a type without definition: nothing, and a hash that is no type's."""
@@ -76,15 +74,16 @@ class Writer:
         :param definition: of the type, in .msg or IDL syntax; the standard one when empty.
         :param qos: the offered profiles, or the YAML that a recording has of them.
         :param opaque: take a type of which no definition is known; its readers need their own.
-        :raises RecordingError: when the type is unknown, or nothing more can be written.
+        :raises RecordingError: when the type is unknown, the YAML holds no profiles, or nothing
+            more can be written.
         """
         store = store_of(kind, definition)
         if kind not in store.types and not opaque:
             raise RecordingError(f'{self.path}: {topic} is of type {kind}, which is unknown: it '
                                  'needs its definition')
         described = {'typestore': store} if kind in store.types else UNKNOWN_TYPE
+        profiles = profiles_of(qos) if isinstance(qos, str) else list(qos)
         try:
-            profiles = parse_qos(qos) if isinstance(qos, str) else list(qos)
             self._topics[topic] = self._writer.add_connection(
                 topic, kind, offered_qos_profiles=profiles, **described)
         except FAILURES as error:

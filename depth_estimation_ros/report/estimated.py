@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..offline.estimate import FRAMES, JOB, names_of, opened
 from ..offline.formats import FORMATS, READERS, decoded
+from ..offline.inputs import names_of, opened
+from ..offline.job import FRAMES, JOB
 from ..recordings import Recording, RecordingError, find_cameras, shots
 from ..recordings.pictures import Pictures, natural
 from ..ros.codec import CodecError, decode

@@ -23,6 +23,7 @@ SIZE = 4.8, 2.5
 
 STYLE = {'svg.fonttype': 'none', 'svg.hashsalt': 'depth_estimation_ros', 'font.size': 9,
          'font.family': 'sans-serif', 'axes.spines.top': False, 'axes.spines.right': False,
+         'text.parse_math': False,  # a $ in a name is a $
          'axes.grid': True, 'grid.color': '#e3e3e3', 'axes.axisbelow': True}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ..recordings import (
     shots,
     stamp_of,
 )
+from ..recordings.cameras import namespace
 from ..recordings.metadata import FILE_NAME
 from ..ros.codec import CodecError, decode
 from ..ros.decoder import CameraDecoder
@@ -43,10 +45,11 @@ def recorded_report(path: Path) -> Report:
     :raises RecordingError: when it cannot be read, or holds no depth.
     """
     recording = open_recording(path)
-    estimates = find_estimates(recording)
+    accounts = accounts_of(path)
+    estimates = [_as_noted(estimate, recording, accounts)
+                 for estimate in find_estimates(recording)]
     if not estimates:
         raise RecordingError(f'{path} holds no depth: a topic …/image_rect of 16UC1 or 32FC1')
-    accounts = accounts_of(path)
     facts = {'Recording': str(path)}
     notes: list[str] = []
     sections: list[Section] = [frames_table(accounts)] if accounts else []
@@ -81,6 +84,14 @@ def accounts_of(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return {}
     return accounts
+
+
+def _as_noted(estimate: Estimate, recording: Recording, accounts: Mapping[str, Any]) -> Estimate:
+    """Take the image that process_bag noted; its namespace may have others."""
+    place = namespace(namespace(estimate.depth))
+    noted = [topic for topic in accounts
+             if namespace(topic) == place and topic in recording.channels]
+    return replace(estimate, image=noted[0]) if noted else estimate
 
 
 def collect(recording: Recording, estimate: Estimate) -> Collected:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..fleet.run import REPORT as BAGS
-from ..offline.estimate import JOB
 from ..offline.files import write_whole
+from ..offline.job import JOB
 from ..recordings import RecordingError
 from .description import Report
 from .estimated import estimated_report

@@ -51,6 +51,17 @@ def test_a_directory_is_one_bag_with_all_its_files(drives):
     assert Bag.from_json(bag.as_json()) == bag
 
 
+def test_what_readers_touch_is_not_of_a_bags_content(drives):
+    filesystem, path = fsspec.core.url_to_fs(drives)
+    before, = find_bags([f'{drives}/tue/b'], 'elsewhere')
+    for name in 'b_0.db3-shm', '.DS_Store':
+        filesystem.pipe_file(f'{path}/tue/b/{name}', b'touched')
+    after, = find_bags([f'{drives}/tue/b'], 'elsewhere')
+    assert after.signature == before.signature
+    filesystem.pipe_file(f'{path}/tue/b/b_0.db3-wal', b'messages')
+    assert find_bags([f'{drives}/tue/b'], 'elsewhere')[0].signature != before.signature
+
+
 def test_what_leads_nowhere_or_to_one_name_is_refused(drives):
     with pytest.raises(RecordingError, match='nowhere leads to no bag'):
         find_bags([f'{drives}/nowhere'], 'out')

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from uuid import uuid4
 import fsspec
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin
 from tqdm import tqdm
 
 from depth_estimation_ros.fleet import maker
@@ -25,7 +27,7 @@ from depth_estimation_ros.offline.network import Network
 from depth_estimation_ros.recordings import RecordingError
 
 from ..offline.conftest import frames
-from ..recordings.bags import PERIOD, START, image, jpeg, write_rosbag2
+from ..recordings.bags import PERIOD, START, image, jpeg, leave_log, write_rosbag2
 from .conftest import PART, content
 
 
@@ -132,6 +134,30 @@ def test_other_options_and_another_bag_are_refused(tmp_path, drives, run, expect
     reports = run(drives, tmp_path / 'out')
     assert 'has changed since: --redo monday/c makes' in reports['monday/c'].errors[0]
     assert reports['a'].is_whole and content(tmp_path / 'out') == expected
+
+
+def test_a_bag_with_a_write_ahead_log_is_finished_once(tmp_path, run):
+    folder = write_rosbag2(tmp_path / 'drives' / 'killed', frames(4), StoragePlugin.SQLITE3)
+    with leave_log(folder):
+        run(tmp_path / 'drives', tmp_path / 'out')
+        os.utime(next(folder.glob('*-shm')))
+        assert run(tmp_path / 'drives', tmp_path / 'out', Never())['killed'].is_whole
+
+
+def test_other_options_are_taken_while_nothing_is_made(tmp_path, drives, run, expected):
+    run(drives, tmp_path / 'out', Planned(), part=0.05)
+    run(drives, tmp_path / 'out', preview_far=3.0)
+    assert content(tmp_path / 'out') == expected
+    run(drives, tmp_path / 'out', Never(), preview_far=4.0)  # without previews it changes nothing
+
+
+def test_a_plan_counts_parts_as_they_are_made(tmp_path, run):
+    folder = write_rosbag2(tmp_path / 'drives' / 'cut', [
+        *frames(4)[6:], *frames(2), *frames(40, seed=1)[6:]], StoragePlugin.SQLITE3)
+    file = next(folder.glob('*.db3'))
+    file.write_bytes(file.read_bytes()[:file.stat().st_size * 3 // 4])
+    report = run(tmp_path / 'drives', tmp_path / 'out')['cut']
+    assert report.is_whole and not report.errors
 
 
 def test_one_bag_is_made_anew_and_the_others_are_left(tmp_path, drives, run, expected):

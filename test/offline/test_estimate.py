@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,9 +22,11 @@ from depth_estimation_ros.offline import formats as formats_module
 from depth_estimation_ros.offline.cloud import pcd, pinhole_of_view, ply
 from depth_estimation_ros.offline.files import write_whole
 from depth_estimation_ros.offline.formats import FORMATS, quantised
+from depth_estimation_ros.offline.job import JOB
+from depth_estimation_ros.offline.video import VideoWriter
 from depth_estimation_ros.recordings import RecordingError, metres, open_recording
 
-from ..recordings.bags import START, image
+from ..recordings.bags import PERIOD, START, image, info
 from .conftest import SHAPE, frames
 
 NUMBERS = np.array([[0.5, 1.2345, 70.0], [np.nan, np.inf, -np.inf]], np.float32)
@@ -140,10 +143,81 @@ def test_only_missing_files_are_made_again(tmp_path, estimated, monkeypatch):
 
 def test_another_job_does_not_mix_with_what_is_there(tmp_path, estimated):
     source, output = pictures(tmp_path / 'in', 1), tmp_path / 'out'
+    other = pictures(tmp_path / 'other', 1)
     estimated(source, output)
-    with pytest.raises(RecordingError, match=r'another fov.*--overwrite'):
-        estimated(source, output, fov=60.0)
-    estimated(source, output, fov=60.0, overwrite=True)
+    with pytest.raises(RecordingError, match=r'another inputs: .*--overwrite'):
+        estimated(other, output)
+    estimated(other, output, overwrite=True)
+
+
+def test_options_that_change_nothing_of_what_is_there_go_on(tmp_path, estimated):
+    source, output = pictures(tmp_path / 'in', 1), tmp_path / 'out'
+    estimated(source, output)
+    made = (output / 'png' / 'room_0.png').stat().st_mtime_ns
+    estimated(source, output, fov=60.0, preview_far=4.0)
+    assert (output / 'png' / 'room_0.png').stat().st_mtime_ns == made
+    estimated(source, output, cloud='ply', fov=60.0)
+    with pytest.raises(RecordingError, match=r'another fov: .*--overwrite'):
+        estimated(source, output, cloud='ply', fov=70.0)
+    estimated(source, output, preview=True, preview_far=6.0)
+    with pytest.raises(RecordingError, match=r'another preview_far: .*--overwrite'):
+        estimated(source, output, preview=True, preview_far=8.0)
+
+
+def test_a_job_that_made_nothing_binds_nobody(tmp_path, estimated):
+    output = tmp_path / 'out'
+    output.mkdir()
+    (output / JOB).write_text('{"model": "one that could not be loaded"}')
+    accounts, _ = estimated(pictures(tmp_path / 'in', 1), output)
+    assert sum(account.published for account in accounts.values()) == 1
+
+
+@pytest.mark.parametrize('kind', ['pictures', 'bag'])
+def test_depth_of_an_input_that_was_replaced_is_not_kept(tmp_path, bag, estimated, kind):
+    source = pictures(tmp_path / 'in', 1) if kind == 'pictures' else bag(frames(1))
+    estimated(source, tmp_path / 'out')
+    if kind == 'pictures':
+        cv2.imwrite(str(source / 'room_1.png'), np.zeros(SHAPE, np.uint8))
+        accounts, _ = estimated(source, tmp_path / 'out')
+        assert accounts[str(source)].published == 2
+        cv2.imwrite(str(source / 'room_0.png'), np.zeros(SHAPE, np.uint8))
+    else:
+        shutil.rmtree(source)
+        bag(frames(1, seed=2))
+    with pytest.raises(RecordingError, match=r'in/.* has changed since its depth in .*out was'):
+        estimated(source, tmp_path / 'out')
+    estimated(source, tmp_path / 'out', overwrite=True)
+
+
+def test_depth_never_replaces_an_input(tmp_path, estimated):
+    source = pictures(tmp_path / 'data' / 'png', 2)
+    before = {path: path.read_bytes() for path in source.iterdir()}
+    with pytest.raises(RecordingError, match=r'data/png lies in the output .*data: name another'):
+        estimated(source, tmp_path / 'data', overwrite=True)
+    with pytest.raises(RecordingError, match=r'room_0\.png is an input and lies where depth'):
+        estimated(sorted(before), tmp_path / 'data', overwrite=True)
+    assert {path: path.read_bytes() for path in (tmp_path / 'data').rglob('*.*')} == before
+
+
+def test_the_output_below_a_glob_is_no_input(tmp_path, estimated):
+    pictures(tmp_path / 'g', 2)
+    for _ in range(2):
+        accounts, _ = estimated(f'{tmp_path}/g/**/*.png', tmp_path / 'g' / 'out')
+        assert [account.published for account in accounts.values()] == [2]
+    assert len(list((tmp_path / 'g' / 'out').rglob('*.png'))) == 2
+
+
+def test_frames_before_the_first_calibration_have_no_cloud_and_are_named(
+        tmp_path, bag, estimated, monkeypatch):
+    late = [one for one in frames(12) if one.topic == '/cam/image_raw']
+    late += [info(START + 11 * PERIOD)]
+    source = bag(sorted(late, key=lambda one: one.time))
+    _, warnings = estimated(source, tmp_path / 'out', cloud='ply')
+    clouds = len(list((tmp_path / 'out' / 'ply').iterdir()))
+    assert 0 < clouds < 12 and len(list((tmp_path / 'out' / 'png').iterdir())) == 12
+    assert f'{12 - clouds} of 12 frames have no calibration' in warnings[-1]
+    monkeypatch.setattr(module, 'Network', None)  # nothing is made again
+    assert estimated(source, tmp_path / 'out', cloud='ply')[1] == warnings
 
 
 def test_overwriting_that_was_cut_off_leaves_nothing_of_the_job_before(
@@ -212,6 +286,18 @@ def test_a_video_becomes_a_video_of_image_and_depth(tmp_path, estimated):
     estimated(source, tmp_path / 'out', video=True)  # made anew, from every frame
     assert cv2.VideoCapture(str(tmp_path / 'out' / 'video.mp4')).get(
         cv2.CAP_PROP_FRAME_COUNT) == 5
+
+
+@pytest.mark.parametrize(('rate', 'expected'), [
+    (89.973, 89.97), (29.97, 29.97), (1200.26, 1200.3), (0.0004, 0.01)])
+def test_a_video_has_the_nearest_rate_that_its_format_can_have(
+        tmp_path, monkeypatch, rate, expected):
+    monkeypatch.chdir(tmp_path)
+    with VideoWriter(Path('2024-05-01T10:00:00.mp4'), rate) as writer:
+        for level in (10, 90, 200):
+            writer.write(np.full(SHAPE, level, np.uint8))
+    assert cv2.VideoCapture(str(tmp_path / '2024-05-01T10:00:00.mp4')).get(
+        cv2.CAP_PROP_FPS) == pytest.approx(expected, rel=1e-6)
 
 
 def test_frames_without_depth_are_counted_and_have_no_file(tmp_path, bag, estimated):

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin
 
 from depth_estimation_ros.offline.one_pass import Process
 from depth_estimation_ros.offline.partial import Partial
+from depth_estimation_ros.offline.parts import source_of
 
-from ..recordings.bags import PERIOD, START, image
+from ..recordings.bags import PERIOD, START, image, leave_log
 from .conftest import frames
 from .test_process_bag import raw
 
@@ -36,6 +39,17 @@ def test_a_few_kills(tmp_path, bag, checkpoint):
 @pytest.mark.slow
 def test_twenty_kills(tmp_path, bag, checkpoint):
     assert resumed_after(20, bag(frames(60)), tmp_path / 'here', checkpoint, 1) >= 3
+
+
+def test_what_readers_touch_does_not_change_a_recording(tmp_path, bag):
+    folder = bag(frames(2), storage=StoragePlugin.SQLITE3)
+    with leave_log(folder):
+        before = source_of(str(folder))
+        assert [Path(name).name for name, *_ in before] == [
+            'in.db3', 'in.db3-wal', 'metadata.yaml']
+        os.utime(next(folder.glob('*-shm')))
+        (folder / 'notes.txt').touch()
+        assert source_of(str(folder)) == before
 
 
 def test_a_run_goes_on_where_the_last_one_ended(tmp_path, bag, process, monkeypatch):

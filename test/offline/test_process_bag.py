@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
 from collections import defaultdict
@@ -18,9 +19,13 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as RosbagsWriter
+from tqdm import tqdm
 
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
-from depth_estimation_ros.recordings import RecordingError, open_recording, stamp_of
+from depth_estimation_ros.offline.added import ProcessOptions
+from depth_estimation_ros.offline.one_pass import Process
+from depth_estimation_ros.offline.process import process_bag
+from depth_estimation_ros.recordings import Record, RecordingError, open_recording, stamp_of
 from depth_estimation_ros.recordings.qos import FOREVER
 
 from ..recordings.bags import PERIOD, START, TYPES, image, info, jpeg, write_ros1, write_rosbag2
@@ -123,6 +128,66 @@ def test_qos_and_topics_without_messages_are_kept(tmp_path, process):
     assert len(before) == 4 and {topic: after[topic] for topic in before} == before
     depth = after['/cam/depth/image_rect']['topic_metadata']['offered_qos_profiles']
     assert [(one['reliability'], one['depth']) for one in depth] == [('reliable', 2)]
+
+
+@pytest.mark.parametrize('text', ['~', ' ', '- history: ~', '- {history: 1, reliability: 1, '
+                                  'durability: 1, liveliness: 1, depth: 2}', '[', '5'])
+def test_qos_that_is_none_is_left_out_and_named(tmp_path, bag, process, text):
+    source = bag(frames(2), storage=StoragePlugin.SQLITE3)
+    database = sqlite3.connect(next(source.glob('*.db3')))
+    database.execute("UPDATE topics SET offered_qos_profiles = ? WHERE name = '/cam/words'",
+                     (text,))
+    database.commit()
+    database.close()
+    (source / 'metadata.yaml').unlink()
+    _, warnings = process(source, tmp_path / 'out')
+    assert any('/cam/words is copied without its QoS' in warning for warning in warnings)
+    assert len(decoded(tmp_path / 'out')['/cam/words']) == 2
+
+
+def test_a_definition_that_lacks_a_type_makes_an_opaque_topic(tmp_path, bag, process):
+    source = bag(frames(2), storage=StoragePlugin.SQLITE3)
+    database = sqlite3.connect(next(source.glob('*.db3')))
+    database.execute("UPDATE topics SET type = 'acme/msg/Thing' WHERE name = '/cam/words'")
+    database.execute("UPDATE message_definitions SET topic_type = 'acme/msg/Thing', "
+                     "encoded_message_definition = 'acme/Missing part' "
+                     "WHERE topic_type = 'std_msgs/msg/String'")
+    database.commit()
+    database.close()
+    (source / 'metadata.yaml').unlink()
+    process(source, tmp_path / 'out')
+    assert raw(tmp_path / 'out', {'/cam/words'}) == raw(source, {'/cam/words'})
+
+
+@pytest.mark.parametrize('name', ['my depth', '2depth', '/depth', 'a//b', 'a__b', 'tiefe_ä', ''])
+def test_a_name_that_no_topic_may_have_is_refused(tmp_path, bag, process, name):
+    with pytest.raises(RecordingError, match=f"'{name}' is no name of topics: "):
+        process(bag(frames(1)), tmp_path / 'out', name=name)
+
+
+def test_of_broken_images_nothing_is_kept_but_the_reason(
+        tmp_path, bag, network, monkeypatch):
+    said = frames(4)
+    for one in said[:9:3]:
+        one.message.data = np.zeros(300_000, np.uint8)
+    source, kept = bag(said, storage=StoragePlugin.SQLITE3), []
+    database = sqlite3.connect(next(source.glob('*.db3')))
+    database.execute('UPDATE messages SET data = substr(data, 1, 200000) '
+                     'WHERE length(data) > 200000')
+    database.commit()
+    database.close()
+    before = Process._copy
+
+    def copied(self, writer, end):
+        before(self, writer, end)
+        kept.append(sum(type(found) is Record and len(found.data) == 200_000
+                        for found in gc.get_objects()))
+
+    monkeypatch.setattr(Process, '_copy', copied)
+    accounts, _ = process_bag(str(source), tmp_path / 'out', ProcessOptions(), network,
+                              progress=tqdm(disable=True))
+    assert accounts['/cam/image_raw'].dropped == {'undecodable': 3}
+    assert kept[-1] <= 1
 
 
 def test_a_type_that_nobody_knows_is_kept_as_bytes(tmp_path, bag, process):

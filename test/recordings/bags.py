@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,6 +100,19 @@ def write_rosbag2(path: Path, said: Iterable[Said], storage: StoragePlugin = Sto
                 topics[topic] = writer.add_connection(topic, kind, typestore=TYPES)
             writer.write(topics[topic], time, TYPES.serialize_cdr(message, kind))
     return path
+
+
+@contextmanager
+def leave_log(folder: Path) -> Iterator[None]:
+    """Keep the write-ahead log that a recorder leaves beside its .db3 file when it is killed."""
+    database = sqlite3.connect(next(folder.glob('*.db3')))
+    database.execute('PRAGMA journal_mode=WAL')
+    database.execute('UPDATE messages SET timestamp = timestamp + 0')
+    database.commit()
+    try:
+        yield
+    finally:
+        database.close()
 
 
 def write_mcap(path: Path, said: Iterable[Said], chunk_size: int = 20_000, **options: Any) -> Path:

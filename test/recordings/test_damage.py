@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+import zstandard
 from mcap.writer import IndexType
 from rosbags.rosbag2 import CompressionMode
 
@@ -22,6 +23,7 @@ from depth_estimation_ros.recordings import (
 
 from .bags import (
     MCAP,
+    SQLITE,
     chunks_of,
     drive,
     image,
@@ -145,6 +147,19 @@ def test_a_split_that_is_missing_or_empty_is_named(tmp_path):
     found, said = read(folder)
     assert found.total() == len(SAID) // 2
     assert 'drive_1.mcap' in said
+
+
+@pytest.mark.parametrize('storage', [MCAP, SQLITE])
+def test_a_split_that_the_metadata_do_not_list_is_read_and_named(tmp_path, storage):
+    folder = write_rosbag2(tmp_path / 'drive', SAID[:24], storage)
+    later = next(write_rosbag2(tmp_path / 'later', SAID[24:], storage).glob('later.*'))
+    later = later.rename(folder / later.name)
+    packed = folder / f'{later.name}.zstd'
+    packed.write_bytes(zstandard.compress(later.read_bytes()))  # another kind, of a player's
+    found, said = read(folder)
+    assert found == ORIGINALS
+    assert f'its metadata.yaml does not list {later.name}, read' in said
+    assert open_recording(folder).count('/cam/image_raw') == 12
 
 
 def test_a_truncated_compressed_file_yields_what_can_be_unpacked(tmp_path):

@@ -17,7 +17,7 @@ from depth_estimation_ros.recordings import (
     open_recording,
     shots,
 )
-from depth_estimation_ros.recordings.types import Types
+from depth_estimation_ros.recordings.types import COMMON, Types, store_of
 
 from .bags import (
     INFO,
@@ -85,6 +85,7 @@ def test_what_is_missing_is_named(tmp_path, kind, named):
 
 
 @pytest.mark.parametrize('kind', ['mcap directory', 'lone .mcap', 'lone .db3', 'ROS 1 .bag',
+                                  '.mcap without chunks',
                                   'sqlite3 directory, messages compressed'])
 def test_a_sound_recording_gets_no_warning(tmp_path, kind):
     recording = open_recording(write_kind(kind, tmp_path, SAID))
@@ -142,6 +143,12 @@ def test_ros1_messages_in_mcap_come_out_as_ros2s(tmp_path):
     record, = open_recording(tmp_path / 'ros1.mcap').records()
     assert (record.type, record.data) == (INFO, said.data)
     assert record.message.k[0] == 500.0
+
+
+@pytest.mark.parametrize('kind', COMMON)
+def test_a_common_type_needs_no_definition_in_the_recording(kind):
+    store = store_of(kind, '')
+    assert kind in store.types and store.generate_msgdef(kind, ros_version=2)[0]
 
 
 def test_an_unknown_type_is_named():

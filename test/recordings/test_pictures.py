@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import struct
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -67,6 +69,24 @@ def test_a_picture_that_cannot_be_read_is_passed_over_and_named(tmp_path):
     assert [name in ' '.join(recording.warnings) for name in ('frame_4.png', 'frame_6.png')]
 
 
+def test_a_picture_that_claims_an_absurd_size_is_passed_over_and_named(tmp_path):
+    folder = folder_of(tmp_path / 'pictures')
+    bitmap = bytearray(cv2.imencode('.bmp', np.zeros((4, 4, 3), np.uint8))[1].tobytes())
+    bitmap[18:26] = struct.pack('<ii', 65000, 65000)
+    (folder / 'frame_4.bmp').write_bytes(bitmap)
+    recording = open_recording(folder)
+    assert len(list(recording.records())) == 12
+    assert 'frame_4.bmp is passed over' in recording.warnings[0]
+    with pytest.raises(RecordingError, match='no picture that OpenCV can read'):
+        find_cameras(open_recording(folder / 'frame_4.bmp'))
+
+
+def test_a_digit_that_is_no_number_is_part_of_a_name(tmp_path):
+    folder = folder_of(tmp_path / 'pictures', 2)
+    (folder / 'frame_1.png').rename(folder / 'frame_1²2.png')
+    assert levels(folder) == [0, 10]
+
+
 def test_a_folder_of_broken_pictures_is_named(tmp_path):
     (tmp_path / 'broken.jpg').write_bytes(b'no picture')
     with pytest.raises(RecordingError, match='no picture that OpenCV can read'):
@@ -96,6 +116,28 @@ def test_a_video_at_its_own_times(tmp_path, suffix, codec):
     assert np.abs(np.array(found) - np.arange(20) * 12).max() < 8
     times = [record.time for record in open_recording(path).records()]
     assert np.abs(np.diff(times) - 10**8).max() < 2_000_000
+
+
+def test_a_name_with_a_colon_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    video_of(tmp_path / 'drive.mp4', 'mp4v', 3).rename('2024-05-01T10:00:00.mp4')
+    assert len(levels('2024-05-01T10:00:00.mp4')) == 3
+
+
+def test_an_estimated_count_of_frames_is_not_compared(tmp_path):
+    av = pytest.importorskip('av')
+    path = tmp_path / 'drive.mkv'
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('mjpeg', rate=30, width=64, height=48,
+                                      pix_fmt='yuvj420p')
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for time in (0, 33, 66, 100, 133, 166, 5000):  # a camera that stood still
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), 'rgb24')
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    recording = open_recording(path)
+    assert len(list(recording.records())) == 7 and not recording.warnings
 
 
 def test_a_video_that_breaks_off_is_read_up_to_there(tmp_path):

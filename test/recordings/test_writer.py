@@ -23,6 +23,7 @@ from rosbags.interfaces import (
 )
 
 from depth_estimation_ros.recordings import RecordingError, Writer, open_recording
+from depth_estimation_ros.whole_file import write_whole
 
 from .bags import drive
 
@@ -91,6 +92,20 @@ def test_a_type_of_ones_own_is_written_by_its_definition(tmp_path):
         reader = make_reader(stream, decoder_factories=[DecoderFactory()])
         decoded, = (found[3] for found in reader.iter_decoded_messages())
     assert (decoded.left, decoded.right) == (3, 4)
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path, monkeypatch):
+    replace = Path.replace
+
+    def meanwhile(path, target):
+        monkeypatch.setattr(Path, 'replace', replace)
+        write_whole(tmp_path / 'file', 'second')
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, 'replace', meanwhile)
+    write_whole(tmp_path / 'file', 'first')
+    assert [path.name for path in tmp_path.iterdir()] == ['file']
+    assert (tmp_path / 'file').read_text() == 'first'
 
 
 def test_nothing_is_there_before_it_is_whole(tmp_path):

@@ -144,3 +144,8 @@ def test_a_long_run_keeps_its_outliers() -> None:
 
 def test_the_same_report_is_the_same_page() -> None:
     assert html_of(report('plain')) == html_of(report('plain'))
+
+
+def test_a_dollar_in_a_name_is_a_dollar() -> None:
+    drawn = svg_of(Series('', range(3), {'$a_{$': [1.0, 2.0, 3.0], 'b': [1.0] * 3}, '$/h^$'))
+    assert '$a_{$' in drawn and '$/h^$' in drawn

@@ -105,6 +105,18 @@ def test_process_bag_and_report_agree(tmp_path: Path, checkpoint: Path) -> None:
     assert found.facts['Frames with depth'] == '3' and titles(found)[0] == 'Frames'
 
 
+def test_depth_is_shown_with_the_image_that_it_was_made_of(
+        tmp_path: Path, checkpoint: Path) -> None:
+    said = [*frames(3), *frames(3, '/cam/image_rect', seed=1)[::3]]
+    source = write_rosbag2(tmp_path / 'in', sorted(said, key=lambda one: one.time))
+    network = NetworkOptions(model=str(checkpoint), device='cpu', backend='torch')
+    process_bag(str(source), tmp_path / 'out', ProcessOptions(images=('/cam/image_raw',)),
+                network, progress=tqdm(disable=True))
+    found = report_of(tmp_path / 'out')
+    assert found.facts['Image'] == '/cam/image_raw'
+    assert 'Latency' not in titles(found)
+
+
 @pytest.mark.parametrize('kind', FORMATS)
 def test_each_kind_of_file_is_read_back(tmp_path: Path, kind: str) -> None:
     if kind == 'exr':
