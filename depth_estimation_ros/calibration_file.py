@@ -96,7 +96,8 @@ class CalibrationFile:
         if self.network and network and network != self.network:
             raise CalibrationError(f'the calibration is of a network that sees {self.network}, '
                                    f'not {network}, which has another scale: set network.height '
-                                   'and network.width as they were, or calibrate anew')
+                                   'and network.width (--height, --width) as they were, or '
+                                   'calibrate anew')
 
 
 def read_calibration(path: Path) -> CalibrationFile:

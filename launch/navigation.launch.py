@@ -79,12 +79,17 @@ def asked(context: LaunchContext, argument: str) -> str:
     return str(LaunchConfiguration(argument).perform(context))
 
 
+def written_in_file(context: LaunchContext) -> dict[str, Any]:
+    """Return what params_file says of the node; nothing where depth.launch.py will refuse it."""
+    path = Path(asked(context, 'params_file'))
+    namespace = context.launch_configurations.get('namespace', '')
+    return parameters_of(path, 'depth_estimation', namespace) if path.is_file() else {}
+
+
 def scan(context: LaunchContext) -> dict[str, Any]:
     """Return how the camera stands, as the node will know it: arguments, file, defaults."""
-    path = Path(asked(context, 'params_file'))
     names = ('mount', 'camera_height', 'pitch', 'roll')
-    namespace = context.launch_configurations.get('namespace', '')
-    written = parameters_of(path, 'depth_estimation', namespace) if path.is_file() else {}
+    written = written_in_file(context)
     return {**{'mount': 'given', 'camera_height': 0.0, 'pitch': 0.0, 'roll': 0.0},
             **{name: written[f'scan.{name}'] for name in names if f'scan.{name}' in written},
             **{name: asked(context, name) for name in names if asked(context, name)}}
@@ -93,7 +98,9 @@ def scan(context: LaunchContext) -> dict[str, Any]:
 def depth_node(context: LaunchContext) -> list[GroupAction]:
     """Return the node, without the outputs that others make, and the others."""
     replaced = {name: asked(context, name) for name in CHOICES if asked(context, name) != 'own'}
-    if replaced and context.launch_configurations.get('cameras'):
+    cameras = context.launch_configurations.get('cameras') or (
+        written_in_file(context).get('cameras') not in (None, '', ['']))
+    if replaced and cameras:
         raise ValueError(f'{", ".join(replaced)}: other packages\' nodes serve one camera: leave '
                          'cameras out, or start them yourself')
     if 'scan' in replaced and float(scan(context)['pitch']):

@@ -42,8 +42,7 @@ class BatchRunner:
     def run(self, planner: Planner, frames: Sequence[Frame], indices: list[int], size: Size,
             flip: bool) -> Batch:
         """Begin with some of the frames; what is returned is filled by the end of the work."""
-        if self.device.type == 'cuda':
-            torch.cuda.set_device(self.device)
+        self._take_device()
         taken = [frames[index] for index in indices]
         alike = planner.graphs is not None and not self._family.per_frame and len(
             {frame.image.shape for frame in taken}) == 1
@@ -54,6 +53,7 @@ class BatchRunner:
     def through(self, planner: Planner, frame: Frame, head: int,
                 flip: bool) -> Maps:
         """Return a frame's depth by one of the family's domains, whatever the image prefers."""
+        self._take_device()
         inputs = self._before([upload(frame.image, self.device)], [frame], flip=flip)
         with self._family.through(head):
             (maps,), _ = self._after([frame], flip, planner.plain(inputs))
@@ -62,7 +62,13 @@ class BatchRunner:
     @torch.inference_mode()
     def prepare(self, planner: Planner, frame: Frame) -> None:
         """Have a planner make ready for frames like this one."""
+        self._take_device()
         planner.prepare(self._before([upload(frame.image, self.device)], [frame], flip=False))
+
+    def _take_device(self) -> None:
+        """Make the device this thread's: Triton launches on the one that is current."""
+        if self.device.type == 'cuda':
+            torch.cuda.set_device(self.device)
 
     def _run_alike(self, planner: Planner, frames: list[Frame], size: Size,
                    flip: bool) -> tuple[list[Tensor], Tensor]:

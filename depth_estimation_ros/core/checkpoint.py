@@ -94,10 +94,11 @@ def find_checkpoint(name: str, *, revision: str = 'main', local_files_only: bool
             f'{constants.ENDPOINT} does not give it: {reason}')) from error
     missing = missing_files(folder)
     if missing:
-        raise CheckpointError(
-            f"model '{name}' (revision '{revision}'): {constants.ENDPOINT} has no "
-            f'{", ".join(missing)} in it: pickled weights (*.bin) and variants such as '
-            '*.fp16.safetensors are not loaded. Take another revision, or a converted copy')
+        why = ('pickled weights (*.bin) and variants such as *.fp16.safetensors are not loaded. '
+               'Take another revision, or a converted copy') if missing_weights(folder) else (
+               'copy it from the model that this one was made of')
+        raise CheckpointError(f"model '{name}' (revision '{revision}'): {constants.ENDPOINT} has "
+                              f'no {", ".join(missing)} in it: {why}')
     return folder
 
 

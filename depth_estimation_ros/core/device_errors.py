@@ -19,7 +19,8 @@ OUT_OF_MEMORY = (
 OF_THE_DEVICE = ('cuda', 'cublas', 'cudnn', 'cusolver', 'nvml', 'nvrtc', 'nvidia', 'triton error')
 """Lower-case words of which a message of the device's libraries has one."""
 
-FREE_MEMORY = ("end other programs on the GPU (nvidia-smi lists them), set 'precision' to fp16, "
+LOWER = ", set 'precision' to fp16,"
+FREE_MEMORY = (f'end other programs on the GPU (nvidia-smi lists them){LOWER} '
                "or make 'network.height' and 'network.width' smaller")
 NEWER_DRIVER = ('update the NVIDIA driver, or install a torch built for the CUDA version that '
                 'nvidia-smi shows')
@@ -91,14 +92,17 @@ def is_alive(device: torch.device) -> bool:
         return is_out_of_memory(error)
 
 
-def explain(error: BaseException) -> str:
-    """Return one line: what the device says, and what the user can do about it."""
-    said = first_line(error)
-    if is_out_of_memory(error):
-        return f'{said} ({FREE_MEMORY})'
-    remedy = next((remedy for text, remedy in REMEDIES
-                   if text.lower() in str(error).lower()), '')
-    return f'{said} ({remedy})' if remedy else said
+def explain(error: BaseException, *, lowered: bool = False) -> str:
+    """
+    Return one line: what the device says, and what the user can do about it.
+
+    :param lowered: whether a low precision is set already.
+    """
+    remedy = FREE_MEMORY if is_out_of_memory(error) else next(
+        (remedy for text, remedy in REMEDIES if text.lower() in str(error).lower()), '')
+    if lowered:
+        remedy = remedy.replace(LOWER, '')
+    return f'{first_line(error)} ({remedy})' if remedy else first_line(error)
 
 
 def first_line(error: BaseException) -> str:
@@ -107,10 +111,11 @@ def first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def explained(device: torch.device) -> Iterator[None]:
+def explained(device: torch.device, *, lowered: bool = False) -> Iterator[None]:
     """
     Turn whatever a device says at start into one line.
 
+    :param lowered: whether a low precision is set already.
     :raises DeviceError: with the remedy.
     """
     try:
@@ -118,7 +123,8 @@ def explained(device: torch.device) -> Iterator[None]:
     except (RuntimeError, AssertionError, MemoryError) as error:
         if not (is_of_device(error) or is_out_of_memory(error)):
             raise
-        raise DeviceError(f'{device} cannot be used: {explain(error)}') from error
+        raise DeviceError(
+            f'{device} cannot be used: {explain(error, lowered=lowered)}') from error
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model on its device in one precision, and what runs it there."""
 
-import gc
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -17,16 +16,24 @@ from .backends import choose_backends
 from .batches import Batch, BatchRunner
 from .checkpoint import Checkpoint, read_checkpoint
 from .device import device_name
-from .device_errors import explain, explained, is_out_of_memory, watched
-from .errors import CheckpointError, DeviceError, ImageError
+from .device_errors import (
+    explain,
+    explained,
+    first_line,
+    is_of_device,
+    is_out_of_memory,
+    watched,
+)
+from .errors import CheckpointError, DeviceError, DeviceLostError, ImageError
 from .families.base import Family, Quantity
 from .families.registry import load_family
 from .frame import Depth, Frame
 from .maps import Maps, download
+from .memory_limits import MemoryLimits, free_unused
 from .options import EstimatorOptions
 from .running.guard import GUARD
 from .running.planner import Planner
-from .running.shape import Size, largest_batch
+from .running.shape import Size
 
 LOGGER = logging.getLogger(__name__)
 
@@ -65,8 +72,8 @@ class LoadedModel:
         self.precision_error: float | None = None
         """The mean relative error of the chosen low precision against fp32, where measured."""
         self.runner = BatchRunner(device, self.family)
-        self.limits: dict[Size, int] = {}
-        """The largest batch of the network that the memory holds, where one was too large."""
+        self.limits = MemoryLimits(device, captures=self.family.native)
+        self._explain = partial(explain, lowered=options.precision != 'fp32')
         with self._alone(), ExitStack() as undo:
             self.planner = self._placed()
             undo.callback(self._end)
@@ -100,13 +107,13 @@ class LoadedModel:
         """
         Begin with images of one network size, in batches that the memory holds.
 
-        Where it does not hold one, CUDA graphs are dropped, then the batch is halved, for good.
+        Where it does not hold one, CUDA graphs are dropped for a while, then the batch is halved.
 
         :param indices: those of the frames to take.
         :param flip: average with the mirrored image's depth.
         :raises DeviceError: when the device's memory does not hold one image.
         """
-        limit = max(self._limit(size) // (1 + flip), 1)
+        limit = max(self.limits.largest(self.planner, size) // (1 + flip), 1)
         if len(indices) > limit:
             parts = [indices[start:start + limit] for start in range(0, len(indices), limit)]
             return [batch for part in parts for batch in self.start(frames, part, size, flip)]
@@ -115,8 +122,9 @@ class LoadedModel:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            reason = explain(error)
-        self._make_room(len(indices), size, flip, reason)  # now that the error holds no tensor
+            reason = self._explain(error)
+        # now that the error holds no tensor
+        self.limits.make_room(self.planner, len(indices), size, flip=flip, reason=reason)
         return self.start(frames, indices, size, flip)
 
     def through(self, frame: Frame, head: int, flip: bool) -> Maps:
@@ -130,8 +138,8 @@ class LoadedModel:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            reason = explain(error)
-        self._make_room(1, self.network_size(frame), flip, reason)
+            reason = self._explain(error)
+        self.limits.make_room(self.planner, 1, self.network_size(frame), flip=flip, reason=reason)
         return self.through(frame, head, flip)
 
     def prepare(self, height: int, width: int) -> None:
@@ -164,7 +172,7 @@ class LoadedModel:
         del self.planner
         self.family.network = torch.nn.Identity()  # whoever still asks the family holds no weights
         GUARD.run_soon(device_constants.forget)
-        GUARD.run_soon(partial(_free_unused, self.device))
+        GUARD.run_soon(partial(free_unused, self.device))
 
     def _end(self) -> None:
         self.planner.close()
@@ -173,7 +181,8 @@ class LoadedModel:
     def _alone(self) -> Iterator[None]:
         """Keep other threads from capturing meanwhile; say in one line what the device says."""
         with (GUARD.hold() if self.device.type == 'cuda' else nullcontext(),
-              explained(self.device), watched(self.device)):
+              explained(self.device, lowered=self.options.precision != 'fp32'),
+              watched(self.device)):
             yield
 
     def _placed(self) -> Planner:
@@ -184,7 +193,7 @@ class LoadedModel:
             if not is_out_of_memory(error):
                 raise
             raise DeviceError(f'{device_name(self.device)} has no room for {self.name} '
-                              f'({self.parameters / 1e6:.0f} M parameters): {explain(error)}'
+                              f'({self.parameters / 1e6:.0f} M parameters): {self._explain(error)}'
                               ) from error
         return Planner(network)
 
@@ -197,20 +206,41 @@ class LoadedModel:
             raise CheckpointError(f"model '{self.name}' gives no finite depth at fp32: its "
                                   'weights are damaged')
         for name in candidates:
-            exact, self.planner = self.planner, Planner(
-                precision.lowered(self.planner.model, precision.PRECISIONS[name],
-                                  self.family.float32))
-            error = precision.deviation(self._depths(frames), references)
-            if error.within(precision.MAX_DEVIATION):
+            exact, unused = self.planner, self._try(name, frames, references, wanted == 'auto')
+            if not unused:
                 exact.close()
-                self.family.network = self.planner.model
-                self.precision, self.precision_error = name, error.mean
+                self.family.network, self.precision = self.planner.model, name
                 return
-            LOGGER.warning('precision %s is %s on %s (limits %.0f and %.0f %%): not used', name,
-                           error, device_name(self.device), *(
-                               100 * limit for limit in precision.MAX_DEVIATION))
-            self.planner.close()
+            LOGGER.warning('%s: not used', unused)
+            if self.planner is not exact:
+                self.planner.close()
             self.planner = exact
+            free_unused(self.device)
+
+    def _try(self, name: str, frames: Sequence[Frame], references: Sequence[Depth],
+             auto: bool) -> str:
+        """
+        Serve by a copy in a low precision from now on.
+
+        :param auto: whether nobody asked for this one, so that its failure is none.
+        :return: why it is not to be used; '' where it is.
+        """
+        self.planner.forget()
+        free_unused(self.device)  # both copies of the weights are much already
+        try:
+            with watched(self.device):
+                self.planner = Planner(precision.lowered(
+                    self.planner.model, precision.PRECISIONS[name], self.family.float32))
+                error = precision.deviation(self._depths(frames), references)
+        except (RuntimeError, MemoryError, DeviceError) as failure:
+            if not auto or not _of_precision(failure):
+                raise
+            return f'precision {name} fails on {device_name(self.device)}: {first_line(failure)}'
+        if error.within(precision.MAX_DEVIATION):
+            self.precision_error = error.mean
+            return ''
+        return f'precision {name} is {error} on {device_name(self.device)} (limits ' \
+               f'{precision.MAX_DEVIATION.mean:.0%} and {precision.MAX_DEVIATION.p99:.0%})'
 
     def _samples(self) -> list[Frame]:
         """Return frames to warm the model and to compare precisions with."""
@@ -227,6 +257,7 @@ class LoadedModel:
         return depths
 
     def _depth(self, frame: Frame) -> Depth:
+        GUARD.work_off()  # the model that serves may wait for its graphs' memory
         batch, = self.start([frame], [0], self.family.size(*frame.image.shape[:2]), False)
         found, = download(batch.maps)()
         return found.depth
@@ -244,28 +275,8 @@ class LoadedModel:
         else:
             self.runner.prepare(self.planner, frame)
 
-    def _limit(self, size: Size) -> int:
-        """Return the largest batch of the network at a size."""
-        largest = 1 << 30 if self.planner.graphs is None else largest_batch(size)
-        return min(self.limits.get(size, largest), largest)
 
-    def _make_room(self, count: int, size: Size, flip: bool, reason: str) -> None:
-        """After an out of memory drop the graphs first, then halve the batch, for good."""
-        where = f'out of memory on {device_name(self.device)} with a batch of {count} at ' \
-                f'network size {size[1]}x{size[0]}'
-        if self.planner.release_graphs():
-            self.planner.captures = False
-            LOGGER.warning('%s: serving without CUDA graphs', where)
-        elif count == 1:
-            raise DeviceError(f'{where}: {reason}')
-        else:
-            self.limits[size] = max(count // 2, 1) * (1 + flip)
-            self.planner.captures = True
-            LOGGER.warning('%s: halving it from now on', where)
-        GUARD.run_soon(partial(_free_unused, self.device))
-
-
-def _free_unused(device: torch.device) -> None:
-    gc.collect()
-    if device.type == 'cuda':
-        torch.cuda.empty_cache()
+def _of_precision(error: Exception) -> bool:
+    """Return whether an error may be one of a precision: the device's, which still answers."""
+    return not isinstance(error, DeviceLostError) and (
+        isinstance(error, DeviceError) or is_of_device(error) or is_out_of_memory(error))

@@ -22,6 +22,10 @@ Array = NDArray[np.floating[Any]]
 MAX_DENSITY = 2.0
 """Rays for each pixel at the image's centre, at most: a wide image's margin is denser still."""
 
+NEAR = 0.05
+"""The share of a ray's pixels that must be too near to be measured before it says so: what is that
+near is large in the picture, and single pixels are noise."""
+
 SHIVER = 1e-3
 """Radians by which the tilt may change and count as the same, for which all is known: 1 cm of
 height at 10 m at most. A robot shivers by more than nothing."""
@@ -76,9 +80,9 @@ class Scanner:
         A ray of the scan takes, in every row of the image, the pixel that looks closest to its
         direction; rays are so close that each pixel is taken, up to 90 degrees of view. A ray
         without an obstacle is +Inf only where all its pixels are known and they reach up to the
-        horizon: else something may stand beyond what they see, and it is NaN. A pixel that is too
-        near to be measured is at the camera's height, and where that is one of obstacles, its ray
-        is -Inf whatever stands behind.
+        horizon: else something may stand beyond what they see, and it is NaN. What is too near to
+        be measured is at the camera's height; where that is one of obstacles, a ray with more than
+        single pixels of it is -Inf, whatever stands behind.
 
         :param depth: float32 metres along Z (REP 118), H×W, not finite as REP 117 says.
         :param camera: the intrinsics of the depth image (P).
@@ -96,7 +100,7 @@ class Scanner:
         unknown = (near | (seen.isnan() & grid.inside)).any(0) | ~grid.reaches_horizon
         nearest.masked_fill_(unknown & nearest.isinf(), torch.nan)
         if band.min_height <= mount.height <= band.max_height:
-            nearest.masked_fill_(near.any(0), -torch.inf)
+            nearest.masked_fill_(near.sum(0) > NEAR * grid.inside.sum(0), -torch.inf)
         return Scan(nearest, *grid.angles)
 
     def _grid_of(self, depth: Tensor, camera: Pinhole, mount: Mount) -> _Grid:

@@ -51,7 +51,8 @@ class Bag:
     def signature(self) -> list[Any]:
         """What a bag of the same name and another content differs in."""
         return [[PurePosixPath(file.path).name, file.size, file.stamp] for file in self.files
-                if file.path.endswith(f'/{FILE_NAME}') or _is_storage(file.path)]
+                if file.path.endswith(f'/{FILE_NAME}') or (
+                    _is_storage(file.path) and (file.size or not file.path.endswith(LOG)))]
 
     def as_json(self) -> str:
         """Return the bag as a line of text, for other machines."""

@@ -85,7 +85,7 @@ def process_bags(sources: Sequence[str], output: str, options: ProcessOptions,
         raise RecordingError(f'there is no {", ".join(sorted(unknown))} to make anew; there is '
                              f'{", ".join(reports)}')
     state = JobState(storage)
-    state.begin({'version': __version__, **options.identity, **asdict(job.network)},
+    state.begin({'version': __version__, **asdict(options), **asdict(job.network)},
                 restart=restart)
     try:
         for name in reports if restart else redo:

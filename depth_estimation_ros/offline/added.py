@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from ..recordings import CAMERA_INFO, IMAGE, Camera, Recording, RecordingError, find_cameras
 from ..recordings.cameras import namespace
@@ -27,11 +26,6 @@ class ProcessOptions:
     """Metres of the preview's last colour."""
     part: float = 30.0
     """Seconds of recording in one file, which is what a kill can cost."""
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What decides the content of an output."""
-        return asdict(self if self.preview else replace(self, preview_far=0.0))
 
 
 @dataclass(frozen=True)

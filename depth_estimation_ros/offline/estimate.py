@@ -20,7 +20,7 @@ from ..core.colour import Colouriser
 from ..core.pinhole import Pinhole
 from ..recordings import Camera, RecordingError, Shot, find_cameras, shots
 from ..recordings.pictures import Pictures
-from ..ros.camera_info import lens_of
+from ..ros.camera_info import calibration_of, lens_of
 from .account import Account
 from .cloud import CLOUDS, pinhole_of_view
 from .files import write_whole
@@ -201,7 +201,7 @@ class Source:
                        lambda record, reason: self._account.broken(reason))
         for number, shot in enumerate(stream):
             name = self._name(number, shot)
-            has_lens = bool(self._options.fov) or shot.info is not None
+            has_lens = bool(self._options.fov) or _is_calibrated(shot.info)
             files = self._files(name, has_lens).values()
             if not all_of_them and files and all(map(self._made, files)):
                 self._count_cloud(has_lens)
@@ -254,3 +254,11 @@ class Source:
         if self._options.fov:
             return pinhole_of_view(self._options.fov, size)
         return None if info is None else lens_of(info.message, *size)
+
+
+def _is_calibrated(info: Any) -> bool:
+    """Say whether a camera_info gives a lens, which a driver without a calibration leaves zero."""
+    if info is None:
+        return False
+    calibration = calibration_of(info.message)
+    return calibration.pinhole_of(calibration.image_size) is not None

@@ -70,4 +70,4 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def source_of(path: str) -> list[tuple[str, int, int]]:
     """Return what tells a recording from another: its files, their sizes and times."""
     return [(os.path.relpath(file, Path(path).parent), file.stat().st_size,
-             file.stat().st_mtime_ns) for file in files_of(path)]
+             file.stat().st_mtime_ns) for file in sorted(files_of(path))]

@@ -38,7 +38,7 @@ def process_bag(source: str, output: Path, options: ProcessOptions, network: Net
     recording = open_recording(source)
     wanted = outputs_of(recording, options)
     job = {'source': source_of(source), 'version': __version__, **asdict(network),
-           **options.identity}
+           **asdict(options)}
     with Partial(output, job, restart=restart) as partial:
         if partial.is_complete:
             return {}, [f'{output} was whole already: an earlier run was ended after its last '

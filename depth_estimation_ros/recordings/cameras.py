@@ -59,8 +59,7 @@ def find_cameras(recording: Recording, image: str = '', truth: str = '') -> list
         _distinct(images), key=lambda topic: _rank(topic, images[topic]))
     cameras = [Camera(topic, _own_info(topic, images, infos),
                       truth or _own_depth(images[topic], depths)) for topic in wanted]
-    for camera in cameras:
-        _warn_of_doubt(recording, camera, images)
+    _warn_of_doubt(recording, cameras[0], images)  # the one that is taken where one is
     return cameras
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,9 @@ from .errors import RecordingError
 from .metadata import Metadata, read_metadata
 from .packed_file import PackedFile
 from .recording import ZSTD_MAGIC, Channel, Record, Recording, in_time_order
+
+NUMBERED = re.compile(r'(.*)_(\d+)', re.ASCII | re.DOTALL)
+"""The name of a file of a split recording, without its suffix."""
 
 
 class Directory(Recording):
@@ -51,14 +55,16 @@ class Directory(Recording):
         return there or files
 
     def _unlisted(self, path: Path, files: list[Path], listed: list[Path]) -> list[Path]:
-        """Return files of the same kind as the listed ones; players unpack others beside them."""
+        """Return files that go on where the listed ones end; others may be copies of them."""
         kinds = {file.suffix for file in listed}
         found = [file for file in files if file not in listed and file.suffix in kinds]
-        if found:
-            self.warn(f'{path}: its metadata.yaml does not list '
-                      f'{", ".join(file.name for file in found)}, read all the same; ros2 bag '
-                      f'reindex {path} lists all files')
-        return found
+        later = [file for file in found if _goes_on(file, listed)]
+        for named, what in ((later, f'read all the same; ros2 bag reindex {path} lists it'),
+                            ([file for file in found if file not in later], 'left out')):
+            if named:
+                self.warn(f'{path}: its metadata.yaml does not list '
+                          f'{", ".join(file.name for file in named)}, {what}')
+        return later
 
     def _add(self, file: Path, metadata: Metadata) -> str:
         """Open one file; return what is wrong where it cannot be opened."""
@@ -115,3 +121,11 @@ def _completed(known: Channel, found: Channel) -> Channel:
 def _summed(known: Channel, found: Channel) -> Channel:
     count = None if known.count is None or found.count is None else known.count + found.count
     return replace(_completed(known, found), count=count)
+
+
+def _goes_on(file: Path, listed: list[Path]) -> bool:
+    """Say whether a file is a later one of a split recording, NAME_0, NAME_1 and so on."""
+    own, *others = (NUMBERED.fullmatch(each.stem) for each in (file, *listed))
+    return own is not None and all(
+        other is not None and other[1] == own[1] and int(other[2]) < int(own[2])
+        for other in others)

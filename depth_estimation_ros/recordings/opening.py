@@ -65,7 +65,8 @@ def files_of(source: Path | str) -> list[Path]:
 
 def _beside(bags: list[Path]) -> list[Path]:
     """Return SQLite's write-ahead logs; what else it leaves there holds no message."""
-    return [log for bag in bags if (log := bag.with_name(f'{bag.name}-wal')).is_file()]
+    logs = (bag.with_name(f'{bag.name}-wal') for bag in bags)  # which readers make, empty
+    return [log for log in logs if log.is_file() and log.stat().st_size]
 
 
 def _matches(pattern: str) -> list[Path]:

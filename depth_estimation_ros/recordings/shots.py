@@ -23,13 +23,13 @@ WINDOW = 200_000_000
 """Nanoseconds of recording for which an image waits for its calibration."""
 
 LATENESS = 2_000_000_000
-"""Nanoseconds of recording for which an image waits for truth."""
+"""Nanoseconds of recording for which an image waits for truth, unless too many wait."""
 
 MOST = 64
-"""Messages of another topic that are held at most, for images that are recorded late."""
+"""Messages of a topic that are held at most."""
 
 MOST_IMAGES = 24
-"""Images that wait at most, 0.8 s at 30 Hz: raw ones of 4K are 25 MB each."""
+"""Images that wait longer than WINDOW at most, 0.8 s at 30 Hz: raw ones of 4K are 25 MB each."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,11 @@ class _Pairing:
     def _has_all(self, now: int) -> bool:
         image = self.images[0]
         waited, stamp = now - image.time, stamp_of(image.message)
-        return len(self.images) > MOST_IMAGES or (
-            (not self.camera.info or waited > WINDOW or _newest(self.infos) >= stamp)
-            and (not self.camera.truth or waited > LATENESS or _newest(self.truths) >= stamp))
+        stands = not 0 < waited <= WINDOW  # where the recording's times do, only counting ends it
+        if len(self.images) > (MOST_IMAGES if stands else MOST):
+            return True
+        return (not self.camera.info or waited > WINDOW or _newest(self.infos) >= stamp) and (
+            not self.camera.truth or waited > LATENESS or _newest(self.truths) >= stamp)
 
     def _truth(self, image: Record) -> Record | None:
         nearest = _nearest(self.truths, image)

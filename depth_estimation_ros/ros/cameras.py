@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 
 from rclpy.lifecycle import LifecycleNode
 
 from ..core.estimator import DepthEstimator
+from ..core.families.base import Quantity
 from .camera import Camera
 from .mailbox import Frame
 from .mount_source import mount_source_of, transforms_for
@@ -27,7 +28,8 @@ def cameras_for(settings: Settings, node: LifecycleNode, estimator: DepthEstimat
     :raises ValueError: when what tells how a camera stands, or moves, cannot be had; when two
         outputs are remapped to one topic.
     """
-    _check_names(node, settings.cameras.names)
+    metric = estimator.family.quantity is Quantity.METRES
+    _check_names(node, {name: metric or name in calibrated for name in settings.cameras.names})
     scan = settings.output(ScanSettings)
     transforms = odometry_transforms(settings.temporal, node, transforms_for(scan, node))
     for name in settings.cameras.names:
@@ -39,11 +41,17 @@ def cameras_for(settings: Settings, node: LifecycleNode, estimator: DepthEstimat
             odometry=odometry_for(settings.temporal, transforms))
 
 
-def _check_names(node: LifecycleNode, cameras: Iterable[str]) -> None:
-    """Raise ValueError where a topic would carry two outputs in turn."""
+def _check_names(node: LifecycleNode, cameras: Mapping[str, bool]) -> None:
+    """
+    Raise ValueError where a topic would carry two outputs in turn.
+
+    :param cameras: whether each one's depth is in metres.
+    """
     own: dict[str, str] = {}
-    for camera in cameras:
+    for camera, metric in cameras.items():
         for output in OUTPUTS:
+            if not (output.takes_metres if metric else output.takes_relative):
+                continue
             name = f'{camera}/{output.topic}' if camera else output.topic
             topic = str(node.resolve_topic_name(name))
             if topic in own:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 
 from ..core.correction import inverse_depth
 from ..core.device_errors import is_out_of_memory
@@ -21,6 +23,9 @@ from .shaping import Shaping
 from .steadiness import Steadiness
 
 LOGGER = logging.getLogger(__name__)
+
+ON_HOST = 10.0
+"""Seconds that the host goes on to finish depth after the device had no memory for it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ class Finishing:
         :param calibrations: of the cameras that have one, by their names.
         """
         self._calibrations = calibrations
-        self._steadiness = Steadiness()
+        self._steadiness, self._steadiness_on_host = Steadiness(), Steadiness()
+        self._on_host_until = -math.inf
         self._short = False
         """Whether the device had no memory for it once."""
 
@@ -86,31 +92,41 @@ class Finishing:
         :raises DeviceLostError: when the device answers no call any more.
         """
         with on_device(maps.depth.device):
-            try:
-                return self._finish(maps, frame, view, source, shaping)
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-            if not self._short:
-                LOGGER.warning('the device has no memory left to finish depth on, so the host '
-                               'does; make network.height and network.width smaller')
-            self._short = True
-            return self._finish(to_host(maps), frame, view, source, shaping)
+            if monotonic() >= self._on_host_until:
+                try:
+                    return self._finish(maps, frame, view, source, shaping, self._steadiness)
+                except RuntimeError as error:
+                    if not is_out_of_memory(error):
+                        raise
+                self._leave_to_host()
+            return self._finish(to_host(maps), frame, view, source, shaping,
+                                self._steadiness_on_host)
 
-    def _finish(self, maps: Maps, frame: Frame, view: View, source: Source,
-                shaping: Shaping) -> Finished:
-        sample, lens = self._sample(maps.depth, frame) or (None, None)
+    def _leave_to_host(self) -> None:
+        """Let the host finish depth for a while."""
+        if not self._short:
+            LOGGER.warning('the device has no memory left to finish depth on, so the host '
+                           'does; make network.height and network.width smaller')
+        self._short = True
+        self._steadiness.reset()  # its frames are of no use after a while, and take memory
+        self._on_host_until = monotonic() + ON_HOST
+
+    def _finish(self, maps: Maps, frame: Frame, view: View, source: Source, shaping: Shaping,
+                steadiness: Steadiness) -> Finished:
+        """Finish where the maps are; the sample comes last, since one that is taken counts."""
         try:
             depth = self._metres(maps.depth, frame, view, source)
         except UncalibratedError as error:
+            sample, lens = self._sample(maps.depth, frame) or (None, None)
             return Finished(fetch({'sample': sample}), lens, str(error))
         share = None
         if frame.camera.metric:
             calibration = self._calibrations.get(frame.camera.name)
-            depth, share = self._steadiness(
+            depth, share = steadiness(
                 depth, frame, view.image, shaping.settings.temporal,
                 source=(source, calibration and calibration.correction))
         shaped = shaping(Maps(depth, maps.confidence), metric=frame.camera.metric)
+        sample, lens = self._sample(maps.depth, frame) or (None, None)
         return Finished(fetch({**shaped._asdict(), 'steadied': share, 'sample': sample}), lens)
 
     def look(self, sample: Values | None, lens: Pinhole | None, frame: Frame,

@@ -257,7 +257,7 @@ class Pipeline:
         except DeviceLostError:
             raise
         except Exception as error:  # a frame's boundary: the others go on
-            self.drop(frame, FAILED, f'decoding it failed: {error!r}')
+            self.drop(frame, FAILED, f'preparing it failed: {error!r}')
         return None
 
     def _source(self, camera: str, view: View) -> Source:

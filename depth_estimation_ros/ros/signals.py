@@ -35,7 +35,8 @@ class Interrupt:
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            # SIGINT is ignored in what a script starts with &, and ends the node all the same
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda number, frame: None)
         Thread(target=self._watch, args=(reader,), name='signals', daemon=True).start()
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from functools import partial
 from threading import Thread
@@ -60,7 +61,7 @@ class Worker:
 
     def _run(self) -> None:
         waiting = partial(self._take, wait=False)
-        known: set[type[Exception]] = set()
+        known: set[str] = set()
         while (frames := self._take()) is not None:
             try:
                 self._pipeline.serve(frames, waiting)
@@ -70,8 +71,9 @@ class Worker:
                 self._fail(error)
                 return
             except Exception as error:  # the thread's boundary: it must outlive any one batch
-                if type(error) not in known:  # its place in the code is worth a page of log once
-                    known.add(type(error))
+                place = repr(traceback.extract_tb(error.__traceback__)[-1])
+                if place not in known:  # which is worth a page of log once
+                    known.add(place)
                     LOGGER.exception('a batch of %d frames was lost', len(frames))
                 for frame in self._pipeline.in_progress:
                     self._pipeline.drop(frame, FAILED, f'unforeseen: {error!r}')

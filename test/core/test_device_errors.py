@@ -97,6 +97,16 @@ def test_out_of_memory_is_understood_in_any_words(text: str) -> None:
     assert is_out_of_memory(RuntimeError(text)) and FREE_MEMORY in explain(RuntimeError(text))
 
 
+def test_where_a_low_precision_is_set_it_is_no_remedy() -> None:
+    for text in ('CUDA out of memory', 'cuDNN error: CUDNN_STATUS_NOT_INITIALIZED'):
+        error = RuntimeError(text)
+        assert 'fp16' in explain(error) and 'fp16' not in explain(error, lowered=True)
+    with pytest.raises(DeviceError) as caught, explained(CPU, lowered=True):
+        raise torch.OutOfMemoryError('CUDA out of memory')
+    assert 'fp16' not in str(caught.value) and '(nvidia-smi lists them) or make' in str(
+        caught.value)
+
+
 def test_out_of_memory_by_its_type() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError('x')) and is_out_of_memory(MemoryError())
 

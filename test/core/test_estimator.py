@@ -28,6 +28,7 @@ from depth_estimation_ros.core.errors import (
     ImageError,
 )
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
+from depth_estimation_ros.core.families.recorded import position_encodings
 from depth_estimation_ros.core.families.registry import load_family
 from depth_estimation_ros.core.precision import Deviation, deviation
 from depth_estimation_ros.core.running.planner import Planner
@@ -171,7 +172,7 @@ def test_another_shape_or_dtype_is_refused(estimator_of: Factory, image: Any) ->
 
 
 @pytest.mark.parametrize(('width', 'height', 'fault'), [
-    (100, 3, 'too small'), (2, 2, 'too small'), (0, 5, 'too small'), (9000, 20, 'too elongated')])
+    (100, 3, 'too small'), (2, 2, 'too small'), (0, 5, 'empty'), (9000, 20, 'too elongated')])
 def test_a_size_that_the_network_cannot_take_is_refused(
         estimator_of: Factory, width: int, height: int, fault: str) -> None:
     with pytest.raises(ImageError, match=f'{width}x{height} pixels is {fault}'):
@@ -292,6 +293,42 @@ def test_a_precision_too_far_from_fp32_is_not_used_and_no_file_is_read_again(
     assert 'bf16' in warning and 'not used' in warning and str(error) in warning
     image = smooth_image(64, 48)
     assert np.array_equal(estimator.estimate([image])[0], estimator_of().estimate([image])[0])
+
+
+@pytest.mark.parametrize('failure', [
+    torch.OutOfMemoryError('CUDA out of memory'), DeviceError('cuda:0 has too little'),
+    RuntimeError('cuDNN error: CUDNN_STATUS_NOT_SUPPORTED')])
+def test_a_precision_that_auto_cannot_try_is_not_used(
+        own: Factory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+        failure: Exception) -> None:
+    kept = []
+
+    def full(model: Any, *others: Any) -> None:
+        kept.append([code for code in position_encodings(model) if code is not None])
+        raise failure
+
+    monkeypatch.setattr(precision, 'candidates', lambda wanted, device: ['bf16'])
+    monkeypatch.setattr(precision, 'lowered', full)
+    estimator = own(precision='auto')
+    assert estimator.precision == 'fp32' and kept == [[]], 'it needs the room of the encodings'
+    warning, = warnings_of(caplog)
+    assert 'bf16' in warning and 'not used' in warning and str(failure) in warning
+    assert np.isfinite(estimator.estimate([smooth_image(64, 48)])[0]).all()
+    with pytest.raises(DeviceError) as caught:
+        own(precision='bf16')
+    assert 'fp16' not in str(caught.value)
+
+
+def test_a_device_that_is_lost_while_auto_tries_is_no_precision(
+        own: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*args: Any) -> None:
+        raise RuntimeError('CUDA error: device-side assert triggered')
+
+    monkeypatch.setattr(precision, 'candidates', lambda wanted, device: ['bf16'])
+    monkeypatch.setattr(precision, 'lowered', lost)
+    monkeypatch.setattr(device_errors, 'is_alive', lambda device: False)
+    with pytest.raises(DeviceLostError):
+        own(precision='auto')
 
 
 def test_auto_takes_fp32_on_the_cpu(own: Factory) -> None:

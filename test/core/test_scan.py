@@ -147,6 +147,10 @@ def test_what_is_too_near_to_be_measured_hides_what_stands_behind() -> None:
     depth[12:, 20:] = -torch.inf
     ranges = flat(depth).ranges  # counter-clockwise: the image's right comes first
     assert ranges[0].isneginf() and ranges[-1] == pytest.approx(3.3, abs=0.1)
+    depth[12:, 20:] = torch.inf
+    depth[19, 20:] = -torch.inf  # of 20 rows one: noise
+    assert flat(depth).ranges[0] == pytest.approx(3.3, abs=0.1)
+    depth[12:, 20:] = -torch.inf
     overhead = flat(depth, band=Band(0.04, 0.9)).ranges  # the camera stands above all obstacles
     assert not overhead.isneginf().any() and overhead[0].isnan()
 

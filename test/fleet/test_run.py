@@ -148,7 +148,6 @@ def test_other_options_are_taken_while_nothing_is_made(tmp_path, drives, run, ex
     run(drives, tmp_path / 'out', Planned(), part=0.05)
     run(drives, tmp_path / 'out', preview_far=3.0)
     assert content(tmp_path / 'out') == expected
-    run(drives, tmp_path / 'out', Never(), preview_far=4.0)  # without previews it changes nothing
 
 
 def test_a_plan_counts_parts_as_they_are_made(tmp_path, run):

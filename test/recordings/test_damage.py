@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -152,13 +153,19 @@ def test_a_split_that_is_missing_or_empty_is_named(tmp_path):
 @pytest.mark.parametrize('storage', [MCAP, SQLITE])
 def test_a_split_that_the_metadata_do_not_list_is_read_and_named(tmp_path, storage):
     folder = write_rosbag2(tmp_path / 'drive', SAID[:24], storage)
+    first = next(folder.glob('drive.*'))
     later = next(write_rosbag2(tmp_path / 'later', SAID[24:], storage).glob('later.*'))
-    later = later.rename(folder / later.name)
+    first, later = (file.rename(folder / f'drive_{number}{file.suffix}')
+                    for number, file in enumerate((first, later)))
+    metadata = folder / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace(f'drive{first.suffix}', first.name))
+    copy = Path(shutil.copy(first, folder / f'drive_recovered{first.suffix}'))
     packed = folder / f'{later.name}.zstd'
     packed.write_bytes(zstandard.compress(later.read_bytes()))  # another kind, of a player's
     found, said = read(folder)
     assert found == ORIGINALS
     assert f'its metadata.yaml does not list {later.name}, read' in said
+    assert f'its metadata.yaml does not list {copy.name}, left out' in said
     assert open_recording(folder).count('/cam/image_raw') == 12
 
 

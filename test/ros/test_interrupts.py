@@ -115,3 +115,14 @@ def test_a_hangup_that_is_ignored_stays_ignored(checkpoint, peer):
     finally:
         node.kill()
         node.wait()
+
+
+def test_a_script_ends_the_node_that_it_started_in_the_background(checkpoint, peer):
+    """Its shell has that ignore SIGINT."""
+    script = subprocess.Popen(['bash', '-c', f"""'{sys.executable}' -m \
+        depth_estimation_ros.ros.main --ros-args -p model:='{checkpoint}' -p device:=cpu \
+        -p backend:=torch & read; kill -INT $!; wait $!"""], stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peer.depth_of(image())
+    script.communicate(b'now\n', timeout=30)
+    assert script.returncode == 0

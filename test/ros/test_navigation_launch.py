@@ -134,11 +134,16 @@ def test_points_and_scan_are_the_nodes_own_unless_others_are_asked_for(navigatio
     assert (points.parameters, scan.parameters) == ([], [{'output_frame': 'cam_optical_level'}])
 
 
-def test_what_others_cannot_do_is_refused(navigation):
+def test_what_others_cannot_do_is_refused(navigation, tmp_path):
     for arguments, said in (({'scan': 'depthimage_to_laserscan', 'pitch': '-0.2'}, 'look level'),
                             ({'points': 'depth_image_proc', 'cameras': '[a, b]'}, 'one camera')):
         with pytest.raises(ValueError, match=said):
             navigation.depth_node(asked(navigation, **arguments))
+    file = tmp_path / 'own.yaml'
+    file.write_text(yaml.safe_dump({'/**': {'ros__parameters': {'cameras': ['a', 'b']}}}))
+    with pytest.raises(ValueError, match='one camera'):
+        navigation.depth_node(asked(navigation, points='depth_image_proc',
+                                    params_file=str(file)))
     without = asked(navigation, scan='depthimage_to_laserscan')
     assert navigation.frame_publisher(without) == []  # which needs no height
 

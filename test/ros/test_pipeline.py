@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -15,13 +16,14 @@ from sensor_msgs.msg import Image
 from depth_estimation_ros.core.errors import DeviceLostError
 from depth_estimation_ros.core.frame import Frame as View
 from depth_estimation_ros.core.maps import Maps
-from depth_estimation_ros.ros import codec
+from depth_estimation_ros.ros import codec, finishing
 from depth_estimation_ros.ros import frame_statistics as reasons
-from depth_estimation_ros.ros.finishing import Arrived, Finished
+from depth_estimation_ros.ros.finishing import ON_HOST, Arrived, Finished
 from depth_estimation_ros.ros.mailbox import Frame
 from depth_estimation_ros.ros.model import Wait
 from depth_estimation_ros.ros.pipeline import Pipeline
 from depth_estimation_ros.ros.settings import Settings
+from depth_estimation_ros.ros.shaping import Shaping
 
 from .test_worker import Camera, Network
 
@@ -131,7 +133,7 @@ def test_a_frame_whose_decoding_fails_unforeseen_harms_no_other(error: Exception
     assert [len(camera.published) for camera in cameras] == [1, 0, 1]
     assert cameras[1].statistics.summary().dropped == {reasons.FAILED: 1}
     (_, said), = made.warnings
-    assert said == f'decoding it failed: {error!r}' and not made.pipeline.in_progress
+    assert said == f'preparing it failed: {error!r}' and not made.pipeline.in_progress
 
 
 @pytest.mark.parametrize('error', [ValueError('odd'), RuntimeError('odd')])
@@ -182,21 +184,39 @@ def test_a_device_that_is_lost_while_depth_is_finished_ends_the_work(
     assert len(made.pipeline.in_progress) == 1
 
 
+def noted(moved: list[Any], maps: Maps) -> Maps:
+    """Note what is brought to the host."""
+    moved.append(maps)
+    return maps
+
+
 def test_where_the_device_has_no_memory_left_the_host_finishes_depth(
         monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    made, camera, tries = Bench(), Camera(), []
+    made, camera = Bench(), Camera()
+    tries: list[Any] = []
+    on_host: list[Any] = []
     metres = made.pipeline._finishing._metres
 
     def short(values: Any, *each: Any) -> Any:
         tries.append(values)
-        if len(tries) % 2:
+        if not on_host:
             raise torch.OutOfMemoryError('CUDA out of memory')
+        on_host.clear()
         return metres(values, *each)
 
     monkeypatch.setattr(made.pipeline._finishing, '_metres', short)
-    for _ in range(2):
-        made.pipeline.serve([made.frame(camera)], list)
-    assert len(camera.published) == 2 and len(tries) == 4
+    monkeypatch.setattr(finishing, 'to_host', partial(noted, on_host))
+    samples: list[Any] = []
+    monkeypatch.setattr(made.pipeline._finishing, '_sample',
+                        lambda values, frame: samples.append(values))
+    made.pipeline.serve([made.frame(camera)], list)
+    assert len(camera.published) == len(samples) == 1, 'the try that failed takes no sample'
+    made.pipeline.serve([made.frame(camera)], list)
+    assert len(camera.published) == 2 and len(tries) == 3, 'the device is not tried again at once'
+    monkeypatch.setattr(finishing, 'monotonic', lambda: monotonic() + ON_HOST)
+    tries.clear()
+    made.pipeline.serve([made.frame(camera)], list)
+    assert len(camera.published) == 3 and len(tries) == 2
     assert caplog.text.count('no memory left to finish depth on') == 1
 
 
@@ -248,3 +268,29 @@ def test_depth_of_the_model_before_is_no_part_of_what_is_steadied(overlaps: bool
     assert [float(depth[0, 0]) for _, depth, _ in camera.published] == pytest.approx(
         [2.0, 2.0, 2.04, 2.04, 2.04])
     assert camera.steadied == 1.0
+
+
+def test_depth_that_the_host_finishes_is_steadied_over_the_frames(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    made, camera = Bench(**STEADIED), Seeing()
+    made.network = made.pipeline._estimator = Wall(False)
+    levels = np.random.default_rng(1).integers(40, 210, (12, 16, 3)).repeat(8, 0).repeat(8, 1)
+    on_host: list[Any] = []
+    shape = Shaping.__call__
+
+    def short(shaping: Shaping, maps: Maps, **options: Any) -> Any:
+        if not on_host:
+            raise torch.OutOfMemoryError('CUDA out of memory')
+        on_host.clear()
+        return shape(shaping, maps, **options)
+
+    monkeypatch.setattr(Shaping, '__call__', short)
+    monkeypatch.setattr(finishing, 'to_host', partial(noted, on_host))
+    for index in range(4):
+        frame = made.frame(camera)
+        frame.message.height, frame.message.width, frame.message.step = 96, 128, 384
+        frame.message.data = levels.astype(np.uint8).tobytes()
+        if index == 3:  # the device is tried again, in vain
+            monkeypatch.setattr(finishing, 'monotonic', lambda: monotonic() + ON_HOST)
+        made.pipeline.serve([replace(frame, stamp=1000.0 + index / 10)], list)
+    assert len(camera.published) == 4 and camera.steadied == 1.0

@@ -6,8 +6,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,10 +17,11 @@ import torch
 
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
 from depth_estimation_ros.core.families.preprocessing import Preprocessing
+from depth_estimation_ros.tools.benchmark import bench, reference, rivals, tables
 from depth_estimation_ros.tools.benchmark.__main__ import main
 from depth_estimation_ros.tools.benchmark.bench import Case
 from depth_estimation_ros.tools.benchmark.core import Plan, cases, measure_core
-from depth_estimation_ros.tools.benchmark.device import PeakMemory, operations
+from depth_estimation_ros.tools.benchmark.device import MEBI, PeakMemory, operations
 from depth_estimation_ros.tools.benchmark.images import textured
 from depth_estimation_ros.tools.benchmark.plot import plot
 from depth_estimation_ros.tools.benchmark.published import NETWORK_SIZES, PUBLISHED, cost
@@ -30,6 +33,7 @@ from depth_estimation_ros.tools.benchmark.rival_process import (
 )
 from depth_estimation_ros.tools.benchmark.rivals import ByHand
 from depth_estimation_ros.tools.benchmark.turns import take_turns
+from depth_estimation_ros.tools.gpu import correctness
 
 torch.set_num_threads(1)  # more only get in each other's way with networks this small
 
@@ -83,11 +87,11 @@ def test_a_row_holds_every_figure_and_the_same_metres(output: Path) -> None:
 
 
 def test_depth_that_is_flat_or_cut_off_is_far_from_the_reference(checkpoint: Path) -> None:
-    reference, image = Reference(checkpoint, torch.device('cpu')), textured(96, 72)
-    good, = reference.by_hand([image])
-    assert reference.difference([image], [good], flip=False) == 0
+    exact, image = Reference(checkpoint, torch.device('cpu')), textured(96, 72)
+    good, = exact.by_hand([image])
+    assert exact.difference([image], [good], flip=False) == 0
     for wrong in (np.full_like(good, np.median(good)), np.minimum(good, np.percentile(good, 60))):
-        assert reference.difference([image], [wrong], flip=False) > 3e-3
+        assert exact.difference([image], [wrong], flip=False) > 3e-3
 
 
 def test_the_pipeline_has_a_figure_or_a_reason(output: Path) -> None:
@@ -174,8 +178,8 @@ def test_contenders_take_turns_and_one_that_fails_stops_alone() -> None:
         return call
 
     times, faults = take_turns({name: contender(name) for name in ('a', 'bad', 'b')}, 2, 60.0)
-    assert calls == ['a', 'bad', 'b', 'a', 'b', 'a', 'b']
-    assert times == {'a': [1004.0, 1006.0], 'b': [1005.0, 1007.0]}
+    assert calls == ['a', 'bad', 'b', *['a', 'a', 'b', 'b'] * 2]
+    assert times == {'a': [1005.0, 1009.0], 'b': [1007.0, 1011.0]}, 'the first does not count'
     assert faults == {'bad': 'out of order'}
 
 
@@ -185,9 +189,66 @@ def test_turns_end_when_the_time_is_spent() -> None:
 
 
 def test_a_short_call_is_made_in_bursts_whose_first_does_not_count() -> None:
-    answers = iter([50.0, 1.0, 2.0, 50.0, 3.0, 4.0])
+    answers = iter([90.0, 50.0, 3.0, 4.0])
     times, _ = take_turns({'a': lambda: next(answers)}, 1, 60.0)
     assert times == {'a': [3.0, 4.0]}
+
+
+def test_peak_memory_on_a_gpu_counts_what_graphs_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, 'reset_peak_memory_stats', lambda device: None)
+    monkeypatch.setattr(torch.cuda, 'max_memory_allocated', lambda device: 7 * MEBI)
+    pool = [0]
+    memory = PeakMemory(torch.device('cuda', 0), 2 * MEBI, lambda: pool[0])
+    memory.over(lambda: pool.insert(0, 3 * MEBI))
+    assert memory.mb == 5, 'a capture is in what torch allocated'
+    memory.over(lambda: None)
+    assert memory.mb == 8
+
+
+def test_rivals_are_given_the_device_with_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    class StopError(Exception):
+        pass
+
+    given: list[str] = []
+
+    def load(folder: str, device: str, precision: str) -> None:
+        given.append(device)
+        raise StopError
+
+    def start(python: Path, rival: str, model: Path, device: str, precision: str) -> None:
+        given.append(device)
+        raise StopError
+
+    second, here = torch.device('cuda', 1), Path()
+    for module in (reference, bench, correctness):
+        monkeypatch.setattr(module, 'ByHand', load)
+    monkeypatch.setattr(bench, 'DepthEstimator', Mock())
+    monkeypatch.setattr(bench, 'RivalProcess', start)
+    opened = partial(bench.open_bench, here, second, rival_python=here, backend='torch',
+                     compiles=False, say=print)
+    for use in (lambda: Reference(here, second), lambda: correctness.correctness(
+            here, second, True), opened(precision='fp16', reference=Mock()).__enter__,
+            opened(precision='fp32', reference=Mock()).__enter__):
+        with pytest.raises(StopError):
+            use()
+    assert given == ['cuda:1'] * 4
+
+
+def test_the_table_says_where_float32_is_rounded(
+        capsys: pytest.CaptureFixture[str], output: Path) -> None:
+    rows = read_rows(output)
+    assert rows[0]['tf32'] == {}, 'the CPU has none'
+    tables.print_core([{**rows[0], 'tf32': {'by_hand': 'nowhere', 'pipeline': 'convolutions'}}])
+    printed = capsys.readouterr().out
+    assert 'by_hand: float32 rounded to TF32: nowhere' in printed
+    assert 'pipeline: float32 rounded to TF32: convolutions' in printed
+
+
+def test_tf32_is_told_as_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', True)
+    assert rivals.tf32() == 'convolutions'
+    with reference.exact_float32():
+        assert rivals.tf32() == 'nowhere'
 
 
 def test_images_are_the_same_for_the_same_seed() -> None:

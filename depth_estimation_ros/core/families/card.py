@@ -90,7 +90,8 @@ class Card:
                 f'{what} {", ".join(names)}' for what, names in
                 (('it lacks', missing), ('it has unknown', unknown)) if names))
         values: dict[str, Any] = {
-            name: _read(name, value, str(known[name].type)) for name, value in content.items()}
+            name: _read(name, value, str(known[name].type)) for name, value in content.items()
+            if value is not None or known[name].default is MISSING}
         quantities = {quantity.name.lower(): quantity for quantity in Quantity}
         if values['quantity'] not in quantities:
             raise ValueError(f"quantity is '{values['quantity']}', which is none of "
@@ -150,6 +151,8 @@ def _read(name: str, value: Any, kind: str) -> Any:
     :raises ValueError: naming the field whose value is of another type.
     """
     if kind in ('str', 'Quantity'):
+        if value is None:
+            raise ValueError(f'{name} is empty')
         return str(value)
     if kind == 'bool':
         if not isinstance(value, bool):
@@ -161,8 +164,6 @@ def _read(name: str, value: Any, kind: str) -> Any:
         return value
     if kind == 'float':
         return _number(name, value)
-    if value is None and kind.endswith('None'):
-        return None
     if not isinstance(value, list):
         raise ValueError(f'{name} is {value!r}, not a list of numbers')
     return tuple(_number(name, each) for each in value)
@@ -173,6 +174,7 @@ def _number(name: str, value: Any) -> float:
         number = float(Fraction(value)) if isinstance(value, str) else float(value)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         number = math.nan
-    if not math.isfinite(number) or isinstance(value, bool):
+    beyond = name == 'range' and number == math.inf  # a far end that nobody knows
+    if not (math.isfinite(number) or beyond) or isinstance(value, bool):
         raise ValueError(f'{name} is {value!r}, not a number')
     return number

@@ -71,15 +71,28 @@ class Constants:
         with self._lock:
             return sum(map(encoding_bytes, self._kept.values()))
 
+    def without(self, run: Callable[[], Tensor]) -> Tensor:
+        """Run the model at a size whose encodings are not to be kept: it computes its own."""
+        self._forget_installed()
+        try:
+            return run()
+        finally:
+            self._forget_installed()
+
     def release(self, size: Size) -> None:
-        """Let go of a size that is not the installed one."""
+        """Let go of a size."""
         with self._lock:
-            self._kept.pop(size)
+            self._kept.pop(size, None)
+        if self._installed == size:
+            self._forget_installed()
 
     def clear(self) -> None:
         """Let go of everything, also what the model reads."""
         with self._lock:
             self._kept.clear()
+        self._forget_installed()
+
+    def _forget_installed(self) -> None:
         set_position_encodings(self.model, None)
         self._installed = None
 

@@ -2,11 +2,13 @@
 """CUDA graphs: the launches of a whole computation replayed as one, from one pool of memory."""
 
 import logging
+import math
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import torch
@@ -27,6 +29,9 @@ PATIENCE = 0.02
 
 WARM_UPS = 3
 """Runs before a capture, in which libraries choose their kernels and take their memory."""
+
+RETRY = 60.0
+"""Seconds after which what was too much for the memory is captured again."""
 
 MOST = 16
 """Graphs that are kept at once; each holds its outputs and about a thousand nodes."""
@@ -61,29 +66,29 @@ class Graphs:
         """What the pool of memory took from the device."""
         self._pool: Any = None
         self._kept: OrderedDict[Hashable, _Graph] = OrderedDict()
-        self._without: dict[Hashable, object] = {}
-        """What could not be captured, and is not tried again until its version changes."""
+        self._without: dict[Hashable, tuple[object, float]] = {}
+        """What could not be captured: its version, and until when that is not tried again."""
         self._holes = False
         """Whether the pool holds memory of graphs that are gone."""
         self._held = _Held(device)
         weakref.finalize(self, self._held.free_soon).atexit = False
 
     def run(self, key: Hashable, function: Function, inputs: Tensor, *, batch: int,
-            version: object = None) -> tuple[Tensor, ...]:
+            version: object = None, capture: bool = True) -> tuple[Tensor, ...]:
         """
         Replay the graph of a key, captured at its first use; run the function where there is none.
 
         :param inputs: at most ``batch`` rows, on the device or pinned on the host.
         :param batch: the rows that are computed; what is missing is filled up.
         :param version: what ``function`` stands for; with another one it is captured anew.
+        :param capture: whether it may be captured now.
         :return: what the function returns, ``batch`` rows of it.
         """
         graph = self._kept.get(key)
         if graph is not None and graph.version != version:
             self._drop([key])
             graph = None
-        if graph is None and self.enabled and not (
-                key in self._without and self._without[key] == version):
+        if graph is None and capture and self.enabled and self._may_work(key, version):
             graph = self._capture(key, function, self._on_device(inputs, batch), version)
         if graph is None:
             return function(self._on_device(inputs, batch))
@@ -104,6 +109,10 @@ class Graphs:
             self._held.stream = _take_stream(self.device)
         return self._held.stream
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Return whether there is a graph of a key."""
+        return key in self._kept
+
     def __len__(self) -> int:
         """Return the number of graphs."""
         return len(self._kept)
@@ -116,7 +125,7 @@ class Graphs:
     def release(self, size: Size) -> None:
         """Let go of the graphs of a network size; their memory stays for others of the pool."""
         self._drop([key for key in self._kept if getattr(key, 'size', None) == size])
-        self._without = {key: version for key, version in self._without.items()
+        self._without = {key: failed for key, failed in self._without.items()
                          if getattr(key, 'size', None) != size}
 
     def compact(self) -> bool:
@@ -137,6 +146,10 @@ class Graphs:
         self.enabled = False
         self.clear()
         self._held.free_soon()
+
+    def _may_work(self, key: Hashable, version: object) -> bool:
+        failed, until = self._without.get(key, (None, 0.0))
+        return failed != version or monotonic() >= until
 
     def _on_device(self, inputs: Tensor, batch: int) -> Tensor:
         return filled(inputs.to(self.device, non_blocking=True), batch)
@@ -160,15 +173,21 @@ class Graphs:
                 with watched(self.device), GUARD.capture():
                     graph = self._captured(function, inputs, version)
             except (RuntimeError, AssertionError) as error:
-                self._without[key] = version
-                LOGGER.warning('no CUDA graph for %s, it is served without: %s', key,
-                               'out of memory' if is_out_of_memory(error) else first_line(error))
+                self._note(key, version, error)
                 return None
         self._kept[key] = graph
         self._held.graphs.append(graph.graph)
         if len(self._kept) > MOST:
             self._drop([next(iter(self._kept))])
         return graph
+
+    def _note(self, key: Hashable, version: object, error: Exception) -> None:
+        """Remember a capture that failed; what is tried again and again is said once."""
+        short, (failed, _) = is_out_of_memory(error), self._without.get(key, (None, 0.0))
+        if key not in self._without or failed != version:
+            LOGGER.warning('no CUDA graph for %s, it is served without: %s', key,
+                           'out of memory' if short else first_line(error))
+        self._without[key] = version, monotonic() + RETRY if short else math.inf
 
     def _captured(self, function: Function, inputs: Tensor, version: object) -> '_Graph':
         current = torch.cuda.current_stream(self.device)

@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import RLock
+from threading import Event, RLock
 
 LOGGER = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Guard:
             yield True
         finally:
             self._lock.release()
-            self._work_off()
+            self.work_off()
 
     @contextmanager
     def capture(self) -> Iterator[None]:
@@ -60,9 +60,25 @@ class Guard:
     def run_soon(self, job: Job) -> None:
         """Run ``job`` now, or when the capture or whoever else holds the lock is done."""
         self._waiting.append(job)
-        self._work_off()
+        self.work_off()
 
-    def _work_off(self) -> None:
+    def settle(self, timeout: float) -> bool:
+        """Wait until all jobs so far are done; return whether that came within ``timeout`` s."""
+        done = Event()
+        self.run_soon(done.set)
+        return done.wait(timeout)
+
+    @property
+    def held_elsewhere(self) -> bool:
+        """Whether another thread holds the lock."""
+        if not self._lock.acquire(blocking=False):
+            return True
+        self._lock.release()
+        self.work_off()
+        return False
+
+    def work_off(self) -> None:
+        """Do what waits, if this thread may; whoever holds the lock for long does so at times."""
         while self._waiting and self._lock.acquire(blocking=False):
             try:
                 if self._capturing:

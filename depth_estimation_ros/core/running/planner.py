@@ -13,6 +13,7 @@ from ..backends import Backend, Network, device_of, forward
 from .building import TORCH, BuiltNetworks
 from .constants import Constants
 from .graphs import Function, Graphs, filled
+from .room import Room, left
 from .shape import MAX_GRAPH_BATCH, FrameShape, Shape, Size, padded
 from .trial import Measure, measure_gain
 
@@ -41,8 +42,9 @@ class Planner:
     A plan is the size's position encodings, the fastest network that a backend could build for the
     shape, and on CUDA a graph of the whole forward pass. Sizes are kept, most recent last, while
     they fit the budget; so a size that flips back and forth is not rebuilt, and a size no longer
-    used makes room. On CUDA batches are padded to 1, 2, 4 or 8 images. On the CPU, where batches
-    gain little, networks are built for 1, 2, 4 … images and others put together of these, so that
+    used makes room; one that does not fit beside those in use is served without a plan. On CUDA
+    batches are padded to 1, 2, 4 or 8 images. On the CPU, where batches gain little, networks are
+    built for 1, 2, 4 … images and others put together of these, so that
     a changing number of cameras costs few of them.
     """
 
@@ -64,13 +66,14 @@ class Planner:
         if graphs is None and device.type == 'cuda':
             graphs = Graphs(device)
         self.graphs = graphs
-        self._budget = (BUDGET_MB.get(device.type, 0) if budget_mb is None else budget_mb) * 2**20
+        budget = (BUDGET_MB.get(device.type, 0) if budget_mb is None else budget_mb) * 2**20
         self._constants = Constants(model)
         self._built = BuiltNetworks(
-            self._constants, backends, partial(_room, self._budget, self._constants, graphs),
+            self._constants, backends, partial(left, budget, self._constants, graphs),
             in_parts=graphs is None, measure=measure)
         self._served: Shape | None = None
         self._seen: dict[FrameShape, None] = {}
+        self._room = Room(budget, self._constants, self._built, graphs)
 
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -80,21 +83,22 @@ class Planner:
         :param pixels: float32, N×3×height×width, normalised, on the model's device.
         :return: float32, what the network gives; read it before the next call.
         """
-        if self.graphs is None:
-            shape = self._served = self.prepare(pixels)
-            return (self._built.network(shape) or self._forward)(pixels)
-        if len(pixels) > MAX_GRAPH_BATCH:
+        if self.graphs is not None and len(pixels) > MAX_GRAPH_BATCH:
             return torch.cat([self(part).clone() for part in pixels.split(MAX_GRAPH_BATCH)])
-        shape = self._served = self.prepare(pixels)
+        shape = self._served = self._shape(pixels)
+        if not self.prepare(pixels):
+            return self._constants.without(lambda: self._forward(pixels))
         network = self._built.network(shape) or self._forward
+        if self.graphs is None:
+            return network(pixels)
         metres, = self._captured(shape, lambda frame: (network(frame),), pixels, network)
         return metres[:len(pixels)]
 
     @torch.inference_mode()
     def plain(self, pixels: Tensor) -> Tensor:
         """Run the model itself, without a graph or a built network, as it is at this moment."""
-        self._constants.install((pixels.shape[2], pixels.shape[3]), lambda: pixels[:1])
-        self._evict()
+        if not self._room.install(self._shape(pixels), lambda: pixels[:1]):
+            return self._constants.without(lambda: self._forward(pixels))
         return self._forward(pixels)
 
     @torch.inference_mode()
@@ -114,28 +118,30 @@ class Planner:
         batch = padded(len(images))
         shape = FrameShape(batch, (images.shape[1], images.shape[2]),
                            Shape(batch * per_image, *size))
-        if self.graphs is None or shape not in self._seen:
+        known = shape in self._seen and self._room.install(
+            shape.network, lambda: stages.before(images[:1].to(device_of(self.model)))[:1])
+        if not known or not self._room.may_capture(shape):
             self._observe(shape)
             pixels = stages.before(images.to(device_of(self.model), non_blocking=True))
             return stages.after(self(pixels))
         self._served = shape.network
-        self._constants.install(size, lambda: stages.before(
-            images[:1].to(device_of(self.model)))[:1])
-        self._evict()
         network = self._built.network(shape.network) or self._forward
         done = self._captured(
             shape, lambda frames: stages.after(network(stages.before(frames))), images, network)
         return tuple(each[:len(images)] for each in done)
 
     @torch.inference_mode()
-    def prepare(self, pixels: Tensor) -> Shape:
-        """Install the encodings for an input's shape, have the backends build for it."""
-        batch = len(pixels) if self.graphs is None else padded(len(pixels))
-        shape = Shape(batch, *pixels.shape[2:])
-        self._constants.install(shape.size, lambda: pixels[:1])
-        self._evict()
-        self._built.prepare(shape, lambda: filled(pixels, batch))
-        return shape
+    def prepare(self, pixels: Tensor) -> bool:
+        """
+        Install the encodings for an input's shape, have the backends build for it.
+
+        :return: False where they do not fit beside those of the sizes in use.
+        """
+        shape = self._shape(pixels)
+        fits = self._room.install(shape, lambda: pixels[:1])
+        if fits:
+            self._built.prepare(shape, lambda: filled(pixels, shape.batch))
+        return fits
 
     def prepare_size(self, size: Size) -> None:
         """
@@ -168,8 +174,7 @@ class Planner:
     @property
     def bytes(self) -> int:
         """The memory that the kept encodings, graphs and built networks take."""
-        return (self._constants.bytes + self._built.bytes
-                + (0 if self.graphs is None else self.graphs.bytes))
+        return self._room.bytes
 
     @property
     def backend(self) -> str:
@@ -204,39 +209,32 @@ class Planner:
         self._built.close()
         if self.graphs is not None:
             self.graphs.close()
-        self._constants.clear()
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of what is kept of every size; it is made anew where one comes again."""
+        for size in self.sizes:
+            self._room.release(size)
         self._seen.clear()
 
     def _forward(self, pixels: Tensor) -> Tensor:
         return forward(self.model, pixels)
 
+    def _shape(self, pixels: Tensor) -> Shape:
+        batch = len(pixels) if self.graphs is None else padded(len(pixels))
+        return Shape(batch, *pixels.shape[2:])
+
     def _captured(self, key: Shape | FrameShape, function: Function, inputs: Tensor,
                   network: Network) -> tuple[Tensor, ...]:
-        """Replay a graph; where capturing it was too much for the budget, make room and again."""
+        """Replay a graph; where capturing it was too much for the budget, keep nothing of it."""
         assert self.graphs is not None
-        run = partial(self.graphs.run, key, function, inputs, batch=key[0], version=network)
-        before = len(self.graphs)
-        done = run()
-        return run() if len(self.graphs) > before and self._evict() else done
+        before = self.graphs.pool_bytes
+        done = self.graphs.run(key, function, inputs, batch=key[0], version=network,
+                               capture=self._room.may_capture(key))
+        self._room.captured(key, self.graphs.pool_bytes - before)
+        return done
 
     def _observe(self, shape: FrameShape) -> None:
         self._seen[shape] = None
         if len(self._seen) > MOST_SEEN:
             self._seen.pop(next(iter(self._seen)))
-
-    def _evict(self) -> bool:
-        """Release sizes, the one used longest ago first, while all is too large; say if graphs."""
-        while self.bytes > self._budget and len(self.sizes) > 1:
-            size = self.sizes[0]
-            if self.graphs is not None:
-                self.graphs.release(size)
-            self._built.release(size)
-            self._constants.release(size)
-            self._seen = {shape: None for shape in self._seen if shape.size != size}
-            LOGGER.info('released the plan of network size %dx%d', size[1], size[0])
-        return self.bytes > self._budget and self.graphs is not None and self.graphs.compact()
-
-
-def _room(budget: float, constants: Constants, graphs: Graphs | None) -> float:
-    """Return the bytes that built networks may take together; holds no planner, so no cycle."""
-    return budget - constants.bytes - (0 if graphs is None else graphs.bytes)

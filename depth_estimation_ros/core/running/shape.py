@@ -27,6 +27,11 @@ class Shape(NamedTuple):
         return self.height, self.width
 
     @property
+    def pixels(self) -> int:
+        """The pixels of all images."""
+        return self.batch * self.height * self.width
+
+    @property
     def single(self) -> 'Shape':
         """The shape of one image of the batch."""
         return Shape(1, *self.size)

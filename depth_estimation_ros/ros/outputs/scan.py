@@ -89,8 +89,8 @@ class ScanOutput(Output):
         self._band = Band(settings.min_height, settings.max_height, settings.slack)
         self._last: dict[str, float] = {}
         """The stamp of the last scan in each frame, in seconds."""
-        self._scanner_of = lru_cache(CAMERAS)(lambda frame: Scanner())
-        """From a frame to what makes its scans."""
+        self._scanner_of = lru_cache(CAMERAS)(lambda *camera: Scanner())
+        """From a frame, a lens and a shape, since cameras may share one of them."""
 
     @property
     def silent_because(self) -> str:
@@ -105,7 +105,8 @@ class ScanOutput(Output):
         if camera is None or mount is None or self.silent_because:
             return None
         ranges, first, step = ranges_of(estimate.depth, camera, mount, self._band,
-                                        self._scanner_of(estimate.header.frame_id))
+                                        self._scanner_of(estimate.header.frame_id, camera,
+                                                         estimate.depth.shape))
         near, far = self._limits.near, self._limits.far
         most = far * FARTHEST_PART if math.isfinite(far) else FARTHEST
         ranges[ranges > most] = math.inf  # a subscriber drops what is beyond range_max

@@ -24,7 +24,7 @@ from .device import PeakMemory, matmul_rate, stopwatch, weight_bytes
 from .images import textured
 from .reference import Reference
 from .rival_process import RivalError, RivalProcess, save_images
-from .rivals import ByHand
+from .rivals import ByHand, tf32
 from .turns import Contenders, take_turns
 
 
@@ -67,11 +67,11 @@ def open_bench(folder: Path, device: torch.device, precision: str, reference: Re
             compile=compiles))
         stack.callback(estimator.close)
         by_hand = (reference.by_hand if precision == 'fp32'
-                   else ByHand(str(folder), device.type, precision))
+                   else ByHand(str(folder), str(device), precision))
         pipelines: dict[str, RivalProcess] = {}
         for wanted in dict.fromkeys((precision, 'fp32')):
             try:
-                rival = RivalProcess(rival_python, 'pipeline', folder, device.type, wanted)
+                rival = RivalProcess(rival_python, 'pipeline', folder, str(device), wanted)
             except RivalError as error:
                 say(f'the pipeline in {wanted} is left out: {error}')
                 continue
@@ -110,7 +110,7 @@ class Bench:
         :param seconds: the time to keep to, but for the fewest rounds.
         """
         images = case.images()
-        memory = PeakMemory(self.estimator.device, self._foreign)
+        memory = PeakMemory(self.estimator.device, self._foreign, self._pool_bytes)
         memory.over(partial(self.estimator.estimate, images, flip=case.flip))
         self.estimator.settle()
         depths = memory.over(partial(self.estimator.estimate, images, flip=case.flip))
@@ -127,7 +127,8 @@ class Bench:
             'max_rel_diff': float(f'{difference:.3g}'),
             'flip': case.flip, 'backend': self.estimator.backend,
             'network_size': f'{network[1]}x{network[0]}', 'gflop': round(work / 1e9, 1),
-            'transformers': self._versions(), 'torch': torch.__version__, 'faults': faults}
+            'transformers': self._versions(), 'torch': torch.__version__, 'faults': faults,
+            'tf32': self._tf32()}
 
     def _contenders(self, case: Case, images: list[NDArray[np.uint8]], file: Path,
                     memory: PeakMemory) -> Contenders:
@@ -152,6 +153,17 @@ class Bench:
         inputs = torch.stack([family.inputs(torch.from_numpy(image).to(device), Frame(image))
                               for image in images])
         return torch.cat((inputs, family.mirrored(inputs))) if flip else inputs
+
+    def _pool_bytes(self) -> int:
+        graphs = self.estimator.loaded.planner.graphs
+        return 0 if graphs is None else graphs.pool_bytes
+
+    def _tf32(self) -> dict[str, str]:
+        """Return where each contender rounds float32 to TF32, which only GPUs do."""
+        if self.estimator.device.type != 'cuda':
+            return {}
+        return {'ours': tf32(), 'by_hand': tf32(), **{
+            name: rival.versions['tf32'] for name, rival in self._pipelines.items()}}
 
     def _versions(self) -> dict[str, str]:
         here = str(transformers.__version__)

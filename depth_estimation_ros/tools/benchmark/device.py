@@ -29,25 +29,29 @@ def stopwatch(call: Callable[[], Any], device: torch.device) -> float:
 
 class PeakMemory:
     """
-    The most memory that calls took: on CUDA what torch allocated, on the CPU what was resident.
+    The most memory that calls took: on CUDA what torch allocated and what graphs hold for their
+    replays, on the CPU what was resident.
 
     Weights that belong to others in this process do not count.
     """
 
-    def __init__(self, device: torch.device, foreign: int) -> None:
+    def __init__(self, device: torch.device, foreign: int,
+                 pool_bytes: Callable[[], int] = lambda: 0) -> None:
         """
         Start with no call seen.
 
         :param foreign: bytes that others hold on the device in this process.
+        :param pool_bytes: tells what graphs hold, which torch counts while it captures alone.
         """
-        self._device, self._foreign = device, foreign
+        self._device, self._foreign, self._pool_bytes = device, foreign, pool_bytes
         self._peak = 0
 
     def over(self, call: Callable[[], Any]) -> Any:
         """Make a call and take note of its peak."""
         self._reset()
+        pool = self._pool_bytes()
         result = call()
-        self._peak = max(self._peak, self._read())
+        self._peak = max(self._peak, self._read() + pool)
         return result
 
     @property

@@ -21,7 +21,7 @@ class Reference:
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         """Load a checkpoint folder."""
-        self.by_hand = ByHand(str(folder), device.type, 'fp32')
+        self.by_hand = ByHand(str(folder), str(device), 'fp32')
         self._depths: dict[tuple[int, int, int, bool], tuple[Depth, Depth]] = {}
         """With the overshoot and without."""
         self._operations: dict[tuple[int, int], int] = {}

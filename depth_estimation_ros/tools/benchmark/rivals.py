@@ -36,7 +36,7 @@ class ByHand:
         """
         Load a checkpoint folder.
 
-        :param device: 'cpu' or 'cuda'.
+        :param device: 'cpu', or 'cuda:N'.
         :param precision: a name in :data:`DTYPES`, of the whole model.
         """
         self.device, self.dtype = device, DTYPES[precision]
@@ -129,11 +129,18 @@ def main() -> int:
     except Exception as error:  # whatever this version of transformers fails by
         print(json.dumps({'error': _reason(error)}), file=answers)
         return 1
-    print(json.dumps({'transformers': transformers.__version__, 'torch': torch.__version__}),
-          file=answers)
+    print(json.dumps({'transformers': transformers.__version__, 'torch': torch.__version__,
+                      'tf32': tf32()}), file=answers)
     for line in sys.stdin:
         print(json.dumps(_answer(rival, json.loads(line))), file=answers)
     return 0
+
+
+def tf32() -> str:
+    """Return in which operations on a GPU this process rounds float32 to TF32."""
+    rounded = {'convolutions': torch.backends.cudnn.allow_tf32,
+               'products': torch.backends.cuda.matmul.allow_tf32}
+    return ' and '.join(name for name, allowed in rounded.items() if allowed) or 'nowhere'
 
 
 def _answer(rival: Any, call: dict[str, Any]) -> dict[str, Any]:

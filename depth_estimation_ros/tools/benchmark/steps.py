@@ -67,6 +67,8 @@ def measure_steps(models: list[str], size: str, device: torch.device, precision:
 
 def _contenders(folder: Path, image: NDArray[np.uint8], device: torch.device,
                 precision: str) -> Contenders:
+    if device.type == 'cuda':
+        torch.cuda.set_device(device)  # Triton launches on the current one
     files = read_checkpoint(str(folder))
     preprocessing = read_preprocessing(files)
     original = load_model(ZoeDepthForDepthEstimation, files).to(device)
@@ -78,7 +80,7 @@ def _contenders(folder: Path, image: NDArray[np.uint8], device: torch.device,
     runs: dict[str, Callable[[], Any]] = {
         f'network: {step}': partial(network, pixels)
         for step, network in _steps(original, folder, pixels, precision).items()}
-    by_hand = ByHand(str(folder), device.type, 'fp32')
+    by_hand = ByHand(str(folder), str(device), 'fp32')
     depth = torch.rand(network_size, device=device)
     runs |= {'before: transformers': partial(by_hand.pixels, [image]),
              'before: ours': partial(_prepare, image, network_size, transforms, device),

@@ -61,12 +61,14 @@ def bandwidth(sizes: list[str]) -> dict[str, str]:
 
 
 def print_core(rows: list[dict[str, Any]]) -> None:
-    """Print the rows of core.json, and which versions they are from."""
+    """Print the rows of core.json, which versions they are from, and where TF32 was on."""
     for device in dict.fromkeys(row['device'] for row in rows):
         print_table(f'Milliseconds from host array to host array on {device}, medians', CORE,
                     [row for row in rows if row['device'] == device])
     versions = {f'{name}: transformers {version}' for row in rows
                 for name, version in row['transformers'].items()}
     faults = {f'{name} failed: {fault}' for row in rows for name, fault in row['faults'].items()}
-    for line in sorted(versions) + sorted(faults):
+    rounded = {f'{name}: float32 rounded to TF32: {where}' for row in rows
+               for name, where in row['tf32'].items()}
+    for line in sorted(versions) + sorted(rounded) + sorted(faults):
         print(line)

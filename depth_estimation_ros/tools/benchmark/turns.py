@@ -17,8 +17,8 @@ FEWEST = 3
 """Rounds of which a median is still taken, whatever the time they cost."""
 
 BURST = 100.0
-"""Milliseconds that a contender's turn takes where one call is shorter; its first call, on cold
-caches and sleeping threads, does not count then."""
+"""Milliseconds that a contender's turn takes where one call is shorter, after a first call, on
+cold caches and sleeping threads, that does not count."""
 
 Contenders = dict[str, Callable[[], float]]
 """By name, what makes one call and returns its milliseconds."""
@@ -43,7 +43,7 @@ def take_turns(contenders: Contenders, repeats: int,
         for name in [name for name in contenders if name not in faults]:
             time.sleep(PAUSE)
             try:
-                calls = _turn(contenders[name])
+                calls = _turn(contenders[name]) if done else [contenders[name]()]
             except (RivalError, torch.OutOfMemoryError) as error:
                 faults[name] = str(error)
                 continue
@@ -54,5 +54,4 @@ def take_turns(contenders: Contenders, repeats: int,
 
 def _turn(call: Callable[[], float]) -> list[float]:
     first = call()
-    more = int(BURST / max(first, BURST / 10))
-    return [call() for _ in range(more)] or [first]
+    return [call() for _ in range(max(int(BURST / max(first, BURST / 10)), 1))]

@@ -30,7 +30,7 @@ def correctness(folder: Path, device: torch.device, quick: bool) -> dict[str, An
     sizes = SIZES[:1] if quick else SIZES
     images = {size: textured(*size, seed) for seed, size in enumerate(sizes)}
     with exact_float32():
-        by_hand = ByHand(str(folder), device.type, 'fp32')
+        by_hand = ByHand(str(folder), str(device), 'fp32')
         references = {size: by_hand([image])[0] for size, image in images.items()}
         del by_hand
     rows = []

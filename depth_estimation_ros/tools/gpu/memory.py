@@ -99,7 +99,7 @@ def out_of_memory(folder: Path, device: torch.device, quick: bool) -> dict[str, 
     finite = all(bool(np.isfinite(depth).all()) for depth in depths)
     after = bool(np.isfinite(estimator.estimate([textured(640, 480)])[0]).all())
     limits = {f'{width}x{height}': batch
-              for (height, width), batch in estimator.loaded.limits.items()}
+              for (height, width), batch in estimator.loaded.limits.batches.items()}
     estimator.close()
     return {'passed': finite and after and bool(depths or said), 'images': len(depths),
             'said': said, 'limits': limits}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -110,6 +111,14 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(CARD) + 'factor: 1/255\nmean: [1e-1, 5e-1, 1]\n')
     card = Card.read(path)
     assert (card.factor, card.mean) == (1 / 255, (0.1, 0.5, 1.0))
+    changed = {**CARD, 'range': [0.1, math.inf], 'kernel': None, 'reference_focal_length': None}
+    path.write_text(yaml.safe_dump(changed))
+    card = Card.read(path)  # no far end; what is null is as if it were left out
+    assert (card.range, card.kernel, card.reference_focal_length) == (
+        (0.1, math.inf), 'bicubic', 0.0)
+    path.write_text(yaml.safe_dump({**CARD, 'licence': None}))
+    with pytest.raises(CheckpointError, match='licence is empty'):
+        Card.read(path)
 
 
 @pytest.mark.parametrize(('shape', 'channel'), [

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 from threading import Event, Thread
 
 import pytest
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from depth_estimation_ros.core import device_constants, device_errors
 from depth_estimation_ros.core.errors import DeviceLostError
-from depth_estimation_ros.core.running.graphs import MOST, WARM_UPS, Graphs
+from depth_estimation_ros.core.running import graphs as module
+from depth_estimation_ros.core.running.graphs import MOST, RETRY, WARM_UPS, Graphs
 from depth_estimation_ros.core.running.guard import GUARD
 from depth_estimation_ros.core.running.shape import Shape
 
@@ -134,6 +136,20 @@ def test_out_of_memory_while_warming_serves_without(
     warning, = warnings_of(caplog)
     assert warning.endswith('out of memory')
     assert cuda.captures == 0 and cuda.current is cuda.default
+
+
+def test_what_was_too_much_for_the_memory_is_captured_a_minute_later(
+        cuda: Cuda, graphs: Graphs, monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture) -> None:
+    cuda.fail_at_end = torch.OutOfMemoryError('CUDA out of memory.')
+    run(graphs, Double())
+    monkeypatch.setattr(module, 'monotonic', lambda: time.monotonic() + RETRY)
+    assert run(graphs, Double()) == [2.0, 2.0] and len(warnings_of(caplog)) == 1
+    cuda.fail_at_end = None
+    run(graphs, Double())
+    assert cuda.captures == 0, 'it failed just now'
+    monkeypatch.setattr(module, 'monotonic', lambda: time.monotonic() + 2 * RETRY)
+    assert run(graphs, Double()) == [2.0, 2.0] and cuda.captures == 1
 
 
 def test_a_device_that_is_lost_in_a_capture_is_named(

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Callable
 from threading import Event, Thread
+from time import monotonic
 
 import pytest
 
@@ -17,8 +19,9 @@ PATIENCE = 30.0
 class Holder:
     """Another thread that holds a guard until it is told to let go."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, between: Callable[[], None] = lambda: None) -> None:
         self.held, self.go_on = Event(), Event()
+        self.between = between
         self.thread = Thread(target=self._hold, args=(guard,))
         self.thread.start()
         assert self.held.wait(PATIENCE)
@@ -26,7 +29,9 @@ class Holder:
     def _hold(self, guard: Guard) -> None:
         with guard.hold():
             self.held.set()
-            self.go_on.wait(PATIENCE)
+            end = monotonic() + PATIENCE
+            while not self.go_on.wait(0.01) and monotonic() < end:
+                self.between()
 
     def release(self) -> None:
         self.go_on.set()
@@ -112,3 +117,21 @@ def test_no_job_is_lost_however_threads_meet() -> None:
     for thread in threads:
         thread.join(PATIENCE)
     assert len(done) == 1200
+
+
+def test_who_waits_for_the_jobs_is_told_whether_they_are_done() -> None:
+    guard, done = Guard(), []
+    assert guard.settle(0) and not guard.held_elsewhere
+    holder = Holder(guard)
+    guard.run_soon(lambda: done.append(1))
+    assert guard.held_elsewhere and not guard.settle(0.01) and not done
+    holder.release()
+    assert guard.settle(PATIENCE) and done == [1]
+
+
+def test_whoever_holds_it_for_long_lets_jobs_be_done_at_times() -> None:
+    guard, done = Guard(), []
+    holder = Holder(guard, guard.work_off)
+    guard.run_soon(lambda: done.append(1))
+    assert guard.settle(PATIENCE) and done == [1] and guard.held_elsewhere
+    holder.release()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from depth_estimation_ros.core.backends import Backend
 from depth_estimation_ros.core.families.recorded import position_encodings
+from depth_estimation_ros.core.running import room
 from depth_estimation_ros.core.running.planner import Planner
 from depth_estimation_ros.core.running.shape import Shape, largest_batch
 
@@ -58,7 +59,8 @@ def test_sizes_that_flip_back_and_forth_are_not_rebuilt(planner: Planner) -> Non
         torch.testing.assert_close(seen[0], expected(noise(1, *size)), rtol=1e-5, atol=0)
 
 
-def test_the_size_used_longest_ago_makes_room() -> None:
+def test_the_size_used_longest_ago_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, 'IN_USE', 0.0)
     sizes = [SMALL, WIDE, TALL]
     unlimited = Planner(patched_model())
     for size in sizes:
@@ -73,7 +75,8 @@ def test_the_size_used_longest_ago_makes_room() -> None:
     assert planner.built == 4 and WIDE in planner.sizes and SMALL not in planner.sizes
 
 
-def test_the_newest_size_stays_whatever_the_budget() -> None:
+def test_the_newest_size_stays_whatever_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, 'IN_USE', 0.0)
     planner = Planner(patched_model(), budget_mb=0)
     for size in (SMALL, WIDE, WIDE):
         planner(noise(1, *size))
@@ -152,7 +155,9 @@ def test_a_network_for_a_batch_must_beat_those_for_its_parts() -> None:
     assert isinstance(network, partial) and list(network.args[0]) == [1]
 
 
-def test_a_shape_is_built_once_and_forgotten_with_its_size() -> None:
+def test_a_shape_is_built_once_and_forgotten_with_its_size(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, 'IN_USE', 0.0)
     built: list[Any] = []
     planner = Planner(patched_model(), budget_mb=0, backends=[scaled(1.0, built)],
                       measure=always(2.0))
@@ -206,3 +211,19 @@ def test_a_size_made_ready_is_the_first_to_make_room() -> None:
 def test_large_images_run_in_smaller_batches() -> None:
     sizes = [(96, 128), (384, 512), (384, 544), (384, 1152), (768, 1024), (2048, 2048)]
     assert [largest_batch(size) for size in sizes] == [8, 8, 4, 2, 2, 1]
+
+
+def test_of_two_sizes_in_turn_that_do_not_fit_one_is_built_once_and_one_is_not_kept(
+        monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    planner = Planner(patched_model(), budget_mb=0)
+    for seed in range(4):
+        for size in (SMALL, WIDE):
+            pixels = noise(2, *size, seed)
+            torch.testing.assert_close(planner(pixels), expected(pixels), rtol=1e-5, atol=0)
+            assert planner.sizes == [SMALL]
+    assert planner.built == 1
+    warning, = [record.getMessage() for record in caplog.records if record.levelname == 'WARNING']
+    assert '96x64 and 160x64' in warning and "'network.height'" in warning
+    monkeypatch.setattr(room, 'IN_USE', 0.0)  # as some seconds later, without the first camera
+    planner(noise(1, *WIDE))
+    assert planner.sizes == [WIDE]

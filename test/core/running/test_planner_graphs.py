@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -15,19 +14,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from depth_estimation_ros.core import device_errors
 from depth_estimation_ros.core.backends import Backend, Network, forward
-from depth_estimation_ros.core.errors import DeviceError, DeviceLostError
+from depth_estimation_ros.core.errors import DeviceLostError
 from depth_estimation_ros.core.estimator import DepthEstimator, EstimatorOptions
-from depth_estimation_ros.core.families.zoedepth.transforms import Transforms
+from depth_estimation_ros.core.running import room
 from depth_estimation_ros.core.running.graphs import Graphs
 from depth_estimation_ros.core.running.guard import GUARD
-from depth_estimation_ros.core.running.planner import Planner
+from depth_estimation_ros.core.running.planner import Planner, Stages
 from depth_estimation_ros.core.running.shape import MAX_GRAPH_BATCH, padded
 
 from ..conftest import always, noise, patched_model, smooth_image
+from .conftest import warnings_of
 from .cuda_double import DEVICE, Cuda
 from .test_guard import PATIENCE, Holder
 
@@ -81,7 +80,9 @@ def test_a_size_that_returns_replays_with_its_own_encodings(cuda: Cuda, planner:
     assert cuda.captures == 2 and planner.built == 2
 
 
-def test_what_the_pool_takes_counts_and_older_sizes_make_room(cuda: Cuda) -> None:
+def test_what_the_pool_takes_counts_and_older_sizes_make_room(
+        cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, 'IN_USE', 0.0)
     plain = Planner(patched_model(), graphs=Graphs(DEVICE))
     plain(noise(1, *SMALL))
     assert plain.graphs is not None
@@ -100,6 +101,34 @@ def test_what_the_pool_takes_counts_and_older_sizes_make_room(cuda: Cuda) -> Non
     captures = cuda.captures
     same(planner(pixels), pixels)
     assert cuda.captures == captures
+
+
+@pytest.mark.parametrize('wide', [WIDE, (96, 64)], ids=['foreseen', 'seen when captured'])
+@pytest.mark.parametrize('frames', [True, False])
+def test_sizes_in_turn_that_do_not_fit_are_captured_once_at_most(
+        cuda: Cuda, caplog: pytest.LogCaptureFixture, wide: tuple[int, int],
+        frames: bool) -> None:
+    cuda.graph_bytes = 3 * MEBI
+    planner = Planner(patched_model(), graphs=Graphs(DEVICE), budget_mb=8 if frames else 5)
+    stages = Stages(lambda images: images.permute(0, 3, 1, 2) / 127.5 - 1, lambda each: (each,))
+    captured = []
+    for seed in range(10):
+        for size in (SMALL, wide):
+            before = cuda.captures
+            if frames:
+                images = torch.from_numpy(smooth_image(size[1], size[0], seed))[None]
+                depth, = planner.run_frames(images, size, stages)
+                same(depth, stages.before(images))
+            else:
+                pixels = noise(2, *size, seed)
+                same(planner(pixels), pixels)
+            captured.append((cuda.captures - before, size))
+    assert max(count for count, _ in captured) == 1
+    for size in (SMALL, wide):
+        assert sum(count for count, each in captured if each == size) <= 1 + frames
+    assert not any(count for count, _ in captured[6:])
+    assert planner.built == 2 and len(planner.sizes) == 1
+    assert len(warnings_of(caplog)) == 1
 
 
 def test_a_budget_too_small_for_one_size_does_not_capture_again_and_again(cuda: Cuda) -> None:
@@ -124,23 +153,6 @@ def test_a_built_network_is_captured_in_the_place_of_the_models(cuda: Cuda) -> N
     torch.testing.assert_close(planner(pixels), expected(pixels) * 1.0005, rtol=1e-5, atol=0)
     assert planner.graphs is not None
     assert planner.backend == 'built' and len(planner.graphs) == 1
-
-
-@pytest.fixture
-def estimator(cuda: Cuda, checkpoint_of: Callable[..., Path],
-              monkeypatch: pytest.MonkeyPatch) -> DepthEstimator:
-    """An estimator whose planner captures, and whose resizing is the device's."""
-    def to_depth(transforms: Transforms, depth: Tensor, height: int, width: int) -> Tensor:
-        margin = transforms.settings.margin
-        top, left = margin(height), margin(width)
-        resized = functional.interpolate(depth[None, None], (height + 2 * top, width + 2 * left),
-                                         mode='bicubic')[0, 0]
-        return resized[top:top + height, left:left + width].contiguous()
-
-    monkeypatch.setattr(Transforms, 'to_depth', to_depth)
-    made = DepthEstimator(EstimatorOptions(str(checkpoint_of()), device='cpu', backend='torch'))
-    made.loaded.planner = Planner(made.loaded.planner.model, graphs=Graphs(DEVICE))
-    return made
 
 
 @pytest.mark.parametrize('flip', [False, True])
@@ -177,69 +189,6 @@ def test_images_of_several_sizes_still_share_the_networks_graph(
                                strict=True):
             np.testing.assert_allclose(depth, good, rtol=1e-4)
     assert cuda.captures == 1 and cuda.replays == 3
-
-
-def tight(estimator: DepthEstimator, monkeypatch: pytest.MonkeyPatch, most: int,
-          cuda: Cuda, graphs_too: bool = False) -> list[int]:
-    """Let the network run out of memory beyond a batch, or while there are graphs."""
-    network, batches_seen = estimator.loaded.planner._forward, []
-
-    def limited(pixels: Tensor) -> Tensor:
-        batches_seen.append(len(pixels))
-        if len(pixels) > most or (graphs_too and cuda.alive and cuda.capturing is None):
-            raise torch.OutOfMemoryError('CUDA out of memory.')
-        return network(pixels)
-
-    monkeypatch.setattr(estimator.loaded.planner, '_forward', limited)
-    return batches_seen
-
-
-def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records
-            if record.levelno == logging.WARNING]
-
-
-def test_out_of_memory_drops_the_graphs_first(
-        cuda: Cuda, estimator: DepthEstimator, monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture) -> None:
-    estimator.estimate([smooth_image(64, 48)])
-    assert cuda.alive
-    tight(estimator, monkeypatch, 8, cuda, graphs_too=True)
-    images = [smooth_image(64, 48, seed) for seed in range(2)]
-    assert len(estimator.estimate(images)) == 2
-    assert not cuda.alive and not estimator.loaded.planner.captures
-    assert any('serving without CUDA graphs' in text for text in warnings_of(caplog))
-    caplog.clear()
-    estimator.estimate(images)
-    assert not warnings_of(caplog)
-
-
-def test_out_of_memory_then_halves_the_batch_and_remembers(
-        cuda: Cuda, estimator: DepthEstimator, monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture) -> None:
-    estimator.estimate([smooth_image(64, 48)])
-    seen = tight(estimator, monkeypatch, 2, cuda)
-    images = [smooth_image(64, 48, seed) for seed in range(4)]
-    expected = [estimator.estimate([image])[0].copy() for image in images]
-    for depth, good in zip(estimator.estimate(images), expected, strict=True):
-        np.testing.assert_allclose(depth, good, rtol=1e-4)
-    texts = warnings_of(caplog)
-    assert any('without CUDA graphs' in text for text in texts)
-    assert any('batch of 4' in text and 'halving' in text for text in texts)
-    del seen[:]
-    caplog.clear()
-    estimator.estimate(images)
-    assert estimator.loaded.planner.captures and max(seen, default=0) <= 2
-    assert not warnings_of(caplog)
-
-
-def test_one_image_too_large_is_an_error_and_the_next_is_served(
-        cuda: Cuda, estimator: DepthEstimator, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as context:
-        tight(estimator, context, 0, cuda)
-        with pytest.raises(DeviceError, match='batch of 1 at network size 128x96'):
-            estimator.estimate([smooth_image(64, 48)])
-    assert len(estimator.estimate([smooth_image(64, 48)])) == 1
 
 
 def test_an_error_that_sticks_ends_the_estimator_by_its_name(
