@@ -81,7 +81,8 @@ def test_with_images_on_the_way_in(start, checkpoint, peer):
     ends_quietly(node, signal.SIGINT)
 
 
-@pytest.mark.parametrize('closed', ['>&-', '>&- 2>&-', '<&- >&- 2>&-'])
+@pytest.mark.parametrize('closed', [
+    '>&- 2>&-', *(pytest.param(each, marks=pytest.mark.slow) for each in ('>&-', '<&- >&- 2>&-'))])
 def test_a_node_whose_standard_streams_are_closed_serves_and_ends_in_order(
         checkpoint, peer, closed):
     """As daemons do; the log's lines would go into whatever has taken the numbers."""
@@ -117,6 +118,7 @@ def test_a_hangup_that_is_ignored_stays_ignored(checkpoint, peer):
         node.wait()
 
 
+@pytest.mark.slow
 def test_a_script_ends_the_node_that_it_started_in_the_background(checkpoint, peer):
     """Its shell has that ignore SIGINT."""
     script = subprocess.Popen(['bash', '-c', f"""'{sys.executable}' -m \

@@ -51,6 +51,7 @@ def test_a_signal_ends_the_active_node_quietly(start, checkpoint, peer, number, 
     assert 'Traceback' not in node.text() and 'Error' not in node.text(), node.text()
 
 
+@pytest.mark.slow
 def test_the_time_between_two_activations_is_no_silence(start, checkpoint, peer):
     node = start(model=checkpoint, device='cpu', autostart=False)
     assert change(peer, Transition.TRANSITION_CONFIGURE)

@@ -257,7 +257,8 @@ def test_all_cameras_share_what_is_listened_to(robot: Robot, monkeypatch: pytest
         'temporal.memory': 16, 'temporal.odom_frame': 'odom'})
     family = SimpleNamespace(quantity=Quantity.METRES, needs_prompt=False)
     estimator: Any = SimpleNamespace(family=family, prepare=None)
-    list(cameras.cameras_for(settings, None, estimator, (), lambda frame: None))
+    node: Any = SimpleNamespace(resolve_topic_name=lambda name: name)
+    list(cameras.cameras_for(settings, node, estimator, (), lambda frame: None))
     assert len(listeners) == 1
     used = {id(each['odometry']._transforms) for each in made}
     used |= {id(each['mount_source']._transforms) for each in made if each['mount_source']}
