@@ -365,6 +365,7 @@ def served(peer: Any, node: RunningNode) -> np.ndarray:
     return metres(next(depth for depth in depths if depth.header == sent.header))
 
 
+@pytest.mark.slow
 def test_the_node_applies_a_focal_length_or_a_file(start: Any, peer: Any, tmp_path: Path) -> None:
     node: RunningNode = start(model='demo')
     plain = served(peer, node)

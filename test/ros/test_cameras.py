@@ -32,6 +32,7 @@ def fresh(name: str):
     return template
 
 
+@pytest.mark.slow
 def test_eight_cameras_of_mixed_size_and_encoding_are_served(node, peer):
     for name in CAMERAS:
         sent = fresh(name)

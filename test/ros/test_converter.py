@@ -62,6 +62,7 @@ def test_an_unsound_one_is_found_before_it_can_harm(install, fault):
     assert chosen.name.startswith('built-in') and reason in chosen.name
 
 
+@pytest.mark.slow
 def test_the_node_outlives_a_cv_bridge_that_kills(install, start, checkpoint, peer):
     install(UNSOUND['dies'][0])
     node = start('-r', '__ns:=/bridge', model=checkpoint, device='cpu')

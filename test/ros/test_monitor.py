@@ -279,6 +279,7 @@ def test_the_node_warns_of_the_dark_and_says_when_it_is_over(node: RunningNode,
     assert int(facts['published']) > published, 'the monitor stops depth'
 
 
+@pytest.mark.slow
 def test_the_node_warns_of_a_frozen_picture_unless_told_not_to(node: RunningNode,
                                                                peer: Peer) -> None:
     same = bytes(image(seed=1).data)

@@ -90,6 +90,7 @@ def test_an_active_managed_node_keeps_a_bond(start, checkpoint, peer, bondpy):
     assert 'Traceback' not in node.text() and 'InvalidHandle' not in node.text()
 
 
+@pytest.mark.slow
 def test_a_node_that_starts_by_itself_keeps_none(start, checkpoint, peer, bondpy):
     log = bondpy()
     node = start(model=checkpoint, device='cpu')
@@ -99,6 +100,7 @@ def test_a_node_that_starts_by_itself_keeps_none(start, checkpoint, peer, bondpy
     assert log.read_text() == ''
 
 
+@pytest.mark.slow
 def test_a_bondpy_that_fails_costs_no_depth(start, checkpoint, peer, bondpy):
     bondpy('import bond_messages_that_are_missing')
     node = start(model=checkpoint, device='cpu', autostart=False)

@@ -57,6 +57,7 @@ def test_a_manager_that_finds_autostart_left_on_is_answered_and_depth_goes_on(
     assert node.end()[0] == 0
 
 
+@pytest.mark.slow
 def test_the_services_answer_while_it_configures(start, checkpoint, peer, tmp_path, monkeypatch):
     (tmp_path / 'cv_bridge.py').write_text(SLOW_BRIDGE)
     monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=':')
