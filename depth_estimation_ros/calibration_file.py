@@ -92,7 +92,7 @@ class CalibrationFile:
             raise CalibrationError(f"the calibration is of domain '{self.domain}', not "
                                    f"'{domain}': the metric heads of '{model}' have other scales")
         if camera and (difference := self.camera.mismatch(camera)):
-            raise CalibrationError(f'the calibration is of {difference}')
+            raise CalibrationError(f'the calibration is of {difference}: calibrate this camera')
         if self.network and network and network != self.network:
             raise CalibrationError(f'the calibration is of a network that sees {self.network}, '
                                    f'not {network}, which has another scale: set network.height '

@@ -20,7 +20,8 @@ def parameters_of(path: Path, name: str, namespace: str = '') -> dict[str, Any]:
     Nodes are matched as rcl matches them: `/**` is any name, `*` one part of it, nested keys are
     namespaces, and what stands later in the file counts.
 
-    :raises ValueError: when the file is no YAML, or not of that form.
+    :param name: of the node, without its namespace.
+    :raises ValueError: when the file cannot be read, or is no YAML.
     """
     try:
         tree = yaml.safe_load(path.read_text())
@@ -32,6 +33,12 @@ def parameters_of(path: Path, name: str, namespace: str = '') -> dict[str, Any]:
         if re.fullmatch(_expression(pattern), node):
             found |= dict(_flattened(values, ''))
     return found
+
+
+def cameras_of(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the names that parameters give the cameras; none for one without."""
+    named = parameters.get('cameras')
+    return [str(name) for name in (named if isinstance(named, list) else [named]) if name]
 
 
 def _sections(tree: Any, name: str) -> Iterator[tuple[str, Any]]:

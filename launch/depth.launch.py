@@ -11,7 +11,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
-from depth_estimation_ros.parameters_file import parameters_of
+from depth_estimation_ros.parameters_file import cameras_of, parameters_of
 
 CONFIG = Path(get_package_share_directory('depth_estimation_ros')) / 'config'
 
@@ -72,8 +72,8 @@ def depth_node(context: LaunchContext) -> list[Node]:
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     if not Path(value['params_file']).is_file():
         raise ValueError(f"params_file: there is no file '{value['params_file']}'")
-    cameras = camera_names(value['cameras']) or cameras_in(value['params_file'],
-                                                           value['namespace'])
+    cameras = camera_names(value['cameras']) or cameras_of(parameters_of(
+        Path(value['params_file']), 'depth_estimation', value['namespace']))
     patterns = [pattern(name, value[name], cameras) for name in ('image', 'camera_info', 'prompt')]
     overrides = {name: value[name] for name in OVERRIDES if value[name]}
     if 'autostart' in overrides:
@@ -107,12 +107,6 @@ def camera_names(text: str) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"cameras: '{text}' is not a YAML list of names such as [front, rear]")
     return names
-
-
-def cameras_in(params_file: str, namespace: str) -> list[str]:
-    """Return the names that the parameters file gives the cameras; none for one without."""
-    named = parameters_of(Path(params_file), 'depth_estimation', namespace).get('cameras')
-    return [str(name) for name in (named if isinstance(named, list) else [named]) if name]
 
 
 def pattern(argument: str, topic: str, cameras: list[str]) -> str:

@@ -17,7 +17,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, SetRemap
 
 from depth_estimation_ros.core.mount import level_frame, level_in_optical
-from depth_estimation_ros.parameters_file import parameters_of
+from depth_estimation_ros.parameters_file import cameras_of, parameters_of
 
 SHARE = get_package_share_directory('depth_estimation_ros')
 
@@ -98,9 +98,8 @@ def scan(context: LaunchContext) -> dict[str, Any]:
 def depth_node(context: LaunchContext) -> list[GroupAction]:
     """Return the node, without the outputs that others make, and the others."""
     replaced = {name: asked(context, name) for name in CHOICES if asked(context, name) != 'own'}
-    cameras = context.launch_configurations.get('cameras') or (
-        written_in_file(context).get('cameras') not in (None, '', ['']))
-    if replaced and cameras:
+    cameras = context.launch_configurations.get('cameras')
+    if replaced and (cameras or cameras_of(written_in_file(context))):
         raise ValueError(f'{", ".join(replaced)}: other packages\' nodes serve one camera: leave '
                          'cameras out, or start them yourself')
     if 'scan' in replaced and float(scan(context)['pitch']):

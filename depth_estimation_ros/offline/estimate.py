@@ -34,6 +34,7 @@ from .view import View
 
 UNCALIBRATED = 'a point cloud needs a calibration of its image, or the angle of view, --fov'
 
+
 @dataclass(frozen=True)
 class EstimateOptions:
     """Which files are made."""

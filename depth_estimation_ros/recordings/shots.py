@@ -110,8 +110,8 @@ class _Pairing:
     def _has_all(self, now: int) -> bool:
         image = self.images[0]
         waited, stamp = now - image.time, stamp_of(image.message)
-        stands = not 0 < waited <= WINDOW  # where the recording's times do, only counting ends it
-        if len(self.images) > (MOST_IMAGES if stands else MOST):
+        soon = 0 < waited <= WINDOW  # not where the recording's times stand still
+        if len(self.images) > (MOST if soon else MOST_IMAGES):
             return True
         return (not self.camera.info or waited > WINDOW or _newest(self.infos) >= stamp) and (
             not self.camera.truth or waited > LATENESS or _newest(self.truths) >= stamp)

@@ -242,9 +242,9 @@ def _check(file: CalibrationFile, depth: Map, focal: float | None, source: Sourc
     height, width = depth.shape
     try:  # an unknown focal length is taken for the file's own
         file.check(file.model, CameraKey(width, height, focal or file.camera.fx),
-                   network=str(Size(*source.network)) if all(source.network) else '')
+                   network=str(Size(*source.network)))
     except CalibrationError as error:
-        raise UncalibratedError(f'{error}: calibrate this camera') from error
+        raise UncalibratedError(str(error)) from error
 
 
 def _numbers(correction: Correction) -> str:

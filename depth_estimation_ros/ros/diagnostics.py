@@ -164,7 +164,7 @@ def _calm(summary: Summary, before: Summary) -> str:
 def model_facts(estimator: DepthEstimator) -> dict[str, str]:
     """Return what a user may want to know of the model that serves."""
     return {'model': estimator.loaded.name, 'device': device_name(estimator.device),
-            'precision': estimator.precision, 'domain': estimator.options.domain,
+            'precision': estimator.precision, 'domain': estimator.domain,
             'gives': estimator.family.quantity.value, 'backend': estimator.backend,
             'building': str(estimator.building).lower(),
             'device_mb': f'{estimator.device_bytes / 2**20:.0f}'}

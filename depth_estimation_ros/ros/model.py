@@ -25,9 +25,9 @@ class Source:
     """What its numbers are."""
     lens_factor: float | None
     """What its metres are multiplied by for the focal length; None where that is off."""
-    network: tuple[int, int] = (0, 0)
+    network: tuple[int, int]
     """Rows and columns that the network saw of the image."""
-    domain: str = ''
+    domain: str
     """The metric head that it was told to take, as the parameter names it."""
 
 

@@ -15,6 +15,7 @@ from ..core.families.base import Quantity
 from ..core.floor import NotEnoughFloorError
 from ..core.reference_pairs import UnusableReferenceError
 from ..core.tag import FAMILIES
+from ..offline.command import whole
 from ..recordings import MOST_TOLERANCE, RecordingError
 from .calibrate_floor import calibrate_floor
 from .calibrate_reference import (
@@ -135,9 +136,9 @@ def _add_common(command: argparse.ArgumentParser) -> None:
                          "parameter 'model' says it; without it demo")
     command.add_argument('--domain', default='auto', help="the metric head, as the node's "
                          "parameter 'domain' says it")
-    command.add_argument('--height', type=int, default=0, help='rows that the network sees, as '
+    command.add_argument('--height', type=whole, default=0, help='rows that the network sees, as '
                          "the node's network.height: the scale of the depth goes by it")
-    command.add_argument('--width', type=int, default=0, help='columns, as network.width')
+    command.add_argument('--width', type=whole, default=0, help='columns, as network.width')
     command.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     command.add_argument('--focal', type=_between(10, 100_000), help='fx in pixels of the '
                          'image (of the map, with --prediction), where the recording has no '

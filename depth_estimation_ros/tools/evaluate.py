@@ -22,7 +22,7 @@ from ..core.evaluation.evaluation import MASKED, Evaluation
 from ..core.evaluation.protocol import CROPS, Protocol
 from ..core.families.base import Quantity
 from ..core.reference_pairs import Pixels, nearest_pixels
-from ..offline.command import stats
+from ..offline.command import stats, whole
 from ..recordings import RecordingError, find_cameras, open_recording
 from ..recordings.cameras import check_registered
 from ..report import write_page
@@ -264,9 +264,9 @@ def _parser() -> argparse.ArgumentParser:
                         'objects, where a pixel is not 0, and of the background are told apart')
     parser.add_argument('--model', default='', help='hub id, folder, or demo, the default; with '
                         '--prediction the name of what made it')
-    parser.add_argument('--height', type=int, default=0, help='rows that the network sees, as '
+    parser.add_argument('--height', type=whole, default=0, help='rows that the network sees, as '
                         "the node's network.height")
-    parser.add_argument('--width', type=int, default=0, help='columns, as network.width')
+    parser.add_argument('--width', type=whole, default=0, help='columns, as network.width')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--calibration', type=Path, help='a calibration.yaml to apply first')
     parser.add_argument('--crop', choices=tuple(CROPS), default='none')

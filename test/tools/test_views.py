@@ -55,7 +55,7 @@ def test_the_node_takes_what_was_calibrated_with_its_own_camera_info(tmp_path: P
                            str(output)]) == 0
     focal = focal_length_of(wide_info(START).message, *SHAPE[::-1])
     metres = CameraCalibration(read_calibration(output), None)(
-        torch.full(SHAPE, 2.0), Source(0, Quantity.METRES, None), focal)
+        torch.full(SHAPE, 2.0), Source(0, Quantity.METRES, None, SHAPE, ''), focal)
     np.testing.assert_allclose(metres, 2.5)
 
 
