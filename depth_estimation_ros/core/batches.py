@@ -94,9 +94,8 @@ class BatchRunner:
                values: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return each frame's maps at its image's size, and what is told of each, N×3."""
         values, preferred = self._family.routed(values)
-        finite = values.isfinite()
-        values = torch.where(finite, values, torch.nan)
-        lost = 1 - finite.flatten(1).sum(1) / finite[0].numel()
+        values = values.nan_to_num(torch.nan, torch.nan, torch.nan)
+        lost = values.isnan().flatten(1).sum(1) / values[0].numel()
         count = len(frames)
         if flip:
             lost = torch.maximum(lost[:count], lost[count:])

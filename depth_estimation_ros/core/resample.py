@@ -151,9 +151,9 @@ def resize_bicubic(depth: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if _static.get():
         return _bicubic(depth, size)
-    known = depth.isfinite()
-    if depth.device.type == 'cpu' and bool(known.all()):
+    if _range(depth) is not None:
         return _bicubic(depth, size)
+    known = depth.isfinite()
     weight = _bicubic(known.float(), size)
     resized = _bicubic(torch.where(known, depth, 0.0), size)
     nearest = functional.interpolate(known.float()[None, None], size, mode='nearest')[0, 0]
@@ -170,10 +170,20 @@ def resize_depth(depth: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if _static.get():
         return resize_bicubic(depth, size).clamp(depth.min(), depth.max())
+    if (extremes := _range(depth)) is not None:
+        return _bicubic(depth, size).clamp_(*extremes)
     known = depth.isfinite()
     low = torch.where(known, depth, torch.inf).amin()
     high = torch.where(known, depth, -torch.inf).amax()
     return resize_bicubic(depth, size).clamp(low, high)
+
+
+def _range(depth: Tensor) -> tuple[float, float] | None:
+    """Return the least and the greatest value on the CPU, at one look; None if not all finite."""
+    if depth.device.type != 'cpu':
+        return None
+    low, high = map(float, depth.aminmax())
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _bicubic(values: Tensor, size: tuple[int, int]) -> Tensor:

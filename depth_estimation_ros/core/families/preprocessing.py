@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..device_constants import device_constant
 from ..errors import CheckpointError, ImageError
 from ..resample import resize_depth, resize_like_pil
 from .base import Size
@@ -130,8 +131,8 @@ class Preprocessing:
         :param planes: uint8, 3×H×W.
         :return: float32, 3×H×W.
         """
-        return torch.stack([plane.float().sub_(mean / self.factor).mul_(self.factor / std)
-                            for plane, mean, std in zip(planes, self.mean, self.std, strict=True)])
+        mean, factor = _normalisation(self, planes.device)
+        return planes.contiguous().float().sub_(mean).mul_(factor)
 
     def depth(self, values: Tensor, height: int, width: int) -> Tensor:
         """
@@ -156,6 +157,14 @@ class Preprocessing:
 
     def _rounded(self, side: float) -> int:
         return round(side / self.multiple) * self.multiple
+
+
+@device_constant
+def _normalisation(settings: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the mean in grey levels and what is multiplied by then, each float32, 3×1×1."""
+    mean = torch.tensor([each / settings.factor for each in settings.mean])
+    factor = torch.tensor([settings.factor / each for each in settings.std])
+    return mean.view(3, 1, 1).to(device), factor.view(3, 1, 1).to(device)
 
 
 def _three(values: Any) -> tuple[float, ...]:

@@ -87,17 +87,20 @@ def expected_depth(features: Tensor, condition: Tensor, weight: Tensor, bias: Te
     coefficients, order, remaining = binomial
     low, high = temperatures
 
-    def mean(centres: Tensor, parts: Tensor) -> Tensor:
-        probability, mixture = parts.split(1, dim=-1)
-        temperature = (high - low) * mixture + low
-        scores = torch.addcmul(coefficients, order, probability.clamp(EPSILON, 1.0).log())
-        scores.addcmul_(remaining, (1 - probability).clamp(EPSILON, 1.0).log()).div_(temperature)
+    def mean(centres: Tensor, likely: Tensor, unlikely: Tensor, temperature: Tensor) -> Tensor:
+        scores = torch.addcmul(coefficients, order, likely)
+        scores.addcmul_(remaining, unlikely).div_(temperature)
         return (scores.softmax(dim=-1) * centres).sum(dim=-1, keepdim=True)
 
     hidden = functional.gelu(add_upsampled(features.float(), condition, before, size))
-    outputs = functional.softplus(torch.baddbmm(bias, hidden, weight)) + EPSILON
-    parts = outputs[..., 0::2] / (outputs[..., 0::2] + outputs[..., 1::2])
-    return _by_chunks(mean, resized(centres, before, size), parts).squeeze(-1)
+    # in rows as long as the image from here on: four or two values at a time are slow on a CPU
+    outputs = functional.softplus(torch.baddbmm(bias, hidden, weight).mT.contiguous()) + EPSILON
+    parts = outputs[:, 0::2] / (outputs[:, 0::2] + outputs[:, 1::2])
+    probability, mixture = parts.split(1, dim=1)
+    likely, unlikely = (each.clamp(EPSILON, 1.0).log() for each in (probability, 1 - probability))
+    temperature = (high - low) * mixture + low
+    return _by_chunks(mean, resized(centres, before, size), likely.mT, unlikely.mT,
+                      temperature.mT).squeeze(-1)
 
 
 def bicubic(grid: Tensor, size: Size, start: Size, kept: Size) -> Tensor:
@@ -109,13 +112,12 @@ def bicubic(grid: Tensor, size: Size, start: Size, kept: Size) -> Tensor:
     return resized[0, 0, start[0]:, start[1]:].contiguous()
 
 
-def _by_chunks(function: Callable[[Tensor, Tensor], Tensor], bins: Tensor,
-               points: Tensor) -> Tensor:
+def _by_chunks(function: Callable[..., Tensor], bins: Tensor, *points: Tensor) -> Tensor:
     """Apply a function of each row, on the CPU piece by piece: temporaries stay in its cache."""
     traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
     if bins.device.type != 'cpu' or traced:
-        return function(bins, points)
+        return function(bins, *points)
     count = max(CHUNK // bins.shape[-1], 1)
-    pieces = zip(bins.flatten(0, 1).split(count), points.flatten(0, 1).split(count), strict=True)
+    pieces = zip(*(each.flatten(0, 1).split(count) for each in (bins, *points)), strict=True)
     done = torch.cat([function(*piece) for piece in pieces])
     return done.view(*bins.shape[:2], -1)

@@ -140,13 +140,12 @@ class Transforms:
         """
         height, width = image.shape[:2]
         corners = _corners(self.settings, image.device, height, width, size)
-        top_left, top_right, bottom_left, bottom_right = (
-            image.view(-1, 3).index_select(0, corner).float().view(*size, 3)
-            for corner in corners.pixels)
-        top = torch.lerp(top_left, top_right, corners.across)
-        bottom = torch.lerp(bottom_left, bottom_right, corners.across)
-        mean, std = _normalisation(self.settings, image.device)
-        return torch.lerp(top, bottom, corners.down).sub_(mean).div_(std).permute(2, 0, 1)
+        values = image.view(-1, 3).index_select(0, corners.pixels).float()
+        left, right = values.view(2, 2, size[0], size[1] * 3)
+        top, bottom = torch.lerp(left, right, corners.across)
+        mean, std = _normalisation(self.settings, image.device, size[1])
+        resized = torch.lerp(top, bottom, corners.down).sub_(mean).div_(std)
+        return resized.view(*size, 3).permute(2, 0, 1)
 
     def to_depth(self, depth: Tensor, height: int, width: int) -> Tensor:
         """
@@ -166,23 +165,28 @@ class Transforms:
 
 
 @device_constant
-def _normalisation(settings: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation in units of the raw pixel values."""
+def _normalisation(settings: Preprocessing, device: torch.device,
+                   width: int) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of a row's values in units of the raw pixel values."""
     mean, std = (torch.tensor(values, dtype=torch.float64) / settings.rescale_factor
                  for values in (settings.mean, settings.std))
-    return mean.float().to(device), std.float().to(device)
+    return mean.float().repeat(width).to(device), std.float().repeat(width).to(device)
 
 
 @dataclass(frozen=True)
 class _Corners:
-    """The four pixels between which each sample of a resized image lies."""
+    """
+    The four pixels between which each sample of a resized image lies.
 
-    pixels: tuple[Tensor, ...]
-    """Of the flattened image, int32: top left, top right, bottom left, bottom right."""
+    A row is w times 3 values: a weight for each value of it costs less than one for each pixel.
+    """
+
+    pixels: Tensor
+    """Of the flattened image, int32: all top left, bottom left, top right, bottom right ones."""
     across: Tensor
-    """The weight of the right ones, float32, w×1."""
+    """The weight of the right ones, float32, one for each of a row's values."""
     down: Tensor
-    """The weight of the bottom ones, float32, h×1×1."""
+    """The weight of the bottom ones, float32, h×1."""
 
 
 @device_constant
@@ -190,10 +194,11 @@ def _corners(settings: Preprocessing, device: torch.device, height: int, width: 
              size: tuple[int, int]) -> _Corners:
     rows = _reflected_taps(height, settings.margin(height), size[0])
     columns = _reflected_taps(width, settings.margin(width), size[1])
-    pixels = tuple((row[:, None] * width + column).flatten().int().to(device)
-                   for row in (rows.low, rows.high) for column in (columns.low, columns.high))
-    return _Corners(pixels, columns.weight[:, None].to(device),
-                    rows.weight[:, None, None].to(device))
+    pixels = torch.stack([row[:, None] * width + column for column in (columns.low, columns.high)
+                          for row in (rows.low, rows.high)])
+    return _Corners(pixels.flatten().int().to(device),
+                    columns.weight.repeat_interleave(3).to(device),
+                    rows.weight[:, None].to(device))
 
 
 @dataclass(frozen=True)
