@@ -11,7 +11,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironment
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
-from depth_estimation_ros.parameters_file import cameras_of, parameters_of
+from depth_estimation_ros.parameters_file import cameras_of, full_name, parameters_of
 
 CONFIG = Path(get_package_share_directory('depth_estimation_ros')) / 'config'
 
@@ -40,6 +40,8 @@ ARGUMENTS = {
               'takes the one in params_file'),
     'roll': ('', "Radians about the optical axis; positive turns the camera's right side down; "
              'empty takes the one in params_file'),
+    'use_sim_time': ('', "true takes the time from /clock, a simulator's or a played bag's; "
+                     'empty takes the one in params_file'),
     'autostart': ('', 'false leaves configure and activate to a lifecycle manager; empty takes '
                   'the one in params_file'),
     'log_level': ('info', 'How much the node logs'),
@@ -49,11 +51,15 @@ CHOICES = {
     'precision': ['', 'auto', 'fp32', 'bf16', 'fp16'],
     'image_transport': ['', 'raw', 'compressed'],
     'mount': ['', 'given', 'tf', 'floor'],
-    'autostart': ['', 'true', 'false'], 'log_level': ['debug', 'info', 'warn', 'error', 'fatal'],
+    'use_sim_time': ['', 'true', 'false'], 'autostart': ['', 'true', 'false'],
+    'log_level': ['debug', 'info', 'warn', 'error', 'fatal'],
 }
 
-OVERRIDES = ('model', 'device', 'precision', 'image_transport', 'autostart')
+OVERRIDES = ('model', 'device', 'precision', 'image_transport', 'use_sim_time', 'autostart')
 """The arguments that stand for the parameter of their name."""
+
+SWITCHES = ('use_sim_time', 'autostart')
+"""Those of them that are true or false."""
 
 MOUNT = ('mount', 'floor_frame', 'camera_height', 'pitch', 'roll')
 """Those that stand for a parameter of the scan's."""
@@ -73,11 +79,12 @@ def depth_node(context: LaunchContext) -> list[Node]:
     if not Path(value['params_file']).is_file():
         raise ValueError(f"params_file: there is no file '{value['params_file']}'")
     cameras = camera_names(value['cameras']) or cameras_of(parameters_of(
-        Path(value['params_file']), 'depth_estimation', value['namespace']))
+        Path(value['params_file']), full_name(
+            'depth_estimation', value['namespace'],
+            context.launch_configurations.get('ros_namespace', ''))))
     patterns = [pattern(name, value[name], cameras) for name in ('image', 'camera_info', 'prompt')]
-    overrides = {name: value[name] for name in OVERRIDES if value[name]}
-    if 'autostart' in overrides:
-        overrides['autostart'] = overrides['autostart'] == 'true'
+    overrides = {name: value[name] == 'true' if name in SWITCHES else value[name]
+                 for name in OVERRIDES if value[name]}
     overrides |= {f'scan.{name}': value[name] if name in WORDS else number(name, value[name])
                   for name in MOUNT if value[name]}
     overrides |= {'cameras': cameras} if value['cameras'] else {}

@@ -17,7 +17,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, SetRemap
 
 from depth_estimation_ros.core.mount import level_frame, level_in_optical
-from depth_estimation_ros.parameters_file import cameras_of, parameters_of
+from depth_estimation_ros.parameters_file import cameras_of, full_name, parameters_of
 
 SHARE = get_package_share_directory('depth_estimation_ros')
 
@@ -82,8 +82,9 @@ def asked(context: LaunchContext, argument: str) -> str:
 def written_in_file(context: LaunchContext) -> dict[str, Any]:
     """Return what params_file says of the node; nothing where depth.launch.py will refuse it."""
     path = Path(asked(context, 'params_file'))
-    namespace = context.launch_configurations.get('namespace', '')
-    return parameters_of(path, 'depth_estimation', namespace) if path.is_file() else {}
+    node = full_name('depth_estimation', *(context.launch_configurations.get(name, '')
+                                           for name in ('namespace', 'ros_namespace')))
+    return parameters_of(path, node) if path.is_file() else {}
 
 
 def scan(context: LaunchContext) -> dict[str, Any]:

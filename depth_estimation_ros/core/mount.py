@@ -79,5 +79,6 @@ def mount_from_transform(height: float, rotation: Quaternion) -> Mount:
         raise UnknownMountError(f'the camera is {height:.3f} m above the floor')
     if abs(pitch) > STEEPEST:
         raise UnknownMountError(f'the camera looks straight {"up" if pitch > 0 else "down"}, '
-                                f'{math.degrees(pitch):.0f} degrees')
+                                f"{math.degrees(pitch):.0f} degrees: is the images' frame_id that "
+                                'of the optical frame, with z ahead (REP 103)?')
     return Mount(height, pitch, math.atan2(-right, -down))

@@ -30,6 +30,10 @@ SHIVER = 1e-3
 """Radians by which the tilt may change and count as the same, for which all is known: 1 cm of
 height at 10 m at most. A robot shivers by more than nothing."""
 
+SWAY = 0.1
+"""Radians by which the tilt may change and leave a scan its rays: a robot that brakes or a floor
+found anew. Those who match scans (slam_toolbox) know the number of rays from the first one."""
+
 
 @dataclass(frozen=True)
 class Band:
@@ -64,13 +68,16 @@ class Scanner:
     Makes the scans of one camera.
 
     What each pixel is to each ray depends on the lens and the tilt alone; it takes several times
-    as long as a scan, and is kept until one of them changes.
+    as long as a scan, and is kept until one of them changes. The directions of the rays stay until
+    the lens changes, or the tilt by more than :data:`SWAY`; what a tilt within that shows beside
+    them is left out, and a ray that it does not show is NaN.
     """
 
     def __init__(self) -> None:
         """Know no camera yet."""
         self._known: tuple[Any, ...] = ()
-        self._tilt = (math.inf, math.inf)
+        self._tilt = self._tilt_of_rays = (math.inf, math.inf)
+        self._rays = _Rays(0.0, 0.0, 0)
         self._grid: _Grid | None = None
 
     def __call__(self, depth: Tensor, camera: Pinhole, mount: Mount, band: Band) -> Scan:
@@ -101,15 +108,16 @@ class Scanner:
         nearest.masked_fill_(unknown & nearest.isinf(), torch.nan)
         if band.min_height <= mount.height <= band.max_height:
             nearest.masked_fill_(near.sum(0) > NEAR * grid.inside.sum(0), -torch.inf)
-        return Scan(nearest, *grid.angles)
+        return Scan(nearest, self._rays.first, self._rays.step)
 
     def _grid_of(self, depth: Tensor, camera: Pinhole, mount: Mount) -> _Grid:
         known, tilt = (camera, depth.shape, depth.device), (mount.pitch, mount.roll)
-        moved = max(abs(one - other) for one, other in zip(tilt, self._tilt, strict=True))
-        if self._grid is None or known != self._known or moved > SHIVER:
-            rows, columns = depth.shape
+        if self._grid is None or known != self._known or _moved(tilt, self._tilt) > SHIVER:
+            y = ((np.arange(depth.shape[0]) - camera.cy) / camera.fy)[:, None]
+            if known != self._known or _moved(tilt, self._tilt_of_rays) > SWAY:
+                self._rays, self._tilt_of_rays = _rays(camera, mount, y, depth.shape[1]), tilt
             self._known, self._tilt = known, tilt
-            self._grid = _grid(camera, mount, rows, columns, depth.device)
+            self._grid = _grid(camera, mount, y, depth.shape[1], self._rays, depth.device)
         return self._grid
 
 
@@ -118,12 +126,23 @@ def scan_from_depth(depth: Tensor, camera: Pinhole, mount: Mount, band: Band) ->
     return Scanner()(depth, camera, mount, band)
 
 
+def _moved(tilt: tuple[float, float], other: tuple[float, float]) -> float:
+    return max(abs(one - another) for one, another in zip(tilt, other, strict=True))
+
+
+@dataclass(frozen=True)
+class _Rays:
+    """The directions of a scan, in radians that are exact in float32."""
+
+    first: float
+    step: float
+    count: int
+
+
 @dataclass(frozen=True)
 class _Grid:
     """What each row of the image shows to each ray of the scan: rows × rays."""
 
-    angles: tuple[float, float]
-    """The first and the increment."""
     pixel: Tensor
     """int32, flat: the pixel of the flattened depth."""
     ahead: Tensor
@@ -136,24 +155,23 @@ class _Grid:
     """bool, rays."""
 
 
-def _grid(camera: Pinhole, mount: Mount, rows: int, columns: int, device: torch.device) -> _Grid:
-    y = ((np.arange(rows) - camera.cy) / camera.fy)[:, None]
-    first, step, count = _angles(camera, mount, y, columns)
-    x = _x_towards(first + step * np.arange(count), y, mount)
+def _grid(camera: Pinhole, mount: Mount, y: Array, columns: int, rays: _Rays,
+          device: torch.device) -> _Grid:
+    x = _x_towards(rays.first + rays.step * np.arange(rays.count), y, mount)
     column = np.rint(x * camera.fx + camera.cx)
     inside = (column >= 0) & (column < columns)
     column = np.clip(np.nan_to_num(column), 0, columns - 1)
     forward, left, up = _directions((column - camera.cx) / camera.fx, y, mount)
     inside &= forward > 0
-    pixel = (np.arange(rows)[:, None] * columns + column).astype(np.int32)
+    pixel = (np.arange(len(y))[:, None] * columns + column).astype(np.int32)
     ahead = np.where(inside, np.hypot(forward, left), np.nan)
     tables = (pixel.ravel(), ahead.astype(np.float32), up.astype(np.float32), inside,
               (inside & (up >= 0)).any(0))
-    return _Grid((first, step), *(torch.from_numpy(table).to(device) for table in tables))
+    return _Grid(*(torch.from_numpy(table).to(device) for table in tables))
 
 
-def _angles(camera: Pinhole, mount: Mount, y: Array, columns: int) -> tuple[float, float, int]:
-    """Return the first angle, the step and the count: all pixels, and a step of the narrowest."""
+def _rays(camera: Pinhole, mount: Mount, y: Array, columns: int) -> _Rays:
+    """Return directions towards all pixels of an image, as close as the narrowest of them."""
     x = (np.arange(columns) - camera.cx) / camera.fx
     forward, left, _ = _directions(x, y, mount)
     angles = np.where(forward > 0, np.arctan2(left, forward), np.nan)
@@ -161,7 +179,7 @@ def _angles(camera: Pinhole, mount: Mount, y: Array, columns: int) -> tuple[floa
     gaps = np.abs(np.diff(angles, axis=1))
     narrowest = np.nanmin(gaps) if np.isfinite(gaps).any() else 0.0
     step = np.float32(max(narrowest, 1 / (MAX_DENSITY * camera.fx)))
-    return float(first), float(step), int(np.ceil((last - first) / step)) + 1
+    return _Rays(float(first), float(step), int(np.ceil((last - first) / step)) + 1)
 
 
 def _directions(x: Array, y: Array, mount: Mount) -> tuple[Array, Array, Array]:

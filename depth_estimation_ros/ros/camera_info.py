@@ -79,7 +79,7 @@ def info_faults(info: CameraInfo, shape: tuple[int, ...], frame_id: str, topic: 
     faults = calibration_faults(
         calibration_of(info), (shape[1], shape[0]), rectified=bool(RECTIFIED.search(topic)))
     own = info.header.frame_id
-    if own and frame_id and own != frame_id:
+    if own and frame_id and own.lstrip('/') != frame_id.lstrip('/'):
         faults.append(f"camera_info is of frame '{own}', the images are of '{frame_id}': is it "
                       "remapped to another camera's?")
     return faults

@@ -56,6 +56,8 @@ class CameraWatch:
     """Seconds on the node's clock when a frame was last seen to have arrived."""
     known: set[str] = field(default_factory=set)
     """The faults of a second ago, without the numbers in them."""
+    trouble: tuple[bytes, str] = (DiagnosticStatus.OK, '')
+    """What was wrong with the last frames that came."""
 
     def status(self, summary: Summary, now: float, period: float,
                faults: list[str], calibration: CameraCalibration | None = None,
@@ -137,10 +139,19 @@ class CameraWatch:
     def _problem(self, summary: Summary, before: Summary) -> tuple[bytes, str]:
         """Return what is wrong with the frames of the last second, and how badly."""
         arrived = summary.received - before.received
+        served = summary.published > before.published
+        if not arrived:  # a slow camera's last frame still counts
+            self.trouble = (DiagnosticStatus.OK, '') if served else self.trouble
+            return self.trouble
+        self.trouble = self._trouble(summary, before, arrived)
+        return self.trouble
+
+    @staticmethod
+    def _trouble(summary: Summary, before: Summary, arrived: int) -> tuple[bytes, str]:
         faults = {reason: count - before.dropped.get(reason, 0)
                   for reason, count in summary.dropped.items() if reason not in BENIGN}
         lost = sum(faults.values())
-        if not arrived or lost <= MANY_DROPS * arrived:
+        if lost <= MANY_DROPS * arrived:
             return DiagnosticStatus.OK, ''
         worst = max(faults, key=lambda reason: faults[reason])
         why = summary.explanations.get(worst, 'the log names the reason')
@@ -158,7 +169,9 @@ def _idle(summary: Summary, before: Summary) -> str:
 def _calm(summary: Summary, before: Summary) -> str:
     """Say what a camera without a problem is doing."""
     return _idle(summary, before) or (
-        'depth is published' if summary.published else 'waiting for the first image')
+        'depth is published' if summary.published else
+        'images come, the first depth is yet to be published' if summary.received else
+        'waiting for the first image')
 
 
 def model_facts(estimator: DepthEstimator) -> dict[str, str]:

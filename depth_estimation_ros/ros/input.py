@@ -97,6 +97,9 @@ class Input:
         if self.arrived and not self._frame_id:
             faults.append('the images have no frame_id, so tf cannot place their depth: set the '
                           "frame of the camera driver to the optical frame's name")
+        if self._frame_id.startswith('/'):
+            faults.append(f"the images' frame_id '{self._frame_id}' begins with /, which tf "
+                          "refuses: take the / out of the frame of the camera driver")
         if self.info is not None:
             faults += info_faults(self.info, self.shape, self._frame_id, self.image_topic)
         return faults

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import NoReturn
 
 from .signals import Interrupt, fill_standard_streams
@@ -14,7 +15,12 @@ def main(args: list[str] | None = None) -> NoReturn:
     fill_standard_streams()
     interrupt = Interrupt()
     os.environ.setdefault('OMP_WAIT_POLICY', 'passive')  # or a busy core costs others tenfold
-    from .process import run
+    try:
+        from .process import run
+    except ImportError as error:
+        print(f'depth_estimation: cannot start: {error}: install it for {sys.executable}, or '
+              "source ROS's setup.bash before", file=sys.stderr)
+        sys.exit(1)
     run(args, interrupt)
 
 

@@ -23,6 +23,9 @@ from .lifecycle import service_of
 from .logs import one_line
 from .settings import Settings, parameters
 
+OFF = 'off'
+"""A choice that YAML 1.1, and so a command line, reads as the bool False."""
+
 
 def declare(node: Node) -> Settings:
     """
@@ -45,11 +48,12 @@ def converted(changes: Iterable[Parameter]) -> list[Parameter]:
     """
     Return parameters with the values as this node declares them, where they leave no doubt.
 
-    A number may come whole (``far:=10``) and a list of one as its element (``cameras:=front``);
-    rclpy would refuse both. Whatever else is of another type stays as it is.
+    A number may come whole (``far:=10``), a list of one as its element (``cameras:=front``), and
+    the word off as a bool, since YAML takes it for one; rclpy would refuse each. Whatever else is
+    of another type stays as it is.
     """
-    kinds = {name: kind_of(item.default) for name, item in parameters().items()}
-    return [convert(change, kinds[change.name]) if change.name in kinds else change
+    items = parameters()
+    return [_converted(change, items[change.name]) if change.name in items else change
             for change in changes]
 
 
@@ -120,6 +124,12 @@ def _assign(node: Node, messages: Iterable[Any]) -> SetParametersResult:
         return node.set_parameters_atomically(changes)
     except Exception as error:  # rclpy's own checks raise for some of what may be sent
         return SetParametersResult(successful=False, reason=one_line(error))
+
+
+def _converted(change: Parameter, item: Field[Any]) -> Parameter:
+    if change.value is False and OFF in item.metadata['choices']:
+        return Parameter(change.name, value=OFF)
+    return convert(change, kind_of(item.default))
 
 
 def _value(value: Any) -> Any:

@@ -285,7 +285,7 @@ class Pipeline:
         if not limit or age <= limit:
             return False
         self.drop(frame, TOO_OLD, f'captured {age:.3f} s ago, more than max_age ({limit} s); two '
-                                  'hosts need clocks of one source (chrony)')
+                  'hosts need clocks of one source (chrony), simulated stamps use_sim_time')
         return True
 
     def _age(self, frame: Frame) -> float:

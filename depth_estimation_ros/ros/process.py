@@ -12,6 +12,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from .arguments import unheard
 from .logs import Throttle, one_line
 from .node import GRACE, DepthEstimationNode
 from .signals import Interrupt
@@ -23,6 +24,8 @@ def run(args: list[str] | None, interrupt: Interrupt) -> NoReturn:
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = DepthEstimationNode()
+        for part in unheard(sys.argv if args is None else args, node.get_fully_qualified_name()):
+            node.get_logger().warning(part)
         code = _serve(node, interrupt)
     except Exception as error:
         print(f'depth_estimation: cannot start: {one_line(error)}', file=sys.stderr)

@@ -43,6 +43,8 @@ class Transforms:
         self._broadcaster: Any = tf2_ros.TransformBroadcaster(node)
         self._latest: dict[str, int] = {}
         """Of each camera's frame the last image's time: their clocks need not agree."""
+        self._sent: dict[str, tuple[int, int]] = {}
+        """Of each level frame the stamp that it was published at last."""
 
     def mount(self, header: Header, floor_frame: str) -> Mount:
         """
@@ -84,7 +86,11 @@ class Transforms:
                                    ) from error
 
     def send_level(self, header: Header, frame: str, mount: Mount) -> None:
-        """Publish a camera's level frame, below its optical frame, at an image's stamp."""
+        """Publish a camera's level frame, below its optical frame, once at an image's stamp."""
+        stamp = header.stamp.sec, header.stamp.nanosec
+        if self._sent.get(frame) == stamp:  # tf2 warns of what it gets twice
+            return
+        self._sent[frame] = stamp
         x, y, z, w = level_in_optical(mount.pitch, mount.roll)
         self._broadcaster.sendTransform(TransformStamped(
             header=header, child_frame_id=frame,

@@ -50,6 +50,11 @@ def test_what_no_scan_can_be_made_from_is_named(height: float, pitch: float, sai
         mount_from_transform(height, optical_in_level(pitch, 0.0))
 
 
+def test_a_frame_that_is_not_the_optical_one_is_asked_for() -> None:
+    with pytest.raises(UnknownMountError, match='optical frame, with z ahead'):
+        mount_from_transform(0.3, (0.0, 0.0, 0.0, 1.0))  # camera_link, whose x is ahead
+
+
 def test_a_camera_upside_down_sees_the_same_obstacles() -> None:
     seen = view(room(box(4.0, 3.2, 0.5, 0.4), box(3.0, 2.0, 0.2)),
                 camera_at(1.0, 3.0, yaw=0.2, pitch=-0.1))

@@ -143,6 +143,14 @@ def test_images_without_a_frame_are_named(camera):
     camera.until(lambda: 'no frame_id' in status(camera).message)
 
 
+def test_a_frame_that_tf_refuses_is_named_and_the_same_in_the_calibration(camera):
+    sent = image()
+    sent.header.frame_id = '/camera_optical_frame'
+    camera.depth_of(sent, '/lens/')
+    told = named(camera, camera_info(), 'begins with /, which tf')
+    assert 'is of frame' not in told.message
+
+
 def test_calibration_that_follows_the_size_at_run_time(camera):
     for height, width in ((48, 64), (96, 128), (48, 64)):
         got = published(camera, camera_info(height, width), height, width,

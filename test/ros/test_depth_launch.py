@@ -63,13 +63,22 @@ def entities(launch_file: ModuleType, kind: str) -> list[Any]:
             if type(entity).__name__ == kind]
 
 
-def launched_node(launch_file: ModuleType, **arguments: str) -> Any:
+class Context(dict[str, str]):
+    """Stands in for launch's context."""
+
+    @property
+    def launch_configurations(self) -> dict[str, str]:
+        return self
+
+
+def launched_node(launch_file: ModuleType, pushed: str = '', **arguments: str) -> Any:
     """Return the node that launch would start with these arguments."""
     defaults = {argument.args[0]: argument.default_value
                 for argument in entities(launch_file, 'DeclareLaunchArgument')}
     assert set(arguments) <= set(defaults)
+    arguments |= {'ros_namespace': pushed} if pushed else {}
     function, = entities(launch_file, 'OpaqueFunction')
-    started, = function.function({**defaults, **arguments})
+    started, = function.function(Context({**defaults, **arguments}))
     return started
 
 
@@ -158,6 +167,17 @@ def test_cameras_of_the_parameters_file_are_remapped_too(launch_file, tmp_path, 
         assert dict(other.remappings)['image'] == '/cam'
 
 
+@pytest.mark.parametrize(('pushed', 'namespace', 'node'), [
+    ('/robot', '', '/robot/depth_estimation'), ('robot', 'arm', '/robot/arm/depth_estimation'),
+    ('/robot', '/arm', '/arm/depth_estimation')])
+def test_a_group_around_it_pushes_its_namespace(launch_file, tmp_path, pushed, namespace, node):
+    file = tmp_path / 'own.yaml'
+    file.write_text(yaml.safe_dump({node: {'ros__parameters': {'cameras': ['front', 'rear']}}}))
+    started = launched_node(launch_file, pushed, params_file=str(file), namespace=namespace)
+    assert dict(started.remappings)['front/image'] == 'front/image'
+    assert 'image' not in dict(started.remappings)
+
+
 def test_a_parameters_file_that_cannot_be_read_is_named(launch_file, tmp_path):
     file = tmp_path / 'own.yaml'
     file.write_text('/**: [')
@@ -167,9 +187,11 @@ def test_a_parameters_file_that_cannot_be_read_is_named(launch_file, tmp_path):
 
 def test_arguments_that_stand_for_parameters_override_them(launch_file):
     started = launched_node(
-        launch_file, precision='fp32', image_transport='compressed', autostart='false')
+        launch_file, precision='fp32', image_transport='compressed', autostart='false',
+        use_sim_time='true')
     assert started.parameters[1] == {
-        'precision': 'fp32', 'image_transport': 'compressed', 'autostart': False}
+        'precision': 'fp32', 'image_transport': 'compressed', 'autostart': False,
+        'use_sim_time': True}
 
 
 def test_the_users_own_fast_dds_profile_stays(launch_file, root):

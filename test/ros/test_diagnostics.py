@@ -133,6 +133,19 @@ def test_a_camera_whose_every_frame_is_lost_is_an_error_that_says_why(second: Se
     assert second.frames(published=30).status().level == OK
 
 
+def test_what_became_of_a_slow_cameras_last_frame_is_said_until_the_next(second: Second) -> None:
+    second.frames(failed=1).status()
+    for _ in range(3):
+        assert second.status().level == ERROR
+    assert second.frames(published=1).status().level == OK
+    assert second.status().level == OK
+
+
+def test_a_camera_whose_images_came_is_not_waited_for(second: Second) -> None:
+    assert second.status().message == 'waiting for the first image'
+    assert 'yet to be published' in second.frames(replaced=1).status().message
+
+
 def test_few_faulty_frames_are_no_warning(second: Second) -> None:
     assert second.frames(published=5, undecodable=5).status().level == OK
 

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -180,10 +183,24 @@ def test_whole_numbers_are_taken_for_metres_and_rates(start, checkpoint, peer):
     assert node.end()[0] == 0
 
 
-def test_a_misspelt_parameter_is_named(start, checkpoint):
-    node = start(model=checkpoint, device='cpu', **{'preview__colourmap': 'turbo'})
+def test_a_package_that_is_missing_is_one_line(root, tmp_path):
+    (tmp_path / 'torch.py').write_text('raise ImportError("No module named \'torch\'")')
+    ended = subprocess.run(
+        [sys.executable, '-m', 'depth_estimation_ros.ros.main'], capture_output=True, text=True,
+        env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{root}'}, timeout=60)
+    assert ended.returncode == 1 and ended.stderr.count('\n') == 1
+    assert "No module named 'torch'" in ended.stderr and sys.executable in ended.stderr
+
+
+def test_what_is_said_to_nobody_is_named(start, checkpoint, tmp_path):
+    others = tmp_path / 'others.yaml'
+    others.write_text('depth_estimation_node: {ros__parameters: {far: 5.0}}')
+    node = start('--params-file', str(others), '--', '-p', 'near:=0.2',
+                 model=checkpoint, device='cpu', preview__colourmap='turbo')
     node.wait_for('configured')
-    assert "'preview.colourmap'" in node.text()
+    for said in ("'preview.colourmap'", f"'{others}' has parameters of /depth_estimation_node",
+                 "'-p near:=0.2' on the command line"):
+        assert said in node.text()
     assert node.end()[0] == 0
 
 

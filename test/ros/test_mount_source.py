@@ -122,6 +122,14 @@ def test_the_level_frame_hangs_below_the_cameras_at_the_images_stamp(robot: Robo
     assert len(robot.sent) == 1  # the robot's own is the robot's to publish
 
 
+def test_a_stamp_gets_one_level_frame(robot: Robot) -> None:
+    robot.buffer.static = True
+    camera = robot.camera()
+    for seconds in (100.0, 100.0, 101.0):
+        camera.at(header(seconds))
+    assert [sent.header for sent in robot.sent] == [header(100.0), header(101.0)]
+
+
 @pytest.mark.parametrize(('age', 'known'), [(-1.0, True), (0.3, True), (0.6, False)])
 def test_a_transform_may_be_a_little_older_than_the_image(robot: Robot, age: float,
                                                          known: bool) -> None:

@@ -85,6 +85,12 @@ def test_a_start_beyond_a_range_is_refused(
         node(**overrides)
 
 
+def test_off_is_a_word_here_though_yaml_reads_a_bool(node: Callable[..., Node]) -> None:
+    assert parameters.read(node(calibration__mode=False)).calibration.mode == 'off'
+    with pytest.raises(InvalidParameterTypeException, match='model'):
+        node(model=False)
+
+
 def test_a_start_with_another_type_is_refused(node: Callable[..., Node]) -> None:
     with pytest.raises(InvalidParameterTypeException, match='near'):
         node(near='close')
