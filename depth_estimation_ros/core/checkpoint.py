@@ -5,20 +5,20 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Any
 
-from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub import constants
 
+from . import hub
 from .errors import CheckpointError
 
-FILES = ('config.json', 'preprocessor_config.json', '*.safetensors', '*.safetensors.index.json')
+PREPROCESSOR, PROCESSOR = 'preprocessor_config.json', 'processor_config.json'
+"""Where transformers has the image processor's settings; in the second, since version 5, below
+``image_processor``, and there they come first."""
+
+FILES = ('config.json', PREPROCESSOR, PROCESSOR, '*.safetensors', '*.safetensors.index.json')
 WEIGHTS = 'model.safetensors'
 """The file that transformers loads; a large model has an index and shards instead."""
-
-HUB_TIMEOUT = 5.0
-"""Seconds to wait for the hub's answer; a robot without network must not hang at start."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Checkpoint:
     config: dict[str, Any]
     """The parsed config.json."""
     preprocessor: dict[str, Any]
-    """The parsed preprocessor_config.json, without what is null there: that has its default."""
+    """The image processor's settings, without what is null there: that has its default."""
 
 
 def read_checkpoint(name: str, *, revision: str = 'main',
@@ -47,10 +47,17 @@ def read_checkpoint(name: str, *, revision: str = 'main',
     if name.endswith(('.onnx', '.xml')):
         return _graph_file(name)
     folder = find_checkpoint(name, revision=revision, local_files_only=local_files_only)
-    config = _read_json(folder / 'config.json')
-    preprocessor = _read_json(folder / 'preprocessor_config.json')
-    return Checkpoint(name, folder, config, {
-        key: value for key, value in preprocessor.items() if value is not None})
+    return Checkpoint(name, folder, _read_json(folder / 'config.json'), {
+        key: value for key, value in _preprocessor(folder).items() if value is not None})
+
+
+def _preprocessor(folder: Path) -> dict[str, Any]:
+    """Read the image processor's settings from where transformers takes them."""
+    if (folder / PROCESSOR).is_file():
+        nested = _read_json(folder / PROCESSOR).get('image_processor')
+        if isinstance(nested, dict):
+            return nested
+    return _read_json(folder / PREPROCESSOR)
 
 
 def _graph_file(name: str) -> Checkpoint:
@@ -76,22 +83,18 @@ def find_checkpoint(name: str, *, revision: str = 'main', local_files_only: bool
     if os.sep in name and (name.startswith(('.', '~', os.sep)) or name.count(os.sep) > 1):
         raise CheckpointError(f"model '{name}': there is no such folder (looked for "
                               f'{folder.absolute()})')
-    wanted = {'repo_id': name, 'revision': revision, 'allow_patterns': list(FILES)}
-    cached = _cached(wanted)
+    cached = hub.cached(name, revision, FILES)
     missing = missing_files(cached) if cached else []
     if cached and not missing:
         return cached
     if local_files_only:
         raise CheckpointError(_not_found(
-            name, revision, missing, 'local_files_only forbids to ask the hub'))
+            name, revision, missing, 'local_files_only forbids to ask the hub. '
+            + hub.command(name, revision)))
     try:
-        _ask_hub(name, revision)
-        folder = Path(snapshot_download(**wanted, etag_timeout=HUB_TIMEOUT))
-    except Exception as error:  # of the hub's library or the HTTP library below it; many kinds
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
-        raise CheckpointError(_not_found(
-            name, revision, missing,
-            f'{constants.ENDPOINT} does not give it: {reason}')) from error
+        folder = hub.download(name, revision, FILES)
+    except hub.HubError as error:
+        raise CheckpointError(_not_found(name, revision, missing, str(error))) from error
     missing = missing_files(folder)
     if missing:
         why = ('pickled weights (*.bin) and variants such as *.fp16.safetensors are not loaded. '
@@ -108,7 +111,7 @@ def missing_files(folder: Path) -> list[str]:
 
     A link whose file is gone, as after an interrupted download, counts as missing.
     """
-    names = ('config.json', 'preprocessor_config.json')
+    names = ['config.json'] if (folder / PROCESSOR).is_file() else ['config.json', PREPROCESSOR]
     return [*(name for name in names if not (folder / name).is_file()), *missing_weights(folder)]
 
 
@@ -126,15 +129,6 @@ def missing_weights(folder: Path) -> list[str]:
     return [index.name if any(folder.glob('model-*-of-*.safetensors')) else WEIGHTS]
 
 
-def _cached(wanted: dict[str, Any]) -> Path | None:
-    """Return the snapshot in the cache, whole or not; None where there is none."""
-    try:
-        return Path(snapshot_download(**wanted, local_files_only=True))
-    except (OSError, ValueError) as error:
-        partial = getattr(error, 'snapshot_path', None)  # of IncompleteSnapshotError, since 1.22
-        return Path(partial) if partial else None
-
-
 def _expanded(name: str) -> Path:
     try:
         return Path(name).expanduser()
@@ -142,31 +136,10 @@ def _expanded(name: str) -> Path:
         return Path(name)
 
 
-def _ask_hub(name: str, revision: str) -> None:
-    """Raise in good time when the hub does not answer, however long name look-up hangs."""
-    answers: SimpleQueue[str] = SimpleQueue()
-
-    def ask() -> None:
-        try:
-            HfApi().model_info(name, revision=revision, timeout=HUB_TIMEOUT)
-            answers.put('')
-        except Exception as error:  # of whichever HTTP library; the waiting thread names it
-            answers.put(str(error).strip() or repr(error))
-
-    Thread(target=ask, daemon=True).start()
-    try:
-        failure = answers.get(timeout=2 * HUB_TIMEOUT)
-    except Empty:
-        raise TimeoutError(f'no answer within {2 * HUB_TIMEOUT:.0f} s') from None
-    if failure:
-        raise ConnectionError(failure)
-
-
 def _not_found(name: str, revision: str, missing: list[str], reason: str) -> str:
     where = f'the cache {constants.HF_HUB_CACHE}'
     state = f'lacks {", ".join(missing)} in {where}' if missing else f'is not in {where}'
-    return (f"model '{name}' (revision '{revision}') {state}, and {reason}. Fetch it on a machine "
-            f'with network: hf download {name} --revision {revision}')
+    return f"model '{name}' (revision '{revision}') {state}, and {reason}"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread, Timer
 from typing import Any
 
 import pytest
@@ -22,11 +23,12 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import ZoeDepthForDepthEstimation
 
-from depth_estimation_ros.core import checkpoint
+from depth_estimation_ros.core import hub as hub_module
 from depth_estimation_ros.core.checkpoint import read_checkpoint
 from depth_estimation_ros.core.errors import CheckpointError
 from depth_estimation_ros.core.families.base import Family
 from depth_estimation_ros.core.families.registry import load_family
+from depth_estimation_ros.core.hub import patiently
 from depth_estimation_ros.core.weights import load_model
 
 from .conftest import stock_model
@@ -203,6 +205,50 @@ def test_a_hub_id_that_is_not_cached_is_refused_without_asking(
     assert constants.ENDPOINT not in text
 
 
+def test_a_backbone_by_name_alone_is_refused_without_asking_the_hub(
+        folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(*args: Any) -> None:
+        pytest.fail('the network was used')
+
+    monkeypatch.setattr(socket.socket, 'connect', ask)
+    configure(folder, backbone='facebook/dinov2-small', backbone_config=None)
+    assert "names its backbone, 'facebook/dinov2-small'" in refusal(folder)
+
+
+def test_a_pointer_of_git_lfs_is_named(folder: Path) -> None:
+    (folder / 'model.safetensors').write_text(
+        'version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 1340\n')
+    assert 'git lfs pull' in refusal(folder)
+
+
+def test_the_image_processor_is_read_where_transformers_does(folder: Path) -> None:
+    own = json.loads((folder / 'preprocessor_config.json').read_text())
+    nested = {**own, 'size': {'height': 64, 'width': 96}, 'image_mean': None}
+    (folder / 'processor_config.json').write_text(json.dumps({'image_processor': nested}))
+    assert read_checkpoint(str(folder)).preprocessor['size'] == nested['size']
+    assert 'image_mean' not in read_checkpoint(str(folder)).preprocessor
+    (folder / 'preprocessor_config.json').unlink()
+    load(folder)
+    (folder / 'processor_config.json').write_text('{}')
+    assert 'preprocessor_config.json' in refusal(folder)
+
+
+@pytest.mark.parametrize('key', ['image_processor_type', 'feature_extractor_type'])
+def test_images_prepared_in_another_way_are_refused(folder: Path, key: str) -> None:
+    path = folder / 'preprocessor_config.json'
+    own = {name: value for name, value in json.loads(path.read_text()).items()
+           if not name.endswith('_type')}
+    path.write_text(json.dumps({**own, key: 'BitImageProcessor'}))
+    assert 'names BitImageProcessor' in refusal(folder)
+    path.write_text(json.dumps({**own, key: 'ZoeDepthImageProcessorFast'}))
+    load(folder)
+
+
+def test_results_asked_for_as_tuples_change_nothing(folder: Path) -> None:
+    configure(folder, return_dict=False)
+    load(folder)
+
+
 def shard(folder: Path) -> Path:
     """Split the weights of a checkpoint over two files and an index, as large ones are."""
     weights = load_file(folder / 'model.safetensors')
@@ -255,7 +301,11 @@ class Hub(BaseHTTPRequestHandler):
         if '/resolve/' in self.path:
             self._file(with_body=True)
         elif '/absent' in self.path:
-            self._answer(b'{"error": "Repository not found"}', status=404)
+            self._answer(b'{}', status=404, code='RepoNotFound', said='Repository not found')
+        elif '/gated' in self.path:
+            self._answer(b'{}', status=403, code='GatedRepo', said='Access is restricted')
+        elif '/busy' in self.path:
+            self._answer(b'{}', status=429, said='We had to rate limit you')
         elif '/tree/' in self.path:
             self._json([{'type': 'file', 'path': file.name, 'oid': '0',
                          'size': file.stat().st_size} for file in self.folder.iterdir()])
@@ -274,8 +324,11 @@ class Hub(BaseHTTPRequestHandler):
         self._answer(json.dumps(content).encode())
 
     def _answer(self, content: bytes, *, status: int = 200, size: int | None = None,
-                body: bool = True) -> None:
+                body: bool = True, code: str = '', said: str = '') -> None:
         self.send_response(status)
+        for name, value in (('X-Error-Code', code), ('X-Error-Message', said)):
+            if value:
+                self.send_header(name, value)
         self.send_header('Content-Length', str(len(content) if size is None else size))
         self.send_header('Content-Type', 'application/json')
         self.send_header('ETag', f'"{self.path.rsplit("/", 1)[-1]}"')
@@ -324,14 +377,32 @@ def test_a_hub_that_never_answers_is_given_up_within_20_seconds(tmp_path: Path) 
 def test_a_hub_gives_a_checkpoint_once_or_says_why_not(
         hub: ThreadingHTTPServer, tmp_path: Path) -> None:
     endpoint = f'http://127.0.0.1:{hub.server_port}'
-    answers = ask(endpoint, tmp_path, 'lab/whole', 'lab/absent', 'lab/broken', 'lab/whole')
+    answers = ask(endpoint, tmp_path, 'lab/whole', 'lab/absent', 'lab/broken', 'lab/gated',
+                  'lab/busy', 'lab/whole')
     assert answers['lab/whole'][0] == ''
     asked = ['lab/whole' in path for path in Hub.requests]
     assert any(asked) and asked == sorted(asked, reverse=True)
-    for name in ('lab/absent', 'lab/broken'):
-        text, seconds = answers[name]
+    for name, said in (('absent', 'Repository not found'), ('gated', 'Access is restricted'),
+                       ('busy', 'We had to rate limit you'), ('broken', '')):
+        text, seconds = answers[f'lab/{name}']
         assert seconds < 20 and '\n' not in text
-        assert f"'{name}'" in text and f'hf download {name}' in text
+        assert f"'lab/{name}'" in text and said in text
+        assert ('hf auth login' if name in ('absent', 'gated') else
+                f'hf download lab/{name}') in text
+
+
+def test_a_download_is_given_up_when_nothing_comes_any_more() -> None:
+    with pytest.raises(TimeoutError, match='no answer'):
+        patiently(Event().wait, 0.1)
+    arrived = iter((0, 1, 2, 2))
+    with pytest.raises(TimeoutError, match='no answer'):
+        patiently(Event().wait, 0.05, lambda: next(arrived))
+    assert next(arrived, 'all asked') == 'all asked'
+    slow = Event()
+    Timer(0.3, slow.set).start()
+    assert patiently(slow.wait, 0.1, lambda: time.monotonic_ns()) is True
+    with pytest.raises(KeyError):
+        patiently(dict[str, int]().popitem, 0.1)
 
 
 def cache(home: Path, name: str, source: Path, *without: str) -> Path:
@@ -431,8 +502,8 @@ def test_a_snapshot_that_lacks_only_what_is_not_needed_stays_offline(
     class IncompleteSnapshotError(FileNotFoundError):
         snapshot_path = str(snapshot)
 
-    def incomplete(**_: Any) -> str:
+    def incomplete(*_: Any, **__: Any) -> str:
         raise IncompleteSnapshotError('model.fp16.safetensors')
 
-    monkeypatch.setattr(checkpoint, 'snapshot_download', incomplete)
+    monkeypatch.setattr(hub_module, 'snapshot_download', incomplete)
     assert read_checkpoint('lab/listed', local_files_only=True).folder == snapshot

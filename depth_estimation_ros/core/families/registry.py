@@ -26,6 +26,10 @@ FAMILIES: dict[str, Callable[[Checkpoint, int, int], Family]] = {
     'zoedepth': zoedepth,
 }
 
+PROCESSORS = {'depth_anything': 'DPT', 'depth_pro': 'DepthPro', 'dpt': 'DPT', 'glpn': 'GLPN',
+              'prompt_depth_anything': 'PromptDepthAnything', 'zoedepth': 'ZoeDepth'}
+"""How the name of the image processor begins whose arithmetic a family's preprocessing is."""
+
 REFUSED = {
     'chmv2': 'it estimates the height of tree canopies from above, not the depth of a view',
     'tipsv2_dpt': 'its image processor needs torchvision, which this package does without',
@@ -50,6 +54,7 @@ def load_family(checkpoint: Checkpoint, height: int = 0, width: int = 0, *,
     """
     kind = str(checkpoint.config.get('model_type'))
     if kind in FAMILIES:
+        _check_processor(checkpoint, PROCESSORS.get(kind, ''))
         try:
             family = FAMILIES[kind](checkpoint, height, width)
         except (LookupError, TypeError, ValueError) as error:  # a value that nobody would expect
@@ -64,6 +69,16 @@ def load_family(checkpoint: Checkpoint, height: int = 0, width: int = 0, *,
         f"model '{checkpoint.name}' ({checkpoint.folder}) is of type '{kind}', which is not "
         f'served: {REFUSED.get(kind, "it is no depth model that this package knows")}. Served are '
         f'{", ".join(sorted(FAMILIES))}')
+
+
+def _check_processor(checkpoint: Checkpoint, known: str) -> None:
+    """Refuse images prepared in another way: the depth would be wrong without a word."""
+    named = next((str(checkpoint.preprocessor[key]) for key in (
+        'image_processor_type', 'feature_extractor_type') if key in checkpoint.preprocessor), '')
+    if named and not named.startswith((f'{known}ImageProcessor', f'{known}FeatureExtractor')):
+        raise CheckpointError(
+            f"model '{checkpoint.name}': {checkpoint.folder} names {named} for its images, where "
+            f'only {known}ImageProcessor is known: take a checkpoint with that')
 
 
 def check_domain(model: str, family: Family, domain: str) -> None:
