@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import RecordingError
+from .frame_names import plain_frame
 from .recording import Recording
 from .types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from .video_messages import VIDEO, description_of
@@ -71,7 +72,7 @@ def check_registered(recording: Recording, camera: Camera) -> None:
     """
     assert camera.truth is not None
     firsts = _first_messages(recording, (camera.image, camera.truth))
-    frames = [firsts[topic].header.frame_id for topic in (camera.image, camera.truth)
+    frames = [_frame_of(firsts[topic]) for topic in (camera.image, camera.truth)
               if topic in firsts]
     if len(frames) < 2 or '' in frames or frames[0] == frames[1]:
         return
@@ -143,18 +144,24 @@ def _listed(recording: Recording) -> str:
 
 
 def _first_messages(recording: Recording, topics: Collection[str]) -> dict[str, Any]:
-    """Return the first message of each topic that can be decoded."""
+    """Return the first message of each topic that can be decoded and is not empty."""
     found: dict[str, Any] = {}
+    empty: set[str] = set()
     expected = {topic for topic in topics if recording.channels[topic].count != 0}
     for record in recording.records(expected) if expected else ():
         if record.topic not in found:
             try:
+                if len(getattr(record.message, 'data', ' ')) == 0:
+                    empty.add(record.topic)  # as some drivers' first images are: it tells nothing
+                    continue
                 found[record.topic] = (description_of(record) if record.type in VIDEO
                                        else record.message)
             except RecordingError as error:
                 recording.warn(f'{recording.name}: {record.topic}: {error}')
         if len(found) == len(expected):
             break
+    for topic in sorted(empty - found.keys()):
+        recording.warn(f'{recording.name}: {topic} holds empty messages only')
     return found
 
 
@@ -163,7 +170,7 @@ def _is_depth(topic: str, message: Any) -> bool:
         return ('compressedDepth' in f'{topic} {message.format}'
                 or str(message.format).startswith(('16UC1', '32FC1')))
     encoding = getattr(message, 'encoding', '')
-    return encoding in ('16UC1', '32FC1') or (encoding == 'mono16' and 'depth' in topic)
+    return encoding in ('16UC1', '32FC1') or (encoding == 'mono16' and 'depth' in topic.lower())
 
 
 def _is_colour(topic: str, message: Any) -> bool:
@@ -184,13 +191,17 @@ def _rank(topic: str, message: Any) -> tuple[bool, bool, str]:
     return 'rect' not in base_topic(topic), grey.startswith(('mono', '8UC1')), topic
 
 
+def _frame_of(message: Any) -> str:
+    return plain_frame(message.header.frame_id)
+
+
 def _own_info(topic: str, images: dict[str, Any], infos: dict[str, Any]) -> str | None:
     """Return the calibration that lies beside an image, or bears its frame; or none."""
-    frame = images[topic].header.frame_id
+    frame = _frame_of(images[topic])
     for beside in (f'{base_topic(topic)}/camera_info', f'{namespace(topic)}/camera_info'):
         if beside in infos and not _is_of_another(infos[beside], frame, topic, images):
             return beside
-    same = sorted(name for name, info in infos.items() if frame and info.header.frame_id == frame)
+    same = sorted(name for name, info in infos.items() if frame and _frame_of(info) == frame)
     return same[0] if same else None
 
 
@@ -206,17 +217,17 @@ def _warn_of_doubt(recording: Recording, camera: Camera, images: dict[str, Any])
 
 def _is_of_another(info: Any, frame: str, topic: str, images: dict[str, Any]) -> bool:
     """Say whether a calibration bears the frame of another image instead of this one's."""
-    named = info.header.frame_id
+    named = _frame_of(info)
     if not named or not frame or named == frame:
         return False
-    return any(message.header.frame_id == named for other, message in images.items()
+    return any(_frame_of(message) == named for other, message in images.items()
                if base_topic(other) != base_topic(topic))
 
 
 def _own_depth(image: Any, depths: dict[str, Any]) -> str | None:
     """Return the depth topic in the image's frame: only that has the image's geometry."""
-    frame = image.header.frame_id
+    frame = _frame_of(image)
     own = [topic for topic, message in depths.items()
-           if not frame or message.header.frame_id in ('', frame)]
+           if not frame or _frame_of(message) in ('', frame)]
     return min(own, default=None, key=lambda topic: (
-        [name not in topic for name in TRUTH_NAMES], topic))
+        [name not in topic.lower() for name in TRUTH_NAMES], topic))

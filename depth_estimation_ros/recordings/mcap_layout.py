@@ -28,10 +28,19 @@ LOOSE_BYTES = 1 << 20
 MOST_BYTES = 1 << 31
 """A chunk that claims more than this, unpacked, is damaged."""
 
+ROSBAG2 = 'rosbag2'
+"""The metadata that rosbag2 writes of its own."""
+
+MOST_NAME = 200
+"""How many bytes of a name are shown."""
+
 DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, RuntimeError,
           LookupError, OverflowError, MemoryError, EOFError, OSError)
 """What reading damaged bytes raises."""
 
+
+UNLISTED = ('it has no index of its topics; it is read from end to end for that (mcap recover '
+            'writes one)')
 
 UNFINISHED = ('it has no index, as its recorder did not end as it should; it is read from end to '
               'end for that (mcap recover writes one)')
@@ -58,6 +67,8 @@ class Layout:
     """Messages by channel; None where the file does not say."""
     blocks: list[Block] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    """The names of attachments and metadata."""
 
     def note(self, records: list[Any]) -> list[Message]:
         """Keep the schemas and channels of a block; return its messages, earliest first."""
@@ -77,9 +88,9 @@ def find_layout(stream: BinaryIO, size: int) -> Layout:
     try:
         summary = _summary(stream)
     except DAMAGE:
-        summary = None
-    if summary is None:
         return _scanned(stream, size, [UNFINISHED])
+    if summary is None:
+        return _scanned(stream, size, [UNLISTED])
     return _indexed(summary) or _scanned(stream, size, [])
 
 
@@ -98,10 +109,17 @@ def open_block(stream: BinaryIO, block: Block) -> list[Any]:
 
 
 def _summary(stream: BinaryIO) -> Summary | None:
-    """Return what stands at the file's end; None where there is none, or not all of it."""
+    """
+    Return what stands at the file's end; None where it does not list all channels.
+
+    It raises one of DAMAGE where the file has no end.
+    """
     stream.seek(0)
     summary = SeekingReader(stream, record_size_limit=MOST_BYTES).get_summary()
-    if summary is None or not summary.channels:
+    if summary is None:
+        return None
+    channels = summary.statistics.channel_count if summary.statistics else 1
+    if len(summary.channels) < channels:
         return None
     if any(channel.schema_id and channel.schema_id not in summary.schemas
            for channel in summary.channels.values()):
@@ -114,11 +132,20 @@ def _indexed(summary: Summary) -> Layout | None:
     if not summary.chunk_indexes and (summary.statistics is None
                                       or summary.statistics.message_count):
         return None
-    counts = summary.statistics and Counter(summary.statistics.channel_message_counts)
     blocks = [Block(index.message_start_time, index.chunk_start_offset + PREFIX.size,
                     index.chunk_length - PREFIX.size, True,
                     frozenset(index.message_index_offsets)) for index in summary.chunk_indexes]
-    return Layout(summary.schemas, summary.channels, counts, blocks)
+    unread = [*(index.name for index in summary.attachment_indexes),
+              *(index.name for index in summary.metadata_indexes if index.name != ROSBAG2)]
+    return Layout(summary.schemas, summary.channels, _counts(summary), blocks, unread=unread)
+
+
+def _counts(summary: Summary) -> Counter[int] | None:
+    """Return the messages by channel, which statistics may leave out."""
+    if summary.statistics is None:
+        return None
+    counts = Counter(summary.statistics.channel_message_counts)
+    return counts if counts.total() == summary.statistics.message_count else None
 
 
 def _scanned(stream: BinaryIO, size: int, damage: list[str]) -> Layout:
@@ -130,6 +157,9 @@ def _scanned(stream: BinaryIO, size: int, damage: list[str]) -> Layout:
             _join(loose, block)
         elif opcode in (Opcode.CHUNK, Opcode.SCHEMA, Opcode.CHANNEL):
             _note(stream, layout, block)
+        elif opcode in (Opcode.ATTACHMENT, Opcode.METADATA):
+            name = _name(stream, block, 16 if opcode == Opcode.ATTACHMENT else 0)
+            layout.unread += [name] if name != ROSBAG2 else []
     for block in loose:
         _note(stream, layout, block)
     return layout
@@ -153,6 +183,13 @@ def _records(stream: BinaryIO, size: int, layout: Layout) -> Iterator[tuple[int,
         yield opcode, (Block(0, offset + PREFIX.size, length, True) if chunked
                        else Block(0, offset, PREFIX.size + length, False))
         offset = end
+
+
+def _name(stream: BinaryIO, block: Block, offset: int) -> str:
+    """Return the name of an attachment or of metadata, which begins at an offset of its bytes."""
+    stream.seek(block.offset + PREFIX.size + offset)
+    size = int.from_bytes(stream.read(4), 'little')
+    return stream.read(min(size, MOST_NAME)).decode(errors='replace')
 
 
 def _join(loose: list[Block], block: Block) -> None:

@@ -25,6 +25,11 @@ class Metadata:
     channels: dict[str, Channel] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether any message is counted; a recorder that was killed may have left zeros."""
+        return any(channel.count for channel in self.channels.values())
+
 
 def read_metadata(folder: Path) -> Metadata:
     """Read a directory's metadata; what is missing or wrong in it is left out and named."""

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import cv2
 
-from . import mcap_layout, ros1_file, sqlite_file
+from . import mcap_layout, packed_file, ros1_file, sqlite_file
 from .directory import Directory
 from .errors import RecordingError
 from .mcap_file import McapFile
 from .metadata import FILE_NAME
-from .packed_file import PackedFile
+from .packed_file import PackedFile, is_packed
 from .pictures import PICTURES, VIDEOS, Pictures, Video
-from .recording import ZSTD_MAGIC, Recording
+from .recording import Recording
 from .ros1_file import Ros1File
 from .sqlite_file import SqliteFile
 
@@ -25,7 +25,8 @@ KINDS = ('a rosbag2 directory, an .mcap, .db3 or .bag file, a folder or glob of 
 BAGS: dict[bytes, Callable[[Path], Recording]] = {
     mcap_layout.MAGIC: McapFile, sqlite_file.MAGIC: SqliteFile, ros1_file.MAGIC: Ros1File,
 }
-SUFFIXES = ('.mcap', '.db3', '.bag', '.active', '.zstd')
+PLAIN = ('.mcap', '.db3', '.bag', '.active')
+SUFFIXES = (*PLAIN, *packed_file.SUFFIXES)
 
 
 def open_recording(source: Path | str) -> Recording:
@@ -64,8 +65,9 @@ def files_of(source: Path | str) -> list[Path]:
 
 
 def _beside(bags: list[Path]) -> list[Path]:
-    """Return SQLite's write-ahead logs; what else it leaves there holds no message."""
-    logs = (bag.with_name(f'{bag.name}-wal') for bag in bags)  # which readers make, empty
+    """Return SQLite's logs and journals; what else it leaves there tells nothing of messages."""
+    logs = (bag.with_name(f'{bag.name}-{kind}')  # which readers make, empty
+            for bag in bags for kind in ('wal', 'journal'))
     return [log for log in logs if log.is_file() and log.stat().st_size]
 
 
@@ -97,7 +99,7 @@ def _open_file(path: Path) -> Recording:
     for magic, kind in BAGS.items():
         if beginning.startswith(magic):
             return kind(path)
-    if beginning.startswith(ZSTD_MAGIC):
+    if is_packed(path):
         return PackedFile(path, _open_file)
     if path.suffix.lower() in SUFFIXES:
         raise RecordingError(f'{path} does not begin as a {path.suffix} file does: it is damaged, '
@@ -125,8 +127,8 @@ def _open_directory(path: Path) -> Recording:
 def _is_bag(path: Path) -> bool:
     with path.open('rb') as stream:
         beginning = stream.read(16)
-    packed = beginning.startswith(ZSTD_MAGIC) and path.suffix == '.zstd'
-    return packed or beginning.startswith(tuple(BAGS))
+    named = path.suffix == '.zstd' or (path.suffix == '.zst' and Path(path.stem).suffix in PLAIN)
+    return beginning.startswith(tuple(BAGS)) or (named and is_packed(path))
 
 
 def _hint(path: Path, files: list[Path]) -> str:

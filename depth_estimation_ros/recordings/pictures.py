@@ -23,11 +23,18 @@ FRAME_ID = 'camera_optical_frame'
 PERIOD = 10**9 // 30
 """Nanoseconds between two pictures, which have no times of their own."""
 
+TRIES = 300
+"""Reads in a row without a frame after which a damaged video is taken to be at its end."""
+
 
 def natural(path: Path) -> list[Any]:
     """Return the key that sorts frame_2 before frame_10."""
     return [(not part.isdecimal(), int(part) if part.isdecimal() else part)
             for part in re.split(r'(\d+)', str(path)) if part]
+
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+"""BGR, H×W×3."""
 
 
 class _Images(Recording):
@@ -37,7 +44,7 @@ class _Images(Recording):
         super().__init__(name, {TOPIC: Channel(IMAGE, count)})
         self._types = Types()
 
-    def _record(self, bgr: NDArray[np.uint8], time: int) -> Record:
+    def _record(self, bgr: Pixels, time: int) -> Record:
         return Record(TOPIC, IMAGE, time, image_message(bgr, time), self._types)
 
 
@@ -68,15 +75,34 @@ class Pictures(_Images):
         if topics and not readable:
             raise RecordingError(f'{self.name} holds no picture that OpenCV can read')
 
-    def _read_file(self, file: Path) -> NDArray[np.uint8] | None:
-        reason = ''
+    def _read_file(self, file: Path) -> Pixels | None:
+        bgr, pages, reason = None, 1, ''
         try:
-            bgr = cv2.imread(str(file), cv2.IMREAD_COLOR)
+            bgr = read_bgr(file)
+            pages = 1 if bgr is None else cv2.imcount(str(file))
         except cv2.error as error:  # a header that claims a size which no memory holds
-            bgr, reason = None, f' ({error.err})'
+            reason = f' ({error.err})'
         if bgr is None:
             self.warn(f'{file} is passed over: OpenCV cannot read it as a picture{reason}')
-        return None if bgr is None else np.asarray(bgr, np.uint8)
+        if pages > 1:
+            self.warn(f'{file} holds {pages} pictures, of which the first is taken: make a video '
+                      'or a file for each of them')
+        return bgr
+
+
+def read_bgr(file: Path) -> Pixels | None:
+    """
+    Read a picture with the bits that it has.
+
+    :return: H×W×3; uint16 of a picture of 16 bits, else uint8; None for no picture.
+    :raises cv2.error: when its header claims a size that cannot be.
+    """
+    found = cv2.imread(str(file), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if found is not None and found.dtype == np.uint16:
+        return np.asarray(found, np.uint16)
+    if found is None or found.dtype != np.uint8:  # floats, of which OpenCV can make bytes
+        found = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    return None if found is None else np.asarray(found, np.uint8)
 
 
 class Video(_Images):
@@ -99,16 +125,24 @@ class Video(_Images):
         counted = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if self._has_count() else 0
         number = 0
         try:
-            found, bgr = video.read() if topics else (False, None)
-            while found:
-                time = max(round(video.get(cv2.CAP_PROP_POS_MSEC) * 10**6), 0)
-                yield self._record(np.asarray(bgr, np.uint8), time)
-                number += 1
-                found, bgr = video.read()
+            for number, bgr in enumerate(_frames(video) if topics else (), 1):
+                yield self._record(bgr, self._time(video, number - 1))
             if topics and number < counted:
-                self.warn(f'{self._path} says that it has {counted} frames, {number} can be read')
+                self.warn(f'{self._path} says that it has {counted} frames, {number} can be read: '
+                          f'{counted - number} are damaged or cut off')
         finally:
             video.release()
+
+    def _time(self, video: cv2.VideoCapture, number: int) -> int:
+        """Return the frame's time in nanoseconds; a raw stream, such as .h264, has none."""
+        position = round(video.get(cv2.CAP_PROP_POS_MSEC) * 10**6)
+        if position > 0 or not number:
+            return max(position, 0)
+        rate = video.get(cv2.CAP_PROP_FPS)
+        period = round(10**9 / rate) if rate > 0 else PERIOD
+        self.warn(f'{self._path} has frames without times: they are taken to come '
+                  f'{10**9 / period:.4g} times a second')
+        return number * period
 
     def _has_count(self) -> bool:
         """Say whether the file counts its frames, as MP4 and AVI do; others are estimated."""
@@ -117,17 +151,30 @@ class Video(_Images):
         return beginning[:4] == b'RIFF' or beginning[4:] in (b'ftyp', b'moov', b'mdat')
 
 
-def image_message(bgr: NDArray[np.uint8], time: int, frame_id: str = FRAME_ID) -> bytes:
+def _frames(video: cv2.VideoCapture) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames, H×W×3; OpenCV ends at damage, and goes on behind it when asked again."""
+    about, number, tries = video.get(cv2.CAP_PROP_FRAME_COUNT), 0, 0
+    while True:
+        found, bgr = video.read()
+        if found:
+            number, tries = number + 1, 0
+            yield np.asarray(bgr, np.uint8)
+        elif (tries := tries + 1) >= TRIES or number >= about:
+            return
+
+
+def image_message(bgr: Pixels, time: int, frame_id: str = FRAME_ID) -> bytes:
     """
     Return a sensor_msgs/Image in CDR.
 
-    :param bgr: H×W×3.
+    :param bgr: H×W×3, whose bits its encoding names.
     :param time: nanoseconds, its stamp.
     """
     store = standard_types()
     stamp = store.types['builtin_interfaces/msg/Time'](*divmod(time, 10**9))
     header = store.types['std_msgs/msg/Header'](stamp, frame_id)
     height, width, _ = bgr.shape
-    message = store.types[IMAGE](header, height, width, 'bgr8', 0, 3 * width,
-                                 np.ascontiguousarray(bgr).reshape(-1))
+    data = np.ascontiguousarray(bgr, bgr.dtype.newbyteorder('<')).reshape(-1).view(np.uint8)
+    message = store.types[IMAGE](header, height, width, f'bgr{8 * bgr.itemsize}', 0,
+                                 3 * width * bgr.itemsize, data)
     return bytes(store.serialize_cdr(message, IMAGE))

@@ -52,6 +52,17 @@ class Channel:
     qos: str = ''
     """The offered QoS profiles as YAML, as rosbag2 writes them."""
 
+    def completed(self, other: Channel) -> Channel:
+        """Return the channel with what only another description of it has."""
+        return replace(self, definition=self.definition or other.definition,
+                       qos=self.qos or other.qos)
+
+    def plus(self, other: Channel) -> Channel:
+        """Return the channel together with more messages of its topic."""
+        unknown = self.count is None or other.count is None
+        return replace(self.completed(other),
+                       count=None if unknown else (self.count or 0) + (other.count or 0))
+
 
 class Recording(ABC):
     """A source of records; nothing is open but while records are read."""

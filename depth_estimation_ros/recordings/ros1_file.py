@@ -12,12 +12,18 @@ from rosbags.rosbag1 import Reader, ReaderError
 from .errors import RecordingError
 from .qos import latched
 from .recording import Channel, Record, Recording
-from .types import Types
+from .sources import Sources
 
 MAGIC = b'#ROSBAG V'
 DAMAGE = (ReaderError, AssertionError, OSError, ValueError, IndexError, KeyError, EOFError,
           RuntimeError)
 """What rosbags raises for a damaged bag."""
+
+
+def is_ros1(path: Path) -> bool:
+    """Say whether a file begins as a ROS 1 bag."""
+    with path.open('rb') as stream:
+        return stream.read(len(MAGIC)) == MAGIC
 
 
 class Ros1File(Recording):
@@ -30,46 +36,46 @@ class Ros1File(Recording):
         :raises RecordingError: when it has none.
         """
         super().__init__(str(path))
-        self._path = path
+        self._path, self._sources = path, Sources()
         try:
             with Reader(path) as reader:
-                self._add_channels(reader)
+                self._add(reader)
         except DAMAGE as error:
             raise RecordingError(f'{path} cannot be read ({error}): rosbag reindex {path} '
                                  'rebuilds the index that a killed recorder leaves out') from error
-        self._converted = self._types.converted()
+        for text in self._sources.pass_over_odd():
+            self.warn(f'{path}: {text}')
+        self.channels = self._sources.channels()
 
-    def _add_channels(self, reader: Any) -> None:
-        self._types = Types({connection.msgtype: connection.msgdef.data
-                             for connection in reader.connections})
-        for topic, info in reader.topics.items():
-            if info.msgtype is None:
-                self.warn(f'{self._path}: {topic} is passed over: it has several types')
-                continue
-            self.channels[topic] = Channel(
-                info.msgtype, info.msgcount, self._types.converted_definition(info.msgtype),
-                latched(sum(bool(found.ext.latching) for found in info.connections)))
-        self.start = reader.start_time if self.channels else 0
+    def _add(self, reader: Any) -> None:
+        """Declare the bag's connections, of which each publisher has one."""
+        for found in reader.connections:
+            publishers = sum(bool(other.ext.latching) for other in reader.connections
+                             if other.topic == found.topic)
+            self._sources.add(found.id, found.topic, Channel(
+                found.msgtype, found.msgcount, found.msgdef.data, latched(publishers)),
+                is_ros1=True)
+        self.start = reader.start_time if reader.connections else 0
 
     def _read(self, topics: frozenset[str]) -> Iterator[Record]:
         with Reader(self._path) as reader:
-            connections = [found for found in reader.connections if found.topic in topics]
+            numbers = self._sources.numbers_of(topics)
+            connections = [found for found in reader.connections if found.id in numbers]
             if not connections:
                 return
             try:
                 for connection, time, data in reader.messages(connections):
-                    record = self._record(connection, time, bytes(data))
+                    record = self._record(connection.id, time, bytes(data))
                     if record is not None:
                         yield record
             except DAMAGE as error:
                 self.warn(f'{self._path} is damaged ({error}): what follows is lost; '
                           f'rosbag reindex {self._path} may mend it')
 
-    def _record(self, connection: Any, time: int, data: bytes) -> Record | None:
+    def _record(self, number: int, time: int, data: bytes) -> Record | None:
+        source = self._sources.by_number[number]
         try:
-            data = self._types.from_ros1(data, connection.msgtype)
+            return source.record(time, data)
         except RecordingError as error:
-            self.warn(f'{self._path}: {connection.topic}: {error}')
+            self.warn(f'{self._path}: {source.topic}: {error}')
             return None
-        return Record(connection.topic, connection.msgtype, time, data,
-                      self._converted)

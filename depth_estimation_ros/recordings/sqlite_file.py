@@ -11,12 +11,17 @@ from pathlib import Path
 
 from .errors import RecordingError
 from .recording import Channel, Record, Recording
-from .types import Types, normalised
+from .sources import Sources
+from .types import normalised
 
 MAGIC = b'SQLite format 3\0'
 PATIENCE = 1000
 """How many unreadable rows in a row are passed over before the rest is given up."""
 
+UNINDEXED = 'messages NOT INDEXED'
+
+SUMS = 'count(*), sum(id), sum(timestamp & 1048575)'
+"""Figures that an index and its table share, small enough for any number of messages."""
 
 DAMAGE = (sqlite3.Error, ValueError, TypeError, OverflowError)
 """What reading a damaged file raises; the latter where its texts and numbers are not such."""
@@ -37,36 +42,56 @@ class SqliteFile(Recording):
         if self._short:
             self.warn(f'{path} breaks off: it is shorter than it says; '
                       f'what is left of it is read, sqlite3 {path} .recover may find more')
-        self._topics: dict[int, str] = {}
+        self._is_indexed = True
+        self._sums: tuple[int, ...] = ()
+        self._sources = Sources()
         try:
             with closing(self._connect()) as database:
-                definitions = _definitions(database)
-                self._add_channels(database, definitions)
+                database.execute('BEGIN')  # one state of a file that is being written
+                counts = self._counts(database)
+                self._declare(database, counts)
+                self._check_index(database)
                 self.start = self._first_time(database)
         except DAMAGE as error:
             raise RecordingError(f'{path} is damaged ({error}): try sqlite3 {path} .recover, '
                                  'then read what that writes') from error
-        self._types = Types(definitions)
+        for text in self._sources.pass_over_odd():
+            self.warn(f'{path}: {text}')
+        self.channels = self._sources.channels()
 
     def _connect(self) -> sqlite3.Connection:
         """Open the file for reading; with what a killed recorder left beside it, if possible."""
         uri = f'{self._path.resolve().as_uri()}?mode=ro'
-        database = sqlite3.connect(uri, uri=True)
+        database = self._opened(uri)
         try:
-            if self._short:  # otherwise SQLite refuses a file that lacks pages
-                database.execute('PRAGMA writable_schema=ON')
             database.execute('SELECT count(*) FROM sqlite_master').fetchone()
         except sqlite3.OperationalError:
             database.close()
-            database = sqlite3.connect(f'{uri}&immutable=1', uri=True)
-            beside = Path(f'{self._path}-wal')
-            if beside.is_file() and beside.stat().st_size:
-                self.warn(f'{self._path}: what its recorder left in {beside.name} is not read; '
-                          'copy both files to a folder that can be written, and read them there')
+            database = self._opened(f'{uri}&immutable=1')
+            self._name_what_lies_beside()
         return database
 
-    def _add_channels(self, database: sqlite3.Connection, definitions: dict[str, str]) -> None:
-        counts = self._counts(database)
+    def _opened(self, uri: str) -> sqlite3.Connection:
+        database = sqlite3.connect(uri, uri=True)
+        if self._short:  # otherwise SQLite refuses a file that lacks pages
+            database.execute('PRAGMA writable_schema=ON')
+        return database
+
+    def _name_what_lies_beside(self) -> None:
+        """Warn of what a killed recorder left, which is needed and not read."""
+        log, journal = (Path(f'{self._path}-{kind}') for kind in ('wal', 'journal'))
+        if log.is_file() and log.stat().st_size:
+            self.warn(f'{self._path}: what its recorder left in {log.name} is not read; '
+                      'copy both files to a folder that can be written, and read them there')
+        if journal.is_file() and journal.stat().st_size:
+            self._broken = True
+            self.warn(f'{self._path}: its recorder was killed while it wrote and left '
+                      f'{journal.name}; what can be read without that is read: for all, copy both '
+                      f'files to a folder, run sqlite3 {self._path.name} .tables there, and read '
+                      'that copy')
+
+    def _declare(self, database: sqlite3.Connection, counts: dict[int, int]) -> None:
+        definitions = _definitions(database)
         profiles = 'offered_qos_profiles' in _columns(database, 'topics')
         rows = database.execute('SELECT id, name, type, serialization_format, '
                                 f'{"offered_qos_profiles" if profiles else "NULL"} FROM topics')
@@ -76,46 +101,64 @@ class SqliteFile(Recording):
                           'only cdr is read')
                 continue
             kind = normalised(kind)
-            self._topics[number] = topic
             count = None if self._broken else counts.get(number, 0)
-            self.channels[topic] = Channel(kind, count, definitions.get(kind, ''), qos or '')
+            self._sources.add(number, topic,
+                              Channel(kind, count, definitions.get(kind, ''), qos or ''))
 
     def _counts(self, database: sqlite3.Connection) -> dict[int, int]:
         """Return how many messages each topic has; a table that cannot be walked is broken."""
         if self._broken:
             return {}
         try:
-            return dict(database.execute(
-                'SELECT topic_id, count(*) FROM messages GROUP BY topic_id').fetchall())
+            rows = database.execute(
+                f'SELECT topic_id, {SUMS} FROM {UNINDEXED} GROUP BY topic_id').fetchall()
+            self._sums = tuple(map(sum, zip(*(row[1:] for row in rows), strict=True)))
+            return {topic: count for topic, count, *_ in rows}
         except DAMAGE as error:
             self._broken = True
             self.warn(f'{self._path} is damaged ({error}): some messages are lost; '
                       f'sqlite3 {self._path} .recover may find more')
             return {}
 
+    def _check_index(self, database: sqlite3.Connection) -> None:
+        """Do without an index of messages that cannot be walked, or lists others."""
+        if not self._sums:
+            return
+        try:
+            self._is_indexed = all(
+                database.execute(f'SELECT {SUMS} FROM messages INDEXED BY "{name}"').fetchone()
+                == self._sums for name in _indexes(database))
+        except DAMAGE:
+            self._is_indexed = False
+        if not self._is_indexed:
+            self.warn(f'{self._path}: its index is damaged; it is read without that, and '
+                      f"sqlite3 {self._path} 'REINDEX' mends it")
+
+    @property
+    def _messages(self) -> str:
+        return 'messages' if self._is_indexed else UNINDEXED
+
     def _first_time(self, database: sqlite3.Connection) -> int:
         order = 'id' if self._broken else 'timestamp'
         row = database.execute(
-            f'SELECT timestamp FROM messages ORDER BY {order} LIMIT 1').fetchone()
+            f'SELECT timestamp FROM {self._messages} ORDER BY {order} LIMIT 1').fetchone()
         return int(row[0]) if row else 0
 
     def _read(self, topics: frozenset[str]) -> Iterator[Record]:
-        numbers = [number for number, topic in self._topics.items() if topic in topics]
+        numbers = self._sources.numbers_of(topics)
         with closing(self._connect()) as database:
             read = self._rescued if self._broken else self._ordered
-            for topic, time, data in read(database, numbers):
-                name = self._topics[topic]
-                yield Record(name, self.channels[name].type, time, data, self._types)
+            for number, time, data in read(database, numbers):
+                yield self._sources.by_number[number].record(time, data)
 
     def _ordered(self, database: sqlite3.Connection,
                  numbers: list[int]) -> Iterator[tuple[int, int, bytes]]:
         """Yield rows by time; the rows are sorted by their keys alone, never with their data."""
-        keys = database.execute(
-            f'SELECT id FROM messages WHERE topic_id IN ({", ".join("?" * len(numbers))}) '
-            'ORDER BY timestamp, id', numbers)
         lost = 0
         try:
-            for (key,) in keys:
+            for (key,) in database.execute(
+                    f'SELECT id FROM {self._messages} WHERE topic_id IN '
+                    f'({", ".join("?" * len(numbers))}) ORDER BY timestamp, id', numbers):
                 try:
                     row = _row(database, key)
                 except DAMAGE:
@@ -169,6 +212,11 @@ def _row(database: sqlite3.Connection, key: int) -> tuple[int, int, bytes] | Non
 
 def _columns(database: sqlite3.Connection, table: str) -> list[str]:
     return [row[1] for row in database.execute(f'PRAGMA table_info({table})')]
+
+
+def _indexes(database: sqlite3.Connection) -> list[str]:
+    rows = database.execute('PRAGMA index_list(messages)').fetchall()
+    return [name for _, name, _, _, is_partial in rows if not is_partial]
 
 
 def _definitions(database: sqlite3.Connection) -> dict[str, str]:

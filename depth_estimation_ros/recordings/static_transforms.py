@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.rigid import IDENTITY, Rigid
 from .errors import RecordingError
+from .frame_names import plain_frame
 from .recording import Record, Recording
 
 TYPE = 'tf2_msgs/msg/TFMessage'
@@ -33,9 +34,9 @@ class StaticTransforms:
 
         :raises RecordingError: when no chain of static transforms joins them.
         """
-        found = dict(self._reached(_plain(parent)))
-        if _plain(child) in found:
-            return found[_plain(child)]
+        found = dict(self._reached(plain_frame(parent)))
+        if plain_frame(child) in found:
+            return found[plain_frame(child)]
         known = ', '.join(sorted(self._neighbours)) or 'none'
         raise RecordingError(
             f"{self._name}: no chain of static transforms leads from '{parent}' to '{child}' "
@@ -59,7 +60,7 @@ class StaticTransforms:
         place, turn = message.transform.translation, message.transform.rotation
         rigid = Rigid.from_quaternion((place.x, place.y, place.z),
                                       (turn.x, turn.y, turn.z, turn.w))
-        parent, child = _plain(message.header.frame_id), _plain(message.child_frame_id)
+        parent, child = plain_frame(message.header.frame_id), plain_frame(message.child_frame_id)
         self._neighbours.setdefault(parent, {})[child] = rigid
         self._neighbours.setdefault(child, {})[parent] = rigid.inverse()
 
@@ -73,8 +74,3 @@ class StaticTransforms:
                 if other not in seen:
                     seen.add(other)
                     waiting.append((other, place @ step))
-
-
-def _plain(frame: str) -> str:
-    """Return a frame's name without the slash that ROS 1 began it with."""
-    return frame.removeprefix('/')

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from rosbags.serde import SerdeError
@@ -63,8 +63,9 @@ class Types:
         self._definitions = definitions or {}
         self._stores: dict[str, Any] = {}
 
+    @cached_property
     def converted(self) -> Types:
-        """Return the types of the messages that from_ros1 gives: ROS 2's where it has them."""
+        """The types of the messages that from_ros1 gives: ROS 2's where it has them."""
         known = standard_types().fielddefs
         return Types({kind: text for kind, text in self._definitions.items() if kind not in known})
 
@@ -101,14 +102,25 @@ class Types:
         return self._stores[kind]
 
 
+def fields_of(kind: str, definition: str) -> str:
+    """Return what types of the same fields share; the definition where that is not understood."""
+    store = store_of(kind, definition)
+    try:
+        return str(store.hash_rihs01(kind))
+    except MALFORMED:
+        return definition
+
+
 def store_of(kind: str, definition: str) -> Any:
     """Return a store with a type as it is defined; the standard one where it is not."""
     definition = definition if definition.strip() else COMMON.get(kind, '')
+    definition = definition.replace('\r\n', '\n')
     if not definition:
         return standard_types()
     store = get_typestore(Stores.EMPTY)
     try:
-        parsed = _parsed(definition, kind)
+        parsed = {name: _respelled(name, *fields)
+                  for name, fields in _parsed(definition, kind).items()}
         # ROS 1's has a field that rosbags drops when it converts, and COMMON holds none
         parsed[HEADER] = standard_types().fielddefs[HEADER]
         store.register(parsed)
@@ -116,6 +128,15 @@ def store_of(kind: str, definition: str) -> Any:
     except MALFORMED:
         return standard_types()
     return store if kind in store.types else standard_types()
+
+
+def _respelled(kind: str, constants: Any, fields: Any) -> tuple[Any, Any]:
+    """Spell the fields of a standard type as ROS 2 does: CameraInfo's D, K, R, P in lower case."""
+    names = {name.lower(): name for name, _ in standard_types().fielddefs.get(kind, ([], []))[1]}
+    if len({name.lower() for name, _ in fields}) < len(fields):
+        return constants, fields
+    return constants, [(names.get(name.lower(), name), description)
+                       for name, description in fields]
 
 
 def _parsed(definition: str, kind: str) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from depth_estimation_ros.recordings import Camera, RecordingError, find_cameras, open_recording
+from depth_estimation_ros.recordings.cameras import check_registered
 
 from .bags import START, Said, compressed, image, info, jpeg, write_mcap
 
@@ -27,6 +28,11 @@ def depth(topic: str, frame: str = 'optical') -> Said:
 
 def calibration(topic: str, frame: str = 'optical') -> Said:
     return info(START, frame, topic)
+
+
+def empty(topic: str) -> Said:
+    """Return an image as some drivers send it before the first one."""
+    return image(np.zeros((0, 0, 3), np.uint8), '', START - 1, topic=topic)
 
 
 CASES: dict[str, tuple[list[Said], list[Camera]]] = {
@@ -77,6 +83,28 @@ CASES: dict[str, tuple[list[Said], list[Camera]]] = {
         [colour('/cam/image'),
          compressed(bytes(20), '16UC1; compressedDepth', START, topic='/d/compressedDepth')],
         [Camera('/cam/image', truth='/d/compressedDepth')]),
+    'mono16 named Depth, as RealSense bags have it': (
+        [image(MILLIMETRES, 'mono16', START, '', '/device_0/sensor_0/Depth_0/image/data'),
+         image(PIXELS, 'rgb8', START, '', '/device_0/sensor_1/Color_0/image/data')],
+        [Camera('/device_0/sensor_1/Color_0/image/data',
+                truth='/device_0/sensor_0/Depth_0/image/data')]),
+    'Aligned depth before other depth': (
+        [colour('/cam/image'), depth('/cam/A_depth'), depth('/cam/Aligned_Depth/image')],
+        [Camera('/cam/image', truth='/cam/Aligned_Depth/image')]),
+    'a slash before some of the frames, as ROS 1 allows': (
+        [colour('/a/image', 'cam'), calibration('/info', '/cam'), depth('/depth', '/cam')],
+        [Camera('/a/image', '/info', '/depth')]),
+    'a slash does not make the frame of a calibration another one': (
+        [colour('/cam/image', 'cam'), colour('/far/image', '/cam'),
+         calibration('/cam/camera_info', '/cam')],
+        [Camera('/cam/image', '/cam/camera_info'), Camera('/far/image', '/cam/camera_info')]),
+    'an empty image before depth': (
+        [empty('/cam/a_depth'), depth('/cam/a_depth'), colour('/cam/image')],
+        [Camera('/cam/image', truth='/cam/a_depth')]),
+    'empty images and jpegs before full ones': (
+        [empty('/a/image'), compressed(b'', '', START, topic='/b/image/compressed'),
+         colour('/a/image', encoding='mono8'), jpeg(PIXELS, START, topic='/b/image/compressed')],
+        [Camera('/b/image/compressed'), Camera('/a/image')]),
 }
 
 
@@ -104,3 +132,16 @@ def test_a_topic_by_name(tmp_path: Path) -> None:
         find_cameras(recording, '/c/image')
     with pytest.raises(RecordingError, match='/somewhere/depth holds no colour image'):
         find_cameras(recording, '/somewhere/depth')
+
+
+def test_a_topic_of_empty_images_is_no_camera_and_named(tmp_path: Path) -> None:
+    recording = open_recording(write_mcap(tmp_path / 'a.mcap', [empty('/a/image')]))
+    with pytest.raises(RecordingError, match='/a/image holds empty messages only'):
+        find_cameras(recording)
+
+
+def test_depth_of_the_same_frame_but_for_a_slash_is_registered(tmp_path: Path) -> None:
+    recording = open_recording(write_mcap(tmp_path / 'a.mcap', [
+        colour('/cam/image', 'cam'), depth('/depth', '/cam')]))
+    check_registered(recording, Camera('/cam/image', truth='/depth'))
+    assert not recording.warnings

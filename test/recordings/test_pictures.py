@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from depth_estimation_ros.recordings import (
     Camera,
@@ -81,6 +82,25 @@ def test_a_picture_that_claims_an_absurd_size_is_passed_over_and_named(tmp_path)
         find_cameras(open_recording(folder / 'frame_4.bmp'))
 
 
+@pytest.mark.parametrize(('suffix', 'channels'), [('.png', 1), ('.png', 3), ('.tiff', 3)])
+def test_16_bits_stay_16_bits(tmp_path, suffix, channels):
+    stored = np.arange(48 * channels, dtype=np.uint16).reshape(6, 8, channels) * 80
+    cv2.imwrite(str(tmp_path / f'a{suffix}'), stored)
+    message, = (record.message for record in open_recording(tmp_path).records())
+    assert (message.encoding, message.step, message.is_bigendian) == ('bgr16', 48, 0)
+    np.testing.assert_array_equal(message.data.view('<u2').reshape(6, 8, 3),
+                                  np.broadcast_to(stored, (6, 8, 3)))
+
+
+@pytest.mark.parametrize('suffix', ['.webp', '.tiff', '.gif'])
+def test_a_file_of_several_pictures_is_named(tmp_path, suffix):
+    pages = [Image.fromarray(np.full((48, 64, 3), 40 * number, np.uint8)) for number in range(5)]
+    pages[0].save(tmp_path / f'a{suffix}', save_all=True, append_images=pages[1:])
+    recording = open_recording(tmp_path / f'a{suffix}')
+    assert len(list(recording.records())) == 1
+    assert f'a{suffix} holds 5 pictures, of which the first is taken' in recording.warnings[0]
+
+
 def test_a_digit_that_is_no_number_is_part_of_a_name(tmp_path):
     folder = folder_of(tmp_path / 'pictures', 2)
     (folder / 'frame_1.png').rename(folder / 'frame_1²2.png')
@@ -147,6 +167,41 @@ def test_a_video_that_breaks_off_is_read_up_to_there(tmp_path):
     count = sum(1 for _ in recording.records())
     assert 4 < count < 20
     assert not recording.warnings or f'{count} can be read' in recording.warnings[0]
+
+
+def test_what_lies_behind_damage_is_read(tmp_path):
+    path = h264_of(tmp_path / 'drive.mp4', 60)
+    content = bytearray(path.read_bytes())
+    third = len(content) // 3
+    content[third:third + 800] = b'\xff' * 800
+    path.write_bytes(content)
+    recording = open_recording(path)
+    times = [record.time for record in recording.records()]
+    assert 50 < len(times) < 60 and times[-1] == 59 * 10**8
+    assert times == sorted(set(times))
+    assert f'{60 - len(times)} are damaged or cut off' in recording.warnings[0]
+
+
+def test_frames_without_times_come_at_the_frame_rate(tmp_path):
+    recording = open_recording(h264_of(tmp_path / 'drive.h264', 12))
+    times = [record.time for record in recording.records()]
+    period, = set(np.diff(times).tolist())
+    assert times[0] == 0 and period > 0
+    assert f'taken to come {10**9 / period:.4g} times a second' in recording.warnings[0]
+
+
+def h264_of(path: Path, count: int) -> Path:
+    av = pytest.importorskip('av')
+    rng = np.random.default_rng(1)
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=10, width=320, height=240,
+                                      pix_fmt='yuv420p')
+        for number in range(count):
+            pixels = np.full((240, 320, 3), number * 4, np.uint8)
+            pixels[:20, :20] = rng.integers(0, 256, (20, 20, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, 'rgb24')))
+        container.mux(stream.encode(None))
+    return path
 
 
 def test_a_file_that_is_no_video_is_named(tmp_path):
