@@ -111,11 +111,11 @@ def read_calibration(path: Path) -> CalibrationFile:
         values = {name: float(content['values'][name]) for name in ('scale', 'shift')}
         camera = CameraKey(**{item.name: type_(content['camera'][item.name]) for item, type_ in
                               zip(fields(CameraKey), (int, int, float), strict=True)})
-        read = CalibrationFile(str(content['model']), camera,
-                               Correction(str(content['kind']), **values),
-                               float(content['spread']), str(content['date']),
-                               dict(content['evidence']), str(content.get('domain', '')),
-                               str(content.get('network', '')))
+        read = CalibrationFile(_text(content['model']), camera,
+                               Correction(_text(content['kind']), **values),
+                               float(content['spread']), _text(content['date']),
+                               dict(content['evidence']), _text(content.get('domain')),
+                               _text(content.get('network')))
     except OSError as error:
         raise CalibrationError(f'{path} cannot be read: {error.strerror}') from error
     except KeyError as error:
@@ -128,8 +128,15 @@ def read_calibration(path: Path) -> CalibrationFile:
     return read
 
 
+def _text(value: object) -> str:
+    """Return a value as text; a key without a value, which YAML takes for null, has none."""
+    return '' if value is None else str(value)
+
+
 def _fault(read: CalibrationFile) -> str:
-    """Return which number beside the correction's cannot be right, or nothing."""
+    """Return what beside the correction cannot be right, or nothing."""
+    if not read.model:
+        return 'model has no value: name the model whose depth it corrects'
     for name, value in asdict(read.camera).items():
         if not 0 < value < inf:
             return f'camera: {name} {value} is no number above 0: calibrate again'

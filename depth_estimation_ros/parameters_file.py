@@ -18,7 +18,7 @@ def full_name(name: str, namespace: str, pushed: str = '') -> str:
     Return a node's name with its namespace, as launch_ros makes it.
 
     :param namespace: the node's own.
-    :param pushed: that of the groups around it (PushRosNamespace), which one from the root ignores.
+    :param pushed: that of the groups around it (PushRosNamespace); one from the root ignores it.
     """
     parts = f'{"" if namespace.startswith("/") else pushed}/{namespace}/{name}'.split('/')
     return '/'.join(['', *filter(None, parts)])

@@ -88,6 +88,19 @@ def test_the_metric_head_is_kept_and_compared(tmp_path: Path) -> None:
     assert 'domain' not in path.read_text() and not read_calibration(path).domain
 
 
+def test_a_key_without_a_value_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / 'calibration.yaml'
+    FILE.write(path)
+    text = path.read_text()
+    path.write_text(f'{text}domain: null\nnetwork:\n')
+    file = read_calibration(path)
+    assert (file.domain, file.network) == ('', '')
+    file.check('demo', CAMERA, 'nyu', '512x384')
+    path.write_text(text.replace('model: demo', 'model:'))
+    with pytest.raises(CalibrationError, match='model has no value'):
+        read_calibration(path)
+
+
 @pytest.mark.parametrize(('model', 'camera', 'named'), [
     ('other', CAMERA, "'other'"), ('demo', CameraKey(320, 240, 525.0), '320x240'),
     ('demo', CameraKey(640, 480, 400.0), '400'),

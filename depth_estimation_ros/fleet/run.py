@@ -88,23 +88,42 @@ def process_bags(sources: Sequence[str], output: str, options: ProcessOptions,
     state.begin({'version': __version__, **asdict(options), **asdict(job.network)},
                 restart=restart)
     try:
-        for name in reports if restart else redo:
-            job.state(reports[name].bag).forget()
-        _plan(job, engine, reports)
-        progress.reset(total=sum(report.parts for report in reports.values()))
-        for row in _rows(job, engine, list(reports.values())):
-            _note(job, reports[row['bag']], row)
-            progress.update()
+        earlier = _reported(storage, restart=restart)
+        try:
+            for name in reports if restart else redo:
+                job.state(reports[name].bag).forget()
+            _make(job, engine, reports, progress)
+        finally:
+            _write(storage, earlier, reports)
     finally:
-        _write(storage, reports)
         state.end()
     return list(reports.values())
 
 
-def _write(storage: Storage, reports: dict[str, BagReport]) -> None:
+def _make(job: Job, engine: Engine, reports: dict[str, BagReport], progress: tqdm) -> None:
+    """Plan the bags, make what is not finished of them, and give them their names."""
+    _plan(job, engine, reports)
+    progress.reset(total=sum(report.parts for report in reports.values()))
+    for row in _rows(job, engine, list(reports.values())):
+        _note(job, reports[row['bag']], row)
+        progress.update()
+
+
+def _reported(storage: Storage, *, restart: bool) -> Row:
+    """Return the rows of earlier calls by bag; raises RecordingError where they are damaged."""
+    text = storage.read(REPORT)
+    try:
+        return {each['bag']: each for each in json.loads(b'[]' if text is None else text)}
+    except (ValueError, TypeError, KeyError) as error:
+        if restart:
+            return {}
+        raise RecordingError(f'{storage.url}/{REPORT} is damaged: remove it, whose rows of '
+                             'earlier calls are lost, or --restart') from error
+
+
+def _write(storage: Storage, earlier: Row, reports: dict[str, BagReport]) -> None:
     """Write the report; bags of earlier calls that are not of this one stay in it."""
-    found = {each['bag']: each for each in json.loads(storage.read(REPORT) or b'[]')}
-    found |= {name: report.as_json() for name, report in reports.items()}
+    found = earlier | {name: report.as_json() for name, report in reports.items()}
     storage.write(REPORT, json.dumps([found[name] for name in sorted(found)], indent=1).encode())
 
 

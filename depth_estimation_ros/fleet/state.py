@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from ..offline.account import Account, without_depth
-from ..offline.files import fault
+from ..offline.files import fault, note_of
 from ..offline.partial import locked
 from ..offline.parts import differences, metadata_file, part_note
 from ..recordings import RecordingError, Writer
@@ -49,11 +49,17 @@ class JobState:
         if before is not None and before != text and not restart:
             if self.storage.holds(f'{FOLDER}/bags', 'part_*.json'):
                 self._release()
-                raise RecordingError(
-                    f'{self.storage.url} was begun with {differences(json.loads(before), job)}: '
-                    'say the same, name another output, or --restart')
+                raise RecordingError(self._other(note_of(before), job))
             self.storage.remove(f'{FOLDER}/bags')  # plans with the other options
         self.storage.write(name, text)
+
+    def _other(self, before: Mapping[str, Any] | None, job: Mapping[str, Any]) -> str:
+        """Return why a job does not go on with the parts of the one before."""
+        if before is None:
+            return (f'{self.storage.url}/{FOLDER}/job.json is damaged, which says what the '
+                    'finished parts are: name another output, or --restart')
+        return (f'{self.storage.url} was begun with {differences(before, job)}: say the same, '
+                'name another output, or --restart')
 
     def end(self) -> None:
         """Remove what killed runs have left, and let others in."""
@@ -86,6 +92,9 @@ class BagState:
         """
         plan = self._note('plan')
         if plan is None:
+            if self._is_planned:
+                raise RecordingError(f'the plan of {self.bag.name} in {self._storage.url} is '
+                                     f'damaged: --redo {self.bag.name} makes it anew')
             if self._storage.exists(self.bag.name):
                 raise RecordingError(f'{self.bag.name} exists in {self._storage.url}: remove it, '
                                      'or name another output')
@@ -148,7 +157,7 @@ class BagState:
 
     def forget(self) -> None:
         """Remove the bag with depth, as far as it is there, and all notes of it."""
-        if self._note('plan') is not None:
+        if self._is_planned:
             self._storage.remove(self.bag.name)
         self._storage.remove(self._folder)
 
@@ -162,10 +171,13 @@ class BagState:
         self._storage.put(folder / f'{name}.mcap', f'{self._folder}/bag/{name}.mcap')
         self._write(f'part_{number}', part_note(folder, accounts))
 
+    @property
+    def _is_planned(self) -> bool:
+        return self._storage.exists(f'{self._folder}/plan.json')
+
     def _note(self, name: str) -> dict[str, Any] | None:
         text = self._storage.read(f'{self._folder}/{name}.json')
-        found: dict[str, Any] | None = None if text is None else json.loads(text)
-        return found
+        return None if text is None else note_of(text)
 
     def _write(self, name: str, note: Mapping[str, Any]) -> None:
         self._storage.write(f'{self._folder}/{name}.json', json.dumps(note).encode())

@@ -13,6 +13,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from ..recordings import RecordingError
+from ..whole_file import sync
 
 FOLDER = '.process_bags'
 """Below an output: what a job must know of itself, and what is not whole."""
@@ -122,6 +123,7 @@ class Storage:
 
     def _replace(self, path: str, to: str) -> None:
         if self.is_local:
+            sync(Path(path))
             Path(path).replace(to)
         else:
             self.filesystem.mv(path, to)

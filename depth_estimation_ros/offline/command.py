@@ -39,18 +39,26 @@ def whole(text: str) -> int:
     return number
 
 
-def run_command(name: str, work: Callable[[], int]) -> int:
-    """Run a command and return its exit code; an error becomes one line on stderr."""
+def run_command(name: str, work: Callable[[], int], *,
+                faults: tuple[type[Exception], ...] = (), goes_on: bool = True) -> int:
+    """
+    Run a command and return its exit code; an error becomes one line on stderr.
+
+    :param faults: what it raises beside RecordingError, DepthError and OSError.
+    :param goes_on: whether the next run takes up what an interrupted one has done.
+    """
     logging.basicConfig(format=f'{name}: %(message)s', level=logging.WARNING)
+    foreseen: tuple[type[Exception], ...] = (RecordingError, DepthError, *faults)
     try:
         return work()
     except KeyboardInterrupt:
-        say(name, 'interrupted: the same command goes on from here')
+        say(name, 'interrupted: the same command goes on from here' if goes_on else
+            'interrupted: nothing is written')
         return INTERRUPTED
-    except (RecordingError, DepthError) as error:
+    except foreseen as error:
         say(name, str(error))
     except MemoryError:
-        say(name, 'out of memory: take a smaller --batch')
+        say(name, f'out of memory{": take a smaller --batch" if goes_on else ""}')
     except OSError as error:
         where = f'{error.filename}: ' if error.filename else ''
         say(name, f'{where}{error.strerror or error}')

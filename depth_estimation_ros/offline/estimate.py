@@ -214,7 +214,10 @@ class Source:
 
     def _made(self, path: Path) -> bool:
         """Whether a file is whole and of this job: older than its note are an earlier one's."""
-        return path.is_file() and path.stat().st_mtime_ns >= self._since
+        if not path.is_file():
+            return False
+        found = path.stat()
+        return found.st_size > 0 and found.st_mtime_ns >= self._since
 
     def _name(self, number: int, shot: Shot) -> str:
         """Return a picture's own name, or a number."""
@@ -238,7 +241,8 @@ class Source:
         lens = self._known_pinhole(frame, frame.depth)
         self._count_cloud(lens is not None)
         for kind, path in self._files(name, lens is not None).items():
-            write_whole(path, self._bytes(kind, frame.depth, frame.pixels, lens))
+            # the disk would wait for every frame; one that a power failure spoils is empty
+            write_whole(path, self._bytes(kind, frame.depth, frame.pixels, lens), lasting=False)
         if video is not None:
             image = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR)
             video.write(np.hstack([image, self._colourise(frame.depth)]))

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from .. import whole_file
 from ..recordings import RecordingError
@@ -14,14 +16,32 @@ def fault(path: Path, error: OSError) -> RecordingError:
     return RecordingError(f'{path} cannot be written: {error.strerror or error}')
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def read_note(path: Path) -> dict[str, Any] | None:
+    """Return what a JSON file notes; None where it is not there, or damaged."""
+    try:
+        return note_of(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def note_of(text: bytes) -> dict[str, Any] | None:
+    """Return what a file's JSON notes; None where it is damaged."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write_whole(path: Path, data: bytes, *, lasting: bool = True) -> None:
     """
     Write a file whole or not at all, in a folder that is made where it is not there.
 
+    :param lasting: whether it must be whole after a power failure too.
     :raises RecordingError: when it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole_file.write_whole(path, data)
+        whole_file.write_whole(path, data, lasting=lasting)
     except OSError as error:
         raise fault(path, error) from error

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
+from lzma import LZMAError
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -80,6 +85,12 @@ FORMATS: dict[str, tuple[str, Callable[[Depth], bytes]]] = {
 """By name, the suffix of the file and what makes its bytes."""
 
 
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, MemoryError,
+              SyntaxError, OverflowError, TokenError, BadZipFile, LZMAError, zlib.error,
+              struct.error, cv2.error)
+"""What NumPy, OpenCV and OpenEXR raise of damaged files."""
+
+
 def decoded(kind: str, path: Path) -> Depth:
     """
     Read a file of depth back.
@@ -88,26 +99,44 @@ def decoded(kind: str, path: Path) -> Depth:
     :return: metres; NaN where a picture holds 0.
     :raises RecordingError: when it is no such file.
     """
-    try:
-        depth = READERS[kind](path)
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, cv2.error) as error:
-        raise RecordingError(f'{path} is no depth: {error}') from error
-    if getattr(depth, 'ndim', 0) != 2:
+    depth = stored(kind, path)
+    if depth.ndim != 2 or depth.dtype.kind not in 'fiu':
         raise RecordingError(f'{path} is no depth of one channel')
     return np.asarray(depth, np.float32)
+
+
+def stored(kind: str, path: Path) -> NDArray[Any]:
+    """
+    Read the array that a file holds.
+
+    :param kind: a name in :data:`FORMATS`; of png and kitti metres, of others what is stored.
+    :return: of any type and shape.
+    :raises RecordingError: when it is no such file.
+    """
+    try:
+        found = READERS[kind](path)
+    except UNREADABLE as error:
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise RecordingError(f'{path} cannot be read as {kind}: {reason}') from error
+    if not isinstance(found, np.ndarray):
+        raise RecordingError(f'{path} cannot be read as {kind}: it holds no array')
+    return found
 
 
 def _picture(path: Path, steps: int) -> Any:
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
-        raise ValueError('a PNG of 16 bits is')
+        raise ValueError('it is no PNG of 16 bits')
     return np.where(pixels == 0, np.float32(np.nan), pixels.astype(np.float32) / steps)
 
 
 def _read_exr(path: Path) -> Any:
     require(['exr'])
     import OpenEXR
-    return OpenEXR.File(str(path)).channels()['Z'].pixels
+    channels = OpenEXR.File(str(path)).channels()
+    if len(channels) == 1:  # whatever it is called
+        return next(iter(channels.values())).pixels
+    return channels['Z'].pixels
 
 
 READERS: dict[str, Callable[[Path], Any]] = {

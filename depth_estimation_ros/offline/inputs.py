@@ -42,12 +42,18 @@ def _outside(pictures: Pictures, output: Path) -> Pictures:
 
 
 def names_of(files: Sequence[Path]) -> list[str]:
-    """Return a name for each picture: its path below all of them, unique without its suffix."""
+    """Return a name for each picture: its path below all of them, with its suffix if need be."""
     folder = os.path.commonpath([file.absolute().parent for file in files])
     below = [Path(os.path.relpath(file.absolute(), folder)) for file in files]
-    stems = Counter(path.with_suffix('') for path in below)
-    return [str(path.with_suffix('') if stems[path.with_suffix('')] == 1 else path)
-            for path in below]
+    names = [str(path.with_suffix('')) for path in below]
+    while len(set(names)) < len(names):  # a name with its suffix may be another's without: a.jpg
+        counts = Counter(names)
+        longer = [str(path) if counts[name] > 1 else name
+                  for path, name in zip(below, names, strict=True)]
+        if longer == names:  # one file twice
+            break
+        names = longer
+    return names
 
 
 def files_read(recordings: Iterable[Recording]) -> list[Path]:

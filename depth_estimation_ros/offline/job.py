@@ -11,7 +11,7 @@ from typing import Any
 
 from ..recordings import RecordingError
 from .cloud import CLOUDS
-from .files import fault, write_whole
+from .files import fault, read_note, write_whole
 from .formats import FORMATS
 
 JOB, FRAMES = 'estimate.json', 'frames.json'
@@ -56,7 +56,10 @@ def begin_job(output: Path, job: dict[str, Any], kinds: Iterable[str], *, overwr
 
 def _go_on(note: Path, job: dict[str, Any], made: set[str], wanted: set[str]) -> int:
     """Compare a job with the one before, and note what is new; return when that began."""
-    before, since = json.loads(note.read_text()), note.stat()
+    before, since = read_note(note), note.stat()
+    if before is None:
+        raise RecordingError(f'{note} is damaged, which says what the depth beside it is of: name '
+                             'another --output, or --overwrite')
     for option, kinds in CHANGES.items():
         if made & kinds and not wanted & kinds:
             job = {**job, option: before.get(option)}

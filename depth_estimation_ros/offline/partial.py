@@ -13,7 +13,8 @@ from typing import IO, Any
 
 from ..recordings import RecordingError, Writer
 from ..recordings.metadata import FILE_NAME
-from .files import fault, write_whole
+from ..whole_file import sync
+from .files import fault, read_note, write_whole
 from .parts import differences, metadata_file, part_note
 
 
@@ -58,9 +59,7 @@ class Partial:
 
     def finished(self, number: int) -> dict[str, Any] | None:
         """Return what was noted of a part, if it is finished."""
-        note = self._notes / f'{number}.json'
-        found: dict[str, Any] | None = json.loads(note.read_text()) if note.is_file() else None
-        return found
+        return read_note(self._notes / f'{number}.json')
 
     def writer(self, number: int) -> Writer:
         """Return what writes a part."""
@@ -71,6 +70,7 @@ class Partial:
         name = self._name(number)
         try:
             note = part_note(self._work / name, accounts)
+            sync(self._work / name / f'{name}.mcap')
             (self._work / name / f'{name}.mcap').replace(self._bag / f'{name}.mcap')
             shutil.rmtree(self._work / name)
             write_whole(self._notes / f'{number}.json', json.dumps(note).encode())
@@ -120,13 +120,21 @@ class Partial:
         if restart:
             shutil.rmtree(self._bag, ignore_errors=True)
             shutil.rmtree(self._notes, ignore_errors=True)
-        if self.holds_parts and note.read_text() != text:
-            raise RecordingError(
-                f'{self.output} was begun with {differences(json.loads(note.read_text()), job)}: '
-                'say the same, or --restart')
+        if self.holds_parts:
+            self._compare(read_note(note), job)
         write_whole(note, text.encode())
         for folder in (self._bag, self._notes, self._work):
             folder.mkdir(exist_ok=True)
+
+    def _compare(self, before: Mapping[str, Any] | None, job: Mapping[str, Any]) -> None:
+        """Refuse to go on with parts of another job, or of one that nobody knows any more."""
+        if before is None:
+            raise RecordingError(f'{self.folder}/job.json is missing or damaged, which says what '
+                                 f'the finished parts of {self.output} are: --restart makes them '
+                                 'anew')
+        if changed := differences(before, job):
+            raise RecordingError(f'{self.output} was begun with {changed}: say the same, or '
+                                 '--restart')
 
 
 def locked(path: Path, output: str) -> IO[str]:

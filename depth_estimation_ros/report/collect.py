@@ -7,11 +7,11 @@ import heapq
 from array import array
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from ..core.calibration import same_aspect
 from ..core.evaluation.metrics import valid_pixels
+from ..core.reference_pairs import nearest_pixels
 from .description import Depth, Histogram
 
 WIDEST = 320
@@ -110,7 +110,8 @@ class Collected:
         """How the error was found."""
         self._bins = np.zeros(round(FARTHEST / BIN), np.int64)
         self._pixels = self._valid = 0
-        self._first = self._last = 0
+        self._first: int | None = None
+        self._last = 0
 
     @property
     def frames(self) -> int:
@@ -130,7 +131,7 @@ class Collected:
         :param stamp: nanoseconds, when it was captured.
         :param time: nanoseconds, when it was recorded.
         """
-        self._first = self._first or time
+        self._first = time if self._first is None else self._first
         self.places.append(self.frames if self.axis == 'frame' else (time - self._first) / 1e9)
         self.gap_ms.append((stamp - self._last) / 1e6 if self.frames else float('nan'))
         self.delay_ms.append((time - stamp) / 1e6)
@@ -163,7 +164,7 @@ class Collected:
         if depth.shape != truth.shape:
             self._note(self.remarks, f'Depth of {width}x{height} is compared with ground truth '
                        f'of {columns}x{rows} by the nearest pixel.')
-            depth = resized(depth, truth.shape)
+            depth = nearest_pixels(depth, (rows, columns))
         valid = valid_pixels(depth, truth)
         return float(np.mean(np.abs(depth[valid] / truth[valid] - 1))) if valid.any() else (
             float('nan'))
@@ -176,7 +177,7 @@ class Collected:
     def _moment(self, depth: Depth, truth: Depth | None, name: str, stamp: int) -> Moment:
         step = -(-depth.shape[1] // WIDEST)
         small = depth[::step, ::step].copy()
-        shown = None if truth is None else resized(truth, small.shape)
+        shown = None if truth is None else nearest_pixels(truth, (small.shape[0], small.shape[1]))
         return Moment(self.frames - 1, name, stamp, small, shown, step, self.unknown[-1],
                       self.abs_rel[-1])
 
@@ -203,8 +204,3 @@ class Collected:
         shares = 100 * counts.reshape(bars, width).sum(axis=1) / self._valid
         return Histogram(title, [BIN * (first + width * bar) for bar in range(bars + 1)],
                          shares.tolist(), '% of distances')
-
-
-def resized(depth: Depth, shape: tuple[int, ...]) -> Depth:
-    """Return a map in another size, by the nearest pixel: a mean of two surfaces is neither."""
-    return np.asarray(cv2.resize(depth, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST))

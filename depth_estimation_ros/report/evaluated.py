@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..core.evaluation.evaluation import COLUMNS, MASKED, ROWS, Evaluation
-from .collect import WIDEST, resized
+from ..core.reference_pairs import nearest_pixels
+from .collect import WIDEST
 from .description import Bars, Depth, Gallery, Report, Rgb, Sample, Section, Series, Table
 from .frames import thumbnail
 
@@ -69,6 +70,6 @@ def _example(image: Rgb | None, prediction: Depth, truth: Depth) -> Gallery:
     step = -(-prediction.shape[1] // WIDEST)
     small = np.asarray(prediction[::step, ::step], np.float32)
     shown = None if image is None else thumbnail(image, small.shape)
-    sample = Sample('example', 'an image of the middle', small, resized(truth, small.shape), shown,
-                    step)
+    sample = Sample('example', 'an image of the middle', small,
+                    nearest_pixels(truth, (small.shape[0], small.shape[1])), shown, step)
     return Gallery('Example', [sample])

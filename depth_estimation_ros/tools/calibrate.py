@@ -10,13 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..calibration_file import CalibrationError
-from ..core.errors import DepthError
 from ..core.families.base import Quantity
 from ..core.floor import NotEnoughFloorError
 from ..core.reference_pairs import UnusableReferenceError
 from ..core.tag import FAMILIES
-from ..offline.command import whole
-from ..recordings import MOST_TOLERANCE, RecordingError
+from ..offline.command import run_command, whole
+from ..recordings import MOST_TOLERANCE
 from .calibrate_floor import calibrate_floor
 from .calibrate_reference import (
     calibrate_depth,
@@ -26,9 +25,8 @@ from .calibrate_reference import (
     calibrate_tag,
 )
 
-FAULTS = (RecordingError, CalibrationError, NotEnoughFloorError, UnusableReferenceError,
-          DepthError, OSError)
-"""What is one line and code 1."""
+FAULTS = (CalibrationError, NotEnoughFloorError, UnusableReferenceError)
+"""What is one line and code 1, as faults of recordings and models are."""
 
 STEEPEST = math.pi / 2
 
@@ -36,11 +34,11 @@ STEEPEST = math.pi / 2
 def main(args: list[str] | None = None) -> int:
     """Run from the command line."""
     options = _parser().parse_args(args)
-    try:
-        options.calibrate(options)
-    except FAULTS as error:
-        print(f'calibrate: {error}', file=sys.stderr)
-        return 1
+    return run_command('calibrate', lambda: _run(options), faults=FAULTS, goes_on=False)
+
+
+def _run(options: argparse.Namespace) -> int:
+    options.calibrate(options)
     return 0
 
 
@@ -143,7 +141,8 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument('--focal', type=_between(10, 100_000), help='fx in pixels of the '
                          'image (of the map, with --prediction), where the recording has no '
                          'camera_info')
-    command.add_argument('--frames', type=int, default=0, help='so many images at most; 0 is all')
+    command.add_argument('--frames', type=whole, default=0,
+                         help='so many images at most; 0 is all')
     command.add_argument('--output', type=Path, default=Path('calibration.yaml'))
     command.add_argument('--stats', action='store_true', help='print time and peak memory')
 

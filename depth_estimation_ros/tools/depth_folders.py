@@ -7,17 +7,22 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..offline.formats import stored
 from ..recordings import RecordingError
-from ..recordings.pictures import PICTURES, natural
+from ..recordings.pictures import PICTURES, natural, read_bgr
+from ..ros.bits import BitsInUse
+from ..ros.codec import ENCODINGS, to_rgb
 
 PER_METRE: Mapping[str, int] = {'nyu': 1000, 'kitti': 256, 'tum': 5000}
 """What one metre is in a 16-bit PNG of each benchmark; 0 is unknown in all."""
+
+ARRAYS = ('npy', 'npz', 'pfm', 'exr')
+"""The kinds of files that hold depth as it is, each with its name for a suffix."""
 
 TOLERANCE = 0.02
 """Seconds by which the names of TUM's images and depth may differ, as its own tool has it."""
@@ -25,59 +30,86 @@ TOLERANCE = 0.02
 
 def files_in(folder: Path) -> list[Path]:
     """
-    Return the pictures and .npy files of a folder, in the order of their names.
+    Return the pictures and arrays of a folder, in the order of their names.
+
+    Hidden ones are left out: macOS leaves a ._NAME beside every file that it copies.
 
     :raises RecordingError: when there is none.
     """
     if not folder.is_dir():
         raise RecordingError(f'{folder} is not a folder')
-    files = sorted((file for file in folder.iterdir()
-                    if file.suffix.lower() in (*PICTURES, '.npy')), key=natural)
+    files = sorted((file for file in folder.iterdir() if not file.name.startswith('.') and (
+        file.suffix.lower() in PICTURES or _kind(file))), key=natural)
     if not files:
-        raise RecordingError(f'{folder} holds no picture and no .npy file')
+        raise RecordingError(f'{folder} holds no picture and no file of {", ".join(ARRAYS)}')
     return files
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Read a colour image, H×W×3; raises RecordingError when it is none."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+def _kind(path: Path) -> str:
+    """Return a name in ARRAYS; '' for a picture."""
+    kind = path.suffix.lower().removeprefix('.')
+    return kind if kind in ARRAYS else ''
+
+
+def read_rgb(path: Path, bits: BitsInUse) -> NDArray[np.uint8]:
+    """
+    Read a colour image.
+
+    :param bits: what is known of the 16-bit pictures of its folder.
+    :return: uint8 RGB, H×W×3.
+    :raises RecordingError: when it is none.
+    """
+    try:
+        bgr = read_bgr(path)
+    except cv2.error as error:
+        raise _unreadable(path, error) from error
     if bgr is None:
         raise RecordingError(f'{path} cannot be read as a picture')
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    encoding = f'bgr{8 * bgr.itemsize}'
+    return to_rgb(bgr, ENCODINGS[encoding], bits.observe(bgr, encoding))
+
+
+def _unreadable(path: Path, error: cv2.error) -> RecordingError:
+    return RecordingError(f'{path} cannot be read as a picture: '
+                          f'{" ".join((error.err or str(error)).split())}')
 
 
 def read_depth(path: Path, per_metre: int) -> NDArray[np.float32]:
     """
     Read a depth map.
 
-    :param path: a 16-bit picture in the convention, or metres as .npy or a picture of floats.
-    :param per_metre: what one metre is in 16 bits.
-    :return: metres, H×W; NaN where 16 bits hold 0.
+    :param path: whole numbers in the convention, of 16 bits or more, in a picture or an array; or
+        metres as floats.
+    :param per_metre: what one metre is in whole numbers.
+    :return: metres, H×W; NaN where whole numbers are not above 0.
     :raises RecordingError: when it is no depth map.
     """
     pixels = read_pixels(path)
-    if pixels is None or pixels.ndim != 2 or pixels.dtype.kind not in 'fu' or (
-            pixels.dtype == np.uint8):
+    if pixels is None:
+        raise RecordingError(f'{path} cannot be read as a picture')
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.ndim != 2 or pixels.dtype.kind not in 'fiu' or pixels.itemsize == 1:
         raise RecordingError(f'{path} is no depth: a 16-bit PNG of one channel is, or metres as '
                              'float')
     if pixels.dtype.kind == 'f':
         return pixels.astype(np.float32)
-    return np.where(pixels == 0, np.nan, pixels / per_metre).astype(np.float32)
+    return np.where(pixels <= 0, np.nan, pixels / per_metre).astype(np.float32)
 
 
 def read_pixels(path: Path) -> NDArray | None:
     """
-    Read a picture as it is stored, or a .npy file.
+    Read a picture as it is stored, or a file of one of :data:`ARRAYS`.
 
     :return: the array in the file, of any type and shape; None for no picture.
-    :raises RecordingError: when a .npy file holds no array.
+    :raises RecordingError: when a file holds no array, or a picture claims an absurd size.
     """
-    if path.suffix == '.npy':
-        try:
-            return np.asarray(np.load(path))
-        except (ValueError, EOFError, BadZipFile) as error:
-            raise RecordingError(f'{path} is no array: {error}') from error
-    read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if kind := _kind(path):
+        return stored(kind, path)
+    try:
+        read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise _unreadable(path, error) from error
     return None if read is None else np.asarray(read)
 
 

@@ -17,13 +17,12 @@ from tqdm import tqdm
 
 from ..calibration_file import CalibrationError, CalibrationFile, CameraKey, read_calibration
 from ..core.calibration import same_aspect
-from ..core.errors import DepthError
 from ..core.evaluation.evaluation import MASKED, Evaluation
 from ..core.evaluation.protocol import CROPS, Protocol
 from ..core.families.base import Quantity
 from ..core.reference_pairs import Pixels, nearest_pixels
-from ..offline.command import stats, whole
-from ..recordings import RecordingError, find_cameras, open_recording
+from ..offline.command import run_command, stats, whole
+from ..recordings import find_cameras, open_recording
 from ..recordings.cameras import check_registered
 from ..report import write_page
 from ..report.evaluated import evaluation_page
@@ -168,17 +167,19 @@ def _folders(options: argparse.Namespace) -> Source:
     if not options.depth or not Path(options.depth).is_dir():
         raise EvaluationError(f"--depth must be the folder of the truth, '{options.depth}' is not")
     predictions = Path(options.prediction) if options.prediction else None
+    warnings: list[str] = []
     views = folder_views(Path(options.recording), Path(options.depth), options.convention,
-                         predictions, Path(options.mask) if options.mask else None)
+                         predictions, Path(options.mask) if options.mask else None,
+                         warnings=warnings)
     return Source(views, options.prediction or options.recording, options.depth,
-                  options.model or options.prediction or DEMO_MODEL,
+                  options.model or options.prediction or DEMO_MODEL, warnings,
                   rule='a name within 20 ms' if options.convention == 'tum' else
                   'the same numbers in its name')
 
 
-def evaluate(options: argparse.Namespace) -> None:
+def evaluate(options: argparse.Namespace) -> int:
     """
-    Compare, print the table and write the files.
+    Compare, print the table and write the files; return the exit code.
 
     :raises EvaluationError: when nothing can be compared; nothing is written then.
     """
@@ -200,6 +201,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.html:
         write_page(evaluation_page(figures, run.plain, run.example), options.html)
     _print(source, run, options)
+    return 0
 
 
 def _predictor(options: argparse.Namespace, calibration: CalibrationFile | None) -> Predictor:
@@ -234,12 +236,9 @@ def _print(source: Source, run: Run, options: argparse.Namespace) -> None:
 
 def main(args: list[str] | None = None) -> int:
     """Run from the command line."""
-    try:
-        evaluate(_parser().parse_args(args))
-    except (RecordingError, EvaluationError, CalibrationError, DepthError, OSError) as error:
-        print(f'evaluate: {error}', file=sys.stderr)
-        return 1
-    return 0
+    options = _parser().parse_args(args)
+    return run_command('evaluate', lambda: evaluate(options), goes_on=False,
+                       faults=(EvaluationError, CalibrationError))
 
 
 def _metres(text: str) -> float:
@@ -274,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--far', type=_metres, help='cap: metres; farther truth is left out')
     parser.add_argument('--pooled', action='store_true', help='print errors over the pixels of '
                         'all images together rather than their mean over the images')
-    parser.add_argument('--frames', type=int, default=0, help='so many images at most; 0 is all')
+    parser.add_argument('--frames', type=whole, default=0, help='so many images at most; 0 is all')
     parser.add_argument('--output', type=Path, default=Path('evaluation_output'))
     parser.add_argument('--html', type=Path, metavar='FILE', help='a page to write as well')
     parser.add_argument('--stats', action='store_true', help='print time and peak memory')

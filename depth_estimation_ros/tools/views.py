@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from ..core.families.base import Quantity, Size
 from ..core.frame import Frame
 from ..core.pinhole import Pinhole
 from ..recordings import Camera, Recording, RecordingError, Shot, metres, shots
+from ..recordings.recording import MOST_WARNINGS
 from ..recordings.shots import TOLERANCE
 from ..resources import model_folder
 from ..ros import codec
+from ..ros.bits import BitsInUse
 from ..ros.camera_info import RECTIFIED, calibration_of
-from .camera import moment_of
+from ..ros.decoder import CameraDecoder
 from .depth_folders import PER_METRE, files_in, matched, read_depth, read_rgb
 from .masks import Mask, mask_of, read_mask
 
@@ -65,12 +68,13 @@ def recorded_views(recording: Recording, camera: Camera, prediction: str = '', *
     source = replace(camera, image=prediction) if prediction else camera
     moments = shots(recording, source, tolerance=tolerance)
     masks = shots(recording, replace(source, truth=mask)) if mask else repeat(None)
+    decoder = CameraDecoder(source.image, codec.decode)
     for number, (shot, masked) in enumerate(zip(moments, masks)):
         truth = _truth(recording, shot, read)
         objects = _truth(recording, masked, mask_of) if masked else None
         try:
-            yield replace(_view(shot, is_depth=bool(prediction)), truth=truth, objects=objects,
-                          name=f'{source.image} {number}')
+            yield replace(_view(shot, None if prediction else decoder), truth=truth,
+                          objects=objects, name=f'{source.image} {number}')
         except (codec.CodecError, RecordingError) as error:
             recording.warn(f'{recording.name}: {source.image}: {error}')
 
@@ -97,35 +101,58 @@ def _truth(recording: Recording, shot: Shot,
         return None
 
 
-def _view(shot: Shot, *, is_depth: bool) -> View:
+def _view(shot: Shot, decoder: CameraDecoder | None) -> View:
     lens = calibration_of(shot.info.message) if shot.info else None
-    if is_depth:
+    if decoder is None:
         return View('', prediction=metres(shot.image.message), lens=lens)
-    return View('', codec.decode(moment_of(replace(shot, truth=None)).image), lens=lens)
+    return View('', decoder(shot.image.message), lens=lens)
 
 
 def folder_views(images: Path, truths: Path, convention: str,
-                 predictions: Path | None = None, masks: Path | None = None) -> Iterator[View]:
+                 predictions: Path | None = None, masks: Path | None = None, *,
+                 warnings: list[str]) -> Iterator[View]:
     """
     Yield the images of a folder; nothing more is read of one without depth in the other.
+
+    Files that cannot be read are passed over.
 
     :param convention: a name in PER_METRE.
     :param predictions: a folder of maps to take in place of the images.
     :param masks: a folder of masks of objects.
+    :param warnings: takes in what cannot be read.
+    :raises RecordingError: when no view can be read.
     """
+    per_metre, bits, found = PER_METRE[convention], BitsInUse(str(images)), False
+    read = partial(_or_warn, warnings)
     files = files_in(images if predictions is None else predictions)
     marks = dict(matched(files, files_in(masks), convention)) if masks else {}
     for file, truth in matched(files, files_in(truths), convention):
-        if truth is None:
+        depth = read(read_depth, truth, per_metre)
+        if depth is None:
             yield View(file.name)
             continue
-        mask = marks.get(file)
-        view = View(file.name, truth=read_depth(truth, PER_METRE[convention]),
-                    objects=None if mask is None else read_mask(mask))
+        view = View(file.name, truth=depth, objects=read(read_mask, marks.get(file)))
         if predictions is None:
-            yield replace(view, image=read_rgb(file))
+            view = replace(view, image=read(read_rgb, file, bits))
         else:
-            yield replace(view, prediction=read_depth(file, PER_METRE[convention]))
+            view = replace(view, prediction=read(read_depth, file, per_metre))
+        if view.image is not None or view.prediction is not None:
+            found = True
+            yield view
+    if warnings and not found:
+        fault = warnings[0]
+        warnings.clear()
+        raise RecordingError(fault)
+
+
+def _or_warn(warnings: list[str], read: Callable[..., Any], path: Path | None, *args: Any) -> Any:
+    """Return what a file holds; None where there is none, or, with a warning, it is damaged."""
+    try:
+        return None if path is None else read(path, *args)
+    except RecordingError as error:
+        if len(warnings) < MOST_WARNINGS:
+            warnings.append(str(error))
+        return None
 
 
 class Predictor:

@@ -236,13 +236,13 @@ def test_overwriting_that_was_cut_off_leaves_nothing_of_the_job_before(
     assert all(after[name] != before[name] for name in before)
 
 
-def cut_off_after(writes: int, write: Callable[[Path, bytes], None]) -> Callable[..., None]:
+def cut_off_after(writes: int, write: Callable[..., None]) -> Callable[..., None]:
     left = iter(range(writes))
 
-    def written(path: Path, data: bytes) -> None:
+    def written(path: Path, data: bytes, **options: bool) -> None:
         if next(left, None) is None:
             raise KeyboardInterrupt
-        write(path, data)
+        write(path, data, **options)
     return written
 
 

@@ -6,6 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from depth_estimation_ros.core.evaluation.evaluation import Evaluation
+from depth_estimation_ros.core.evaluation.protocol import Protocol
+from depth_estimation_ros.core.reference_pairs import nearest_pixels
 from depth_estimation_ros.report.collect import SAMPLES, WIDEST, WORST, Collected
 
 FLAT = np.full((6, 8), 2.0, np.float32)
@@ -84,3 +87,20 @@ def test_truth_of_another_view_is_named_and_not_compared() -> None:
     found = Collected()
     found.add(FLAT, truth=FLAT[:, :3])
     assert np.isnan(found.abs_rel[0]) and 'not of one view' in found.notes[0]
+
+
+def test_the_error_is_that_of_evaluate_where_the_truth_has_another_size() -> None:
+    rng, found = np.random.default_rng(4), Collected()
+    depth = rng.uniform(1, 5, (48, 64)).astype(np.float32)
+    truth = rng.uniform(1, 5, (12, 16)).astype(np.float32)
+    evaluation = Evaluation(Protocol())
+    found.add(depth, truth=truth)
+    evaluation.add(nearest_pixels(depth, (12, 16)), truth)
+    assert found.abs_rel[0] == pytest.approx(evaluation.pooled()['all'].abs_rel, rel=1e-6)
+
+
+def test_seconds_count_from_a_first_frame_at_0() -> None:
+    found = Collected()
+    for number in range(3):
+        found.add(FLAT, time=number * 10**8, stamp=number * 10**8)
+    np.testing.assert_allclose(found.places, [0, 0.1, 0.2])

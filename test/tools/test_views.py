@@ -14,13 +14,20 @@ from depth_estimation_ros.core.families.base import Quantity
 from depth_estimation_ros.core.frame import Frame
 from depth_estimation_ros.core.pinhole import Pinhole
 from depth_estimation_ros.core.tag import Tag, TagFinder
+from depth_estimation_ros.recordings import find_cameras, open_recording
 from depth_estimation_ros.ros.calibrations import CameraCalibration
 from depth_estimation_ros.ros.camera_info import calibration_of, focal_length_of
 from depth_estimation_ros.ros.camera_info import lens_of as node_lens_of
 from depth_estimation_ros.ros.model import Source
 from depth_estimation_ros.tools import calibrate
 from depth_estimation_ros.tools.references import TagReference
-from depth_estimation_ros.tools.views import OneCamera, Predictor, View, lens_of
+from depth_estimation_ros.tools.views import (
+    OneCamera,
+    Predictor,
+    View,
+    lens_of,
+    recorded_views,
+)
 from test.core.tags import tag_pose, tag_view
 from test.recordings.bags import PERIOD, START, Said, image, info, write_rosbag2
 
@@ -108,3 +115,13 @@ def test_the_focal_length_of_a_map_is_scaled_for_the_image_of_its_tags(part: int
     found = reference.pairs(view, small, OneCamera('', lens.fx / part).lens(view, small.shape))
     assert found is not None
     np.testing.assert_allclose(found[1], found[0], rtol=0.03)
+
+
+def test_images_of_12_bits_are_as_bright_as_the_node_takes_them(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (*SHAPE, 3))
+    pixels[0, 0] = 255
+    stored = np.rint(pixels * 4095 / 255).astype(np.uint16)
+    drive = write_rosbag2(tmp_path / 'drive', [image(stored, 'rgb16', START)])
+    recording = open_recording(drive)
+    view, = recorded_views(recording, find_cameras(recording)[0])
+    np.testing.assert_array_equal(view.image, pixels)

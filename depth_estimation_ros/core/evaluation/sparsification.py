@@ -56,8 +56,13 @@ def sparsification(errors: Map, uncertainty: Map) -> Sparsification:
 
 
 def _curve(errors: NDArray[np.float64], uncertainty: Map) -> NDArray[np.float64]:
-    """Return the mean error of the least doubtful, relative to that of all."""
-    surest_first = errors[np.argsort(uncertainty, kind='stable')]
+    """
+    Return the mean error of the least doubtful, relative to that of all.
+
+    Pixels of one uncertainty have their mean error each: nothing says which of them to leave out.
+    """
+    _, group, sizes = np.unique(uncertainty, return_inverse=True, return_counts=True)
+    surest_first = np.repeat(np.bincount(group, errors) / sizes, sizes)
     means = np.cumsum(surest_first) / np.arange(1, len(errors) + 1)
     kept = len(errors) - len(errors) * np.arange(STEPS) // STEPS
     return np.asarray(means[kept - 1] / means[-1])

@@ -37,6 +37,15 @@ def test_two_kinds_of_pixels_by_hand() -> None:
     np.testing.assert_allclose(curve.uncertainty, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize('errors', [ERRORS, ERRORS[::-1]])
+def test_what_is_equally_uncertain_is_left_out_as_by_chance(errors: np.ndarray) -> None:
+    curve = sparsification(errors, np.full(errors.shape, 0.3))
+    assert curve.aurg == pytest.approx(0, abs=1e-9)
+    assert curve.oracle[-1] < 0.1
+    two = sparsification(errors, np.where(errors > 0.5, np.nan, 0.3))  # two kinds, in any order
+    assert two.uncertainty[0] == pytest.approx(1) and two.uncertainty[-1] == pytest.approx(0.5)
+
+
 def test_what_is_not_known_is_left_out_or_uncertain_first() -> None:
     errors = np.array([np.nan, 1.0, 0.0, 0.0])
     curve = sparsification(errors, np.array([0.0, np.nan, 0.2, 0.1]))
