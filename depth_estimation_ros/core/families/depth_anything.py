@@ -22,7 +22,7 @@ class Network(nn.Module):
     def __init__(self, original: Any) -> None:
         super().__init__()
         self.patch: int = original.config.patch_size
-        self.backbone = dinov2.Backbone(original.backbone)
+        self.backbone = dinov2.Backbone(original.backbone, self.patch)
         self.neck, self.head = original.neck, original.head
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from ..checkpoint import Checkpoint
 from ..errors import CheckpointError
 from ..frame import Frame
 from ..weights import load_model
+from . import focal_length
 from .base import Family, OneWay, Quantity, Size
 from .preprocessing import Preprocessing
 
@@ -69,21 +71,32 @@ class DepthPro(OneWay):
         return self.preprocessing.size
 
     def inputs(self, image: Tensor, frame: Frame) -> Tensor:
-        """Normalise, then resize without antialiasing: float32, 3×height×width."""
+        """
+        Normalise, then resize without antialiasing.
+
+        :return: float32, 3×height×width.
+        :raises ImageError: when the frame's focal length is none.
+        """
+        focal_length.of(frame)
         pixels = self.preprocessing.normalised(image.permute(2, 0, 1))
         size = self.size(*image.shape[:2])
-        return functional.interpolate(pixels[None], size, mode='bilinear')[0]
+        return functional.interpolate(pixels[None], size, mode=self.preprocessing.kernel)[0]
 
     def mirrored(self, inputs: Tensor) -> Tensor:
         """Return a batch of inputs as those of the mirrored images."""
         return inputs.flip(-1)
 
     def result(self, values: Tensor, frame: Frame) -> Tensor:
-        """Turn canonical inverse depth, 2×h×w, into metres by the focal length."""
+        """
+        Turn canonical inverse depth, 2×h×w, into metres by the focal length.
+
+        :raises ImageError: when the frame's focal length is none.
+        """
         height, width = frame.image.shape[:2]
-        inverse = values[1] if frame.focal_length is None else (
-            values[0] * (width / frame.focal_length))
-        resized = functional.interpolate(inverse[None, None], (height, width), mode='bilinear')
+        focal = focal_length.of(frame)
+        inverse = values[1] if focal is None else values[0] * (width / focal)
+        resized = functional.interpolate(inverse[None, None], (height, width),
+                                         mode=self.preprocessing.kernel)
         return 1 / resized[0, 0].clamp(1 / FARTHEST, 1 / NEAREST)
 
     def quantity_of(self, frame: Frame) -> Quantity:
@@ -100,6 +113,7 @@ def depth_pro(checkpoint: Checkpoint, height: int, width: int) -> Family:
     Load a checkpoint.
 
     :raises CheckpointError: when it cannot be loaded, or another size than its own is asked for.
+    :raises ValueError: when preprocessor_config.json holds what means nothing.
     """
     if height or width:
         raise CheckpointError(f"model '{checkpoint.name}' sees images at its own size only: set "
@@ -110,4 +124,6 @@ def depth_pro(checkpoint: Checkpoint, height: int, width: int) -> Family:
         raise CheckpointError(f"model '{checkpoint.name}': preprocessor_config.json sets "
                               'do_resize to false, but the network has one size only')
     model = load_model(DepthProForDepthEstimation, checkpoint)
+    smallest = min(model.config.scaled_images_ratios)
+    settings.check_size(math.ceil(model.config.patch_size / smallest))
     return DepthPro(Network(model), settings, estimates_focal=bool(model.config.use_fov_model))

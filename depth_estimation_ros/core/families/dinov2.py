@@ -76,15 +76,16 @@ class Layer(nn.Module):
 class Backbone(nn.Module):
     """The features of the wanted stages, without transformers' recording of hidden states."""
 
-    def __init__(self, original: Any) -> None:
+    def __init__(self, original: Any, patch: int) -> None:
         """
         Take over the weights of a transformers ``Dinov2Backbone``, which is of no use afterwards.
 
-        :raises ValueError: when it gives feature maps in place of tokens.
+        :param patch: the side of a patch in pixels, as the rest of the model takes it.
+        :raises ValueError: when it is another backbone, or gives something else than the patches'
+            tokens after each wanted layer.
         """
         super().__init__()
-        if original.config.reshape_hidden_states:
-            raise ValueError('a backbone with reshape_hidden_states is not supported')
+        _check(original, patch)
         self.embeddings = original.embeddings
         self.embeddings.__class__ = Embeddings
         self.layers = nn.ModuleList(Layer(layer) for layer in original.encoder.layer)
@@ -99,6 +100,19 @@ class Backbone(nn.Module):
             if stage in self.stages:
                 features.append(self.norm(tokens))
         return features
+
+
+def _check(original: Any, patch: int) -> None:
+    """Raise ValueError for what would be left out without a word, or fail at the first image."""
+    config = original.config
+    if config.model_type != 'dinov2':  # registers, for one, would be left out
+        raise ValueError(f"the backbone is '{config.model_type}': only 'dinov2' is supported")
+    if config.reshape_hidden_states:
+        raise ValueError('a backbone with reshape_hidden_states is not supported')
+    if 'stem' in original.out_features:
+        raise ValueError("a backbone whose out_features name 'stem' is not supported")
+    if config.patch_size != patch:
+        raise ValueError(f"patch_size is {patch}, but the backbone's is {config.patch_size}")
 
 
 def _stacked(*linears: nn.Linear) -> nn.Linear:

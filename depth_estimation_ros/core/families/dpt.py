@@ -12,6 +12,9 @@ from .base import Family, Quantity
 from .preprocessing import Preprocessing
 from .single_image import SingleImage
 
+SQUARE = ('vit', 'bit')
+"""The backbones of the networks that take their tokens for those of a square image."""
+
 
 def dpt(checkpoint: Checkpoint, height: int, width: int) -> Family:
     """
@@ -24,22 +27,39 @@ def dpt(checkpoint: Checkpoint, height: int, width: int) -> Family:
     :param height: rows that the network sees; 0 takes the checkpoint's own.
     :param width: columns, likewise.
     :raises CheckpointError: when it cannot be loaded, or cannot see images of such a size.
+    :raises ValueError: when config.json or preprocessor_config.json does not fit DPT.
     """
-    backbone = (checkpoint.config.get('backbone_config') or {}).get('model_type', 'vit')
+    settings = checkpoint.config.get('backbone_config') or {}
+    if not isinstance(settings, dict):
+        raise ValueError(f'backbone_config is {settings!r}, not an object')
+    if settings.get('num_register_tokens'):
+        raise ValueError('the backbone has register tokens, which DPT takes for patches')
+    backbone = settings.get('model_type', 'vit')
     _check_size(checkpoint.name, backbone, height, width)
-    model = load_model(DPTForDepthEstimation, checkpoint)
     metric = backbone == 'dinov2'
-    preprocessing = Preprocessing.from_config(checkpoint.preprocessor)
-    multiple = 14 if metric else 32
-    return SingleImage(
-        model, preprocessing.resized_to(height, width, multiple),
-        Quantity.METRES if metric else Quantity.INVERSE_DEPTH)
+    preprocessing = Preprocessing.from_config(checkpoint.preprocessor).resized_to(
+        height, width, 14 if metric else 32)
+    if backbone in SQUARE:
+        _check_square(preprocessing)
+    model = load_model(DPTForDepthEstimation, checkpoint)
+    return SingleImage(model, preprocessing,
+                       Quantity.METRES if metric else Quantity.INVERSE_DEPTH)
 
 
 def _check_size(name: str, backbone: str, height: int, width: int) -> None:
     if backbone == 'swinv2' and (height or width):
         raise CheckpointError(f"model '{name}' sees images at its own size only: set "
                               "'network.height' and 'network.width' to 0")
-    if backbone in ('vit', 'bit') and height != width:
+    if backbone in SQUARE and height != width:
         raise CheckpointError(f"model '{name}' sees square images only: set 'network.height' and "
                               "'network.width' to one number")
+
+
+def _check_square(preprocessing: Preprocessing) -> None:
+    """Raise ValueError where images would not become square, or only some of them."""
+    size = preprocessing.size
+    if size is None or size.height != size.width or preprocessing.keep_aspect_ratio:
+        told = 'do_resize is false' if size is None else (
+            f'size is {size}' if size.height != size.width else 'keep_aspect_ratio is true')
+        raise ValueError(f'{told}, but the network sees square images only: set do_resize to true,'
+                         ' keep_aspect_ratio to false, and both sides of size to one number')

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..device_constants import device_constant
-from ..errors import CheckpointError, ImageError
+from ..errors import ImageError
 from ..resample import resize_depth, resize_like_pil
 from .base import Size
+from .values import finite, positive, three, whole
 
 KERNELS = {2: 'bilinear', 3: 'bicubic'}
 """PIL's numbers of the resampling kernels."""
@@ -49,27 +50,30 @@ class Preprocessing:
         Read the settings of ``DPTImageProcessor``.
 
         :param config: the parsed preprocessor_config.json.
-        :raises CheckpointError: when it asks for something that this does not do.
-        :raises LookupError: where a value is of another form; or TypeError or ValueError.
+        :raises ValueError: when it asks for what this does not do, or a value means nothing.
+        :raises LookupError: where a value is of another form; or TypeError.
         """
         resample = config.get('resample', 3)
         if resample not in KERNELS:
-            raise CheckpointError(f'preprocessor_config.json asks for resample {resample}; '
-                                  f'supported are {", ".join(map(str, KERNELS))}')
+            raise ValueError(f'resample is {resample!r}, of which only '
+                             f'{" and ".join(map(str, KERNELS))} are supported')
         size = config.get('size', {'height': 384, 'width': 384})
         size = size if isinstance(size, dict) else {'height': size, 'width': size}
         normalise = config.get('do_normalize', True)
         return cls(
-            size=Size(int(size['height']), int(size['width'])) if config.get(
-                'do_resize', True) else None,
+            size=Size(*(whole(f'{side} of size', size[side]) for side in ('height', 'width'))
+                      ) if config.get('do_resize', True) else None,
             kernel=KERNELS[resample],
             keep_aspect_ratio=bool(config.get('keep_aspect_ratio', False)),
-            multiple=int(config.get('ensure_multiple_of', 1)),
-            divisor=int(config.get('size_divisor') or 1) if config.get('do_pad') else 1,
-            factor=float(config.get('rescale_factor', 1 / 255)) if config.get(
-                'do_rescale', True) else 1.0,
-            mean=_three(config.get('image_mean', HALF)) if normalise else (0.0,) * 3,
-            std=_three(config.get('image_std', HALF)) if normalise else (1.0,) * 3)
+            multiple=whole('ensure_multiple_of', config.get('ensure_multiple_of', 1)),
+            divisor=whole('size_divisor', config.get('size_divisor') or 1) if config.get(
+                'do_pad') else 1,
+            factor=positive('rescale_factor', config.get('rescale_factor', 1 / 255)
+                            ) if config.get('do_rescale', True) else 1.0,
+            mean=three('image_mean', config.get('image_mean', HALF), finite
+                       ) if normalise else (0.0,) * 3,
+            std=three('image_std', config.get('image_std', HALF), positive
+                      ) if normalise else (1.0,) * 3)
 
     def resized_to(self, height: int, width: int, multiple: int) -> Preprocessing:
         """
@@ -79,12 +83,20 @@ class Preprocessing:
             to the image's proportion.
         :param width: columns, likewise.
         :param multiple: what the network needs the sides to be multiples of.
+        :raises ValueError: when the checkpoint's own size is below that.
         """
         if not height and not width:
+            self.check_size(multiple)
             return self
         own = self.size or Size(0, 0)
         return replace(self, size=Size(height or own.height, width or own.width),
                        multiple=max(self.multiple, multiple))
+
+    def check_size(self, needed: int) -> None:
+        """Raise ValueError when the checkpoint's own size has a side of fewer pixels."""
+        if self.size is not None and min(self.size) < needed:
+            raise ValueError(f'size is {self.size}: the network needs {needed} pixels in each '
+                             'direction')
 
     def resized(self, height: int, width: int) -> Size:
         """
@@ -165,14 +177,6 @@ def _normalisation(settings: Preprocessing, device: torch.device) -> tuple[Tenso
     mean = torch.tensor([each / settings.factor for each in settings.mean])
     factor = torch.tensor([settings.factor / each for each in settings.std])
     return mean.view(3, 1, 1).to(device), factor.view(3, 1, 1).to(device)
-
-
-def _three(values: Any) -> tuple[float, ...]:
-    """Return a number for each channel, of one for all or three."""
-    three = (values,) * 3 if isinstance(values, (int, float)) else tuple(values)
-    if len(three) != 3:
-        raise ValueError(f'{list(three)} are not three numbers, one for each channel')
-    return tuple(float(value) for value in three)
 
 
 @dataclass(frozen=True)

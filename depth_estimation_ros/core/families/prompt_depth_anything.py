@@ -15,7 +15,7 @@ from transformers import PromptDepthAnythingForDepthEstimation
 
 from ..checkpoint import Checkpoint
 from ..errors import ImageError
-from ..frame import Frame
+from ..frame import Depth, Frame
 from ..weights import load_model
 from . import dinov2
 from .base import Family, Quantity, Size
@@ -36,7 +36,7 @@ class Network(nn.Module):
         super().__init__()
         self.patch: int = original.config.patch_size
         self.prompt_size = prompt_size
-        self.backbone = dinov2.Backbone(original.backbone)
+        self.backbone = dinov2.Backbone(original.backbone, self.patch)
         self.neck, self.head = original.neck, original.head
 
     def forward(self, packed: Tensor) -> Tensor:
@@ -89,11 +89,11 @@ class PromptDepthAnything(SingleImage):
         if frame.prompt is None:
             raise ImageError("the model needs another sensor's depth of the same view as the "
                              "frame's prompt, and there is none")
-        whole = filled(frame.prompt)
+        whole = filled(_metres(frame.prompt))
         if whole.shape != self._prompt_size:
             whole = cv2.resize(whole, self._prompt_size[::-1], interpolation=cv2.INTER_AREA)
         near = float(whole.min())
-        return torch.from_numpy(whole), near, max(float(whole.max()) - near, SPREAD)
+        return torch.tensor(whole), near, max(float(whole.max()) - near, SPREAD)
 
     @staticmethod
     def _packed(pixels: Tensor, prompt: Tensor) -> Tensor:
@@ -107,6 +107,21 @@ class PromptDepthAnything(SingleImage):
         flat = prompt.flatten(1)
         flat = functional.pad(flat, (0, -flat.shape[1] % (height * width)))
         return torch.cat((pixels, flat.view(batch, -1, height, width)), dim=1)
+
+
+def _metres(prompt: Depth) -> Depth:
+    """
+    Return a prompt as float32, contiguous, H×W.
+
+    :raises ImageError: when it is no map of metres.
+    """
+    shape = 'x'.join(map(str, prompt.shape)) or 'no dimension'
+    if prompt.ndim != 2 or not prompt.size:
+        raise ImageError(f'the prompt is of {shape}, not HxW: give one depth for each pixel')
+    if not np.issubdtype(prompt.dtype, np.floating):
+        raise ImageError(f'the prompt is {prompt.dtype}, not floating-point metres: divide '
+                         'millimetres (16UC1) by 1000')
+    return np.ascontiguousarray(prompt, np.float32)
 
 
 def filled(prompt: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from ..backends.reason import reason
 from ..checkpoint import Checkpoint
+from ..device_errors import is_out_of_memory
 from ..errors import CheckpointError
 from .base import Family
 from .depth_anything import depth_anything
@@ -37,6 +40,9 @@ REFUSED = {
 """Model types that transformers lists for depth estimation, and why they are not served."""
 
 
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a value of a checkpoint's files raises that nobody would expect there."""
+
 AUTO = 'auto'
 """The domain that the model chooses for each image by itself."""
 
@@ -56,11 +62,15 @@ def load_family(checkpoint: Checkpoint, height: int = 0, width: int = 0, *,
     if kind in FAMILIES:
         _check_processor(checkpoint, PROCESSORS.get(kind, ''))
         try:
+            _check_channels(checkpoint.config)
             family = FAMILIES[kind](checkpoint, height, width)
-        except (LookupError, TypeError, ValueError) as error:  # a value that nobody would expect
+        except UNEXPECTED as error:
+            if is_out_of_memory(error):
+                raise
+            named = '' if type(error) is ValueError else f'{type(error).__name__}: '
             raise CheckpointError(
                 f"model '{checkpoint.name}': config.json or preprocessor_config.json in "
-                f'{checkpoint.folder} cannot be used: {error!r}') from error
+                f'{checkpoint.folder} cannot be used: {named}{reason(error)}') from error
         if domain != AUTO:
             check_domain(checkpoint.name, family, domain)
             family.pin(domain)
@@ -69,6 +79,16 @@ def load_family(checkpoint: Checkpoint, height: int = 0, width: int = 0, *,
         f"model '{checkpoint.name}' ({checkpoint.folder}) is of type '{kind}', which is not "
         f'served: {REFUSED.get(kind, "it is no depth model that this package knows")}. Served are '
         f'{", ".join(sorted(FAMILIES))}')
+
+
+def _check_channels(config: dict[str, Any]) -> None:
+    """Raise ValueError where a network takes other images than those of a colour camera."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            _check_channels(value)
+        elif name == 'num_channels' and value != 3:
+            raise ValueError(f'num_channels is {value!r}: only networks that take the 3 of RGB '
+                             'images are supported')
 
 
 def _check_processor(checkpoint: Checkpoint, known: str) -> None:

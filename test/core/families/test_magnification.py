@@ -15,6 +15,7 @@ from torch import nn
 from depth_estimation_ros.core.checkpoint import Checkpoint, read_checkpoint
 from depth_estimation_ros.core.families.base import Family, Quantity, Size
 from depth_estimation_ros.core.families.card import Card
+from depth_estimation_ros.core.families.graph_ports import Port
 from depth_estimation_ros.core.families.onnx import OnnxModel
 from depth_estimation_ros.core.families.preprocessing import Letterboxed
 from depth_estimation_ros.core.families.registry import load_family
@@ -78,5 +79,5 @@ def test_there_is_none_where_metres_do_not_go_by_the_lens(
     ({'estimates_focal_length': True}, None)])
 def test_a_card_says_which(said: dict[str, Any], expected: float | None) -> None:
     card = Card(Quantity.METRES, 60, 80, '', '', **said)
-    model = OnnxModel(nn.Identity(), card)  # type: ignore[arg-type]
+    model = OnnxModel(nn.Identity(), card, Port('image', 'float', None))
     assert model.magnification(120, 160) == expected

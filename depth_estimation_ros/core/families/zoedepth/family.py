@@ -117,5 +117,10 @@ def read_preprocessing(checkpoint: Checkpoint) -> Preprocessing:
 
 
 def _ranges(config: Any) -> list[tuple[float, float]]:
+    """Return each head's range; :raises ValueError: where their sizes differ."""
+    bins = {head['n_bins'] for head in config.bin_configurations}
+    if len(bins) > 1:
+        raise ValueError(f'n_bins is {" and ".join(map(str, sorted(bins)))} in '
+                         'bin_configurations: only heads of one number of bins are supported')
     return [(float(head['min_depth']), float(head['max_depth']))
             for head in config.bin_configurations]

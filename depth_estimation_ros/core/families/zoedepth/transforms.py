@@ -17,6 +17,7 @@ from ...device_constants import device_constant
 from ...errors import CheckpointError, ImageError
 from ...kernels import bicubic
 from ...resample import resize_bicubic
+from ..values import finite, positive, three, whole
 
 BILINEAR = 2
 """PIL's number for bilinear resampling, the only one ZoeDepth checkpoints use."""
@@ -47,6 +48,8 @@ class Preprocessing:
 
         :param config: the parsed file.
         :raises CheckpointError: when the file asks for something ZoeDepth never does.
+        :raises ValueError: where a value means nothing; LookupError or TypeError where it is of
+            another form.
         """
         if not config.get('do_resize', True):
             raise CheckpointError('preprocessor_config.json sets do_resize to false: unsupported')
@@ -55,19 +58,19 @@ class Preprocessing:
                 f'preprocessor_config.json asks for resample {config["resample"]}; '
                 f'only {BILINEAR} (bilinear) is supported')
         size = config.get('size', {'height': 384, 'width': 512})
-        multiple = config.get('ensure_multiple_of', 32)
+        multiple = positive('ensure_multiple_of', config.get('ensure_multiple_of', 32))
         normalise = config.get('do_normalize', True)
-        mean = config.get('image_mean', (0.5, 0.5, 0.5)) if normalise else (0.0, 0.0, 0.0)
-        std = config.get('image_std', (0.5, 0.5, 0.5)) if normalise else (1.0, 1.0, 1.0)
-        rescale_factor = config.get('rescale_factor', 1 / 255)
+        mean = config.get('image_mean', 0.5) if normalise else 0.0
+        std = config.get('image_std', 0.5) if normalise else 1.0
+        factor = config.get('rescale_factor', 1 / 255) if config.get('do_rescale', True) else 1.0
         return cls(
-            height=int(size['height']), width=int(size['width']),
-            multiple=int(multiple) if multiple >= 1 else 32,
+            height=whole('height of size', size['height']),
+            width=whole('width of size', size['width']),
+            multiple=whole('ensure_multiple_of', multiple) if multiple >= 1 else 32,
             keep_aspect_ratio=bool(config.get('keep_aspect_ratio', True)),
             pad=bool(config.get('do_pad', True)),
-            rescale_factor=float(rescale_factor) if config.get('do_rescale', True) else 1.0,
-            mean=(float(mean[0]), float(mean[1]), float(mean[2])),
-            std=(float(std[0]), float(std[1]), float(std[2])))
+            rescale_factor=positive('rescale_factor', factor),
+            mean=three('image_mean', mean, finite), std=three('image_std', std, positive))
 
     def sized(self, height: int, width: int) -> 'Preprocessing':
         """
