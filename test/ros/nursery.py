@@ -15,6 +15,7 @@ import gc
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import threading
@@ -95,6 +96,7 @@ def _next_wish() -> dict[str, object] | None:
 def _become(wish: dict[str, object]) -> None:
     """Take on files, session, folder, environment and arguments; run the module."""
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # though the tests may run under nohup
     os.chdir(str(wish['folder']))
     nothing = os.open(os.devnull, os.O_RDONLY)
     log = os.open(str(wish['log']), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
