@@ -16,8 +16,9 @@ from huggingface_hub.file_download import repo_folder_name
 TIMEOUT = 5.0
 """Seconds to wait for the hub's answer; a robot without network must not hang at start."""
 
-STALL = 30.0
-"""Seconds without a byte until a download is given up; the hub's library tries for longer."""
+STALL = 180.0
+"""Seconds without a byte until a download is given up: long enough for a slow link, on which the
+hub's library may hold back tens of megabytes before it writes. Some of its requests never end."""
 
 Answer = TypeVar('Answer')
 
@@ -70,7 +71,7 @@ def patiently(work: Callable[[], Answer], patience: float,
     """
     Do work that may hang for ever, in a name look-up as in a reading, beside the caller.
 
-    :param patience: seconds until it must end or make progress.
+    :param patience: seconds until it must end or have made progress; then it takes what it takes.
     :param progress: returns what changes with it.
     :raises TimeoutError: when it did neither; else what the work raises.
     """
@@ -85,13 +86,12 @@ def patiently(work: Callable[[], Answer], patience: float,
 
     Thread(target=answer, daemon=True).start()
     before = progress()
-    while True:
-        try:
-            return answers.get(timeout=patience)()
-        except Empty:
-            before, last = progress(), before
-            if before == last:
-                raise TimeoutError(f'no answer within {patience:.0f} s') from None
+    try:
+        return answers.get(timeout=patience)()
+    except Empty:
+        if progress() == before:
+            raise TimeoutError(f'no answer within {patience:.0f} s') from None
+    return answers.get()()
 
 
 def _raise(error: Exception) -> NoReturn:

@@ -391,13 +391,9 @@ def test_a_hub_gives_a_checkpoint_once_or_says_why_not(
                 f'hf download lab/{name}') in text
 
 
-def test_a_download_is_given_up_when_nothing_comes_any_more() -> None:
+def test_a_download_of_which_nothing_comes_is_given_up() -> None:
     with pytest.raises(TimeoutError, match='no answer'):
         patiently(Event().wait, 0.1)
-    arrived = iter((0, 1, 2, 2))
-    with pytest.raises(TimeoutError, match='no answer'):
-        patiently(Event().wait, 0.05, lambda: next(arrived))
-    assert next(arrived, 'all asked') == 'all asked'
     slow = Event()
     Timer(0.3, slow.set).start()
     assert patiently(slow.wait, 0.1, lambda: time.monotonic_ns()) is True
