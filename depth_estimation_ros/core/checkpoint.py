@@ -117,15 +117,19 @@ def missing_files(folder: Path) -> list[str]:
 
 def missing_weights(folder: Path) -> list[str]:
     """Return the names of the files with weights that a folder lacks."""
+    return [name for name in weight_files(folder) if not (folder / name).is_file()]
+
+
+def weight_files(folder: Path) -> list[str]:
+    """Return the names of the files that weights are loaded from, be they there or not."""
     index = folder / f'{WEIGHTS}.index.json'
     if (folder / WEIGHTS).is_file():
-        return []
+        return [WEIGHTS]
     if index.is_file():
         shards = _read_json(index).get('weight_map')
         if not isinstance(shards, dict):
             raise CheckpointError(f'{index} holds no weight_map')
-        return sorted(name for name in set(map(str, shards.values()))
-                      if not (folder / name).is_file())
+        return sorted(set(map(str, shards.values())))
     return [index.name if any(folder.glob('model-*-of-*.safetensors')) else WEIGHTS]
 
 

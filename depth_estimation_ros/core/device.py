@@ -55,9 +55,10 @@ def start_device(device: torch.device) -> None:
     with explained(device):
         torch.cuda.set_device(device)
         torch.backends.cudnn.allow_tf32 = False
-        convolutions: Any = getattr(torch.backends.cudnn, 'conv', None)
-        if getattr(convolutions, 'fp32_precision', '') == 'tf32':  # set so by torch 2.9's names
-            convolutions.fp32_precision = 'ieee'
+        for name in ('conv', 'rnn'):
+            operations: Any = getattr(torch.backends.cudnn, name, None)
+            if getattr(operations, 'fp32_precision', '') == 'tf32':  # so by torch 2.9's names
+                operations.fp32_precision = 'ieee'
         torch.set_float32_matmul_precision('highest')
         (torch.zeros(1, device=device) + 1).item()
 

@@ -71,7 +71,7 @@ def patiently(work: Callable[[], Answer], patience: float,
     """
     Do work that may hang for ever, in a name look-up as in a reading, beside the caller.
 
-    :param patience: seconds until it must end or have made progress; then it takes what it takes.
+    :param patience: seconds until it must end or make progress.
     :param progress: returns what changes with it.
     :raises TimeoutError: when it did neither; else what the work raises.
     """
@@ -86,12 +86,13 @@ def patiently(work: Callable[[], Answer], patience: float,
 
     Thread(target=answer, daemon=True).start()
     before = progress()
-    try:
-        return answers.get(timeout=patience)()
-    except Empty:
-        if progress() == before:
-            raise TimeoutError(f'no answer within {patience:.0f} s') from None
-    return answers.get()()
+    while True:
+        try:
+            return answers.get(timeout=patience)()
+        except Empty:
+            before, last = progress(), before
+            if before == last:
+                raise TimeoutError(f'no answer within {patience:.0f} s') from None
 
 
 def _raise(error: Exception) -> NoReturn:

@@ -85,11 +85,12 @@ class Scanner:
         Find the nearest obstacle in each direction, on the depth's device.
 
         A ray of the scan takes, in every row of the image, the pixel that looks closest to its
-        direction; rays are so close that each pixel is taken, up to 90 degrees of view. A ray
-        without an obstacle is +Inf only where all its pixels are known and they reach up to the
-        horizon: else something may stand beyond what they see, and it is NaN. What is too near to
-        be measured is at the camera's height; where that is one of obstacles, a ray with more than
-        single pixels of it is -Inf, whatever stands behind.
+        direction; rays are so close that each pixel is taken, up to 90 degrees of view and with
+        the tilt that they were made for. A ray without an obstacle is +Inf only where all its
+        pixels are known and they reach up to the horizon: else something may stand beyond what
+        they see, and it is NaN. What is too near to be measured is at the camera's height; where
+        that is one of obstacles, a ray with more than single pixels of it is -Inf, whatever
+        stands behind.
 
         :param depth: float32 metres along Z (REP 118), H×W, not finite as REP 117 says.
         :param camera: the intrinsics of the depth image (P).

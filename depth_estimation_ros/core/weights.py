@@ -15,7 +15,7 @@ from transformers import AutoConfig
 from transformers.utils import logging as transformers_logging
 
 from .backends.reason import reason
-from .checkpoint import WEIGHTS, Checkpoint, missing_weights
+from .checkpoint import WEIGHTS, Checkpoint, missing_weights, weight_files
 from .errors import CheckpointError
 
 UNREAD = re.compile(r'neck\.fusion_stage\.layers\.0\.residual_layer1\.'
@@ -76,7 +76,7 @@ def _check(checkpoint: Checkpoint) -> None:
             f"model '{checkpoint.name}': config.json in {folder} names its backbone, "
             f"'{config['backbone']}', without saying how it is built, which only the hub knows: "
             "write that model's config.json there as backbone_config")
-    for file in sorted(folder.glob('*.safetensors')):
+    for file in (folder / name for name in weight_files(folder)):
         with file.open('rb') as stream:
             if stream.read(len(POINTER)) == POINTER:
                 raise CheckpointError(f"model '{checkpoint.name}': {file} is a Git LFS pointer "

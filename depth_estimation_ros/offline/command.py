@@ -52,8 +52,7 @@ def run_command(name: str, work: Callable[[], int], *,
     try:
         return work()
     except KeyboardInterrupt:
-        say(name, 'interrupted: the same command goes on from here' if goes_on else
-            'interrupted: nothing is written')
+        say(name, 'interrupted' + (': the same command goes on from here' if goes_on else ''))
         return INTERRUPTED
     except foreseen as error:
         say(name, str(error))

@@ -25,7 +25,7 @@ from .account import Account
 from .cloud import CLOUDS, pinhole_of_view
 from .files import write_whole
 from .formats import FORMATS, encode_picture, require
-from .frames import Frame, Pipeline
+from .frames import Decoders, Frame, Pipeline
 from .inputs import check_places, files_read, names_of, opened
 from .job import FRAMES, PREVIEW, VIDEO, begin_job, signatures
 from .network import Depth, Network, NetworkOptions, Pixels
@@ -153,7 +153,7 @@ class Source:
         self.recording, self._camera, self._since = recording, camera, since
         self._folder, self._options = folder, options
         self._colourise = Colouriser('turbo', 0.0, options.preview_far)
-        self._account = Account()
+        self._account, self._decoders = Account(), Decoders()
         self.clouds: Counter[bool] = Counter()
         """Frames whose lens is known, which have a cloud, and others, where one is wanted."""
         self._names = names_of(recording.files) if isinstance(recording, Pictures) else []
@@ -167,6 +167,10 @@ class Source:
     def run(self, pipeline: Callable[[], Pipeline], progress: tqdm,
             view: View | None = None) -> Account:
         """Write what is missing; return what became of the frames, those before included."""
+        with closing(self._decoders):
+            return self._run(pipeline, progress, view)
+
+    def _run(self, pipeline: Callable[[], Pipeline], progress: tqdm, view: View | None) -> Account:
         video = self._video() if self._options.video else None
         missing = self._missing(progress, all_of_them=bool(video or view))
         first, names = next(missing, None), deque[str]()
@@ -180,7 +184,7 @@ class Source:
 
         with ExitStack() as stack:
             writer = stack.enter_context(video) if video is not None else None
-            for frame in pipeline().frames(wanted()):
+            for frame in pipeline().frames(wanted(), self._decoders):
                 self._write(names.popleft(), frame, writer)
                 if view is not None and frame.depth is not None:
                     view.show(frame, self._known_pinhole(frame, frame.depth))
@@ -208,6 +212,7 @@ class Source:
                 self._count_cloud(has_lens)
                 self._account.received += 1
                 self._account.published += 1
+                self._decoders.learn(shot)  # or a run that goes on would take others otherwise
                 progress.update()
             else:
                 yield name, shot

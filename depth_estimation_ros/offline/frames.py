@@ -109,10 +109,14 @@ class Pipeline:
         self._network, self._settle = network, settle
         self.decoders = Decoders()
 
-    def frames(self, shots: Iterable[Shot]) -> Iterator[Frame]:
-        """Yield each shot as a frame with depth or a reason, in their order."""
+    def frames(self, shots: Iterable[Shot], decoders: Decoders | None = None) -> Iterator[Frame]:
+        """
+        Yield each shot as a frame with depth or a reason, in their order.
+
+        :param decoders: of a recording whose cameras are not those of others by the same topics.
+        """
         batch = self._network.batch
-        stream = decoded(shots, self.decoders, batch + AHEAD)
+        stream = decoded(shots, decoders or self.decoders, batch + AHEAD)
         running: list[Frame] = []
         wait: Callable[[], None] | None = None
         while frames := list(islice(stream, batch)):

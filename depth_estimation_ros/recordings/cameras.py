@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ TRANSPORTS = r'/(compressed|compressedDepth|theora|zstd|ffmpeg|foxglove|draco|rv
 NOT_COLOUR = re.compile(r'^(16S|32S|32F|64F)C\d|^16UC1$')
 SAME_FOCAL = 0.02
 """How far the focal lengths of one view may differ, as a share."""
+
+MOST_EMPTY = 100
+"""Empty messages at a topic's beginning after which no more are looked for."""
 
 TRUTH_NAMES = ('ground_truth', 'registered', 'aligned')
 """In the order in which depth topics of one camera are preferred."""
@@ -146,22 +150,25 @@ def _listed(recording: Recording) -> str:
 def _first_messages(recording: Recording, topics: Collection[str]) -> dict[str, Any]:
     """Return the first message of each topic that can be decoded and is not empty."""
     found: dict[str, Any] = {}
-    empty: set[str] = set()
+    empty: Counter[str] = Counter()
     expected = {topic for topic in topics if recording.channels[topic].count != 0}
     for record in recording.records(expected) if expected else ():
         if record.topic not in found:
             try:
                 if len(getattr(record.message, 'data', ' ')) == 0:
-                    empty.add(record.topic)  # as some drivers' first images are: it tells nothing
+                    empty[record.topic] += 1  # as some drivers' first are: it tells nothing
+                    if empty[record.topic] == MOST_EMPTY:
+                        expected.discard(record.topic)
                     continue
                 found[record.topic] = (description_of(record) if record.type in VIDEO
                                        else record.message)
             except RecordingError as error:
                 recording.warn(f'{recording.name}: {record.topic}: {error}')
-        if len(found) == len(expected):
+        if expected <= found.keys():
             break
-    for topic in sorted(empty - found.keys()):
-        recording.warn(f'{recording.name}: {topic} holds empty messages only')
+    for topic in sorted(empty.keys() - found.keys()):
+        recording.warn(f'{recording.name}: {topic} begins with {empty[topic]} empty messages '
+                       'and is passed over')
     return found
 
 

@@ -129,7 +129,7 @@ class Video(_Images):
                 yield self._record(bgr, self._time(video, number - 1))
             if topics and number < counted:
                 self.warn(f'{self._path} says that it has {counted} frames, {number} can be read: '
-                          f'{counted - number} are damaged or cut off')
+                          f'{counted - number} are damaged, cut off or empty')
         finally:
             video.release()
 

@@ -94,10 +94,10 @@ def odd_ones(declared: Mapping[Key, tuple[str, Channel]]) -> dict[Key, str]:
 
 
 def _odd(topic: str, channels: dict[Key, Channel]) -> Iterator[tuple[Key, str]]:
-    if len({(channel.type, channel.definition) for channel in channels.values()}) < 2:
+    if len({(channel.type, channel.definition) for channel in channels.values()}) < 2 or any(
+            channel.count is None for channel in channels.values()):  # who knows which are most
         return
-    fields = {number: (channel.type, fields_of(channel.type, channel.definition))
-              for number, channel in channels.items()}
+    fields = _fields(channels)
     counts: Counter[tuple[str, str]] = Counter()
     for number, channel in channels.items():
         counts[fields[number]] += channel.count or 0
@@ -108,3 +108,12 @@ def _odd(topic: str, channels: dict[Key, Channel]) -> Iterator[tuple[Key, str]]:
             count = f' ({channel.count} messages)' if channel.count else ''
             yield number, (f'{topic} has several types or definitions: what is of {named}{count} '
                            f'is passed over, what is of {most[0]} is read')
+
+
+def _fields(channels: dict[Key, Channel]) -> dict[Key, tuple[str, str]]:
+    """Return the type and fields of each channel; one without definition is like its type's."""
+    defined = {number: fields_of(channel.type, channel.definition)
+               for number, channel in channels.items() if channel.definition.strip()}
+    of_type = {channels[number].type: text for number, text in reversed(defined.items())}
+    return {number: (channel.type, defined.get(number, of_type.get(channel.type, '')))
+            for number, channel in channels.items()}

@@ -29,13 +29,14 @@ def unheard(arguments: Sequence[str], node: str) -> Iterator[str]:
 
 
 def _outside(arguments: Sequence[str]) -> Iterator[str]:
-    """Return what stands outside of --ros-args and --."""
-    inside = False
+    """Return what stands outside of --ros-args and --, but for remappings such as image:=/cam."""
+    inside, before = False, ''
     for argument in arguments:
         if argument in ('--ros-args', '--'):
             inside = argument == '--ros-args'
-        elif not inside:
+        elif not inside and (':=' not in argument or before in ('-p', '--param')):
             yield argument
+        before = argument
 
 
 def _of_others(file: str, node: str) -> Iterator[str]:

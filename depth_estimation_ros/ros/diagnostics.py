@@ -57,7 +57,7 @@ class CameraWatch:
     known: set[str] = field(default_factory=set)
     """The faults of a second ago, without the numbers in them."""
     trouble: tuple[bytes, str] = (DiagnosticStatus.OK, '')
-    """What was wrong with the last frames that came."""
+    """What was wrong with the last frames that were dealt with; a slow camera's may be old."""
 
     def status(self, summary: Summary, now: float, period: float,
                faults: list[str], calibration: CameraCalibration | None = None,
@@ -137,27 +137,20 @@ class CameraWatch:
         return bool(summary.received) or now - (self.heard or now) > STARTING
 
     def _problem(self, summary: Summary, before: Summary) -> tuple[bytes, str]:
-        """Return what is wrong with the frames of the last second, and how badly."""
-        arrived = summary.received - before.received
-        served = summary.published > before.published
-        if not arrived:  # a slow camera's last frame still counts
-            self.trouble = (DiagnosticStatus.OK, '') if served else self.trouble
-            return self.trouble
-        self.trouble = self._trouble(summary, before, arrived)
-        return self.trouble
-
-    @staticmethod
-    def _trouble(summary: Summary, before: Summary, arrived: int) -> tuple[bytes, str]:
+        """Return what is wrong with the last frames that were dealt with, and how badly."""
+        served = summary.published - before.published
         faults = {reason: count - before.dropped.get(reason, 0)
                   for reason, count in summary.dropped.items() if reason not in BENIGN}
         lost = sum(faults.values())
-        if lost <= MANY_DROPS * arrived:
-            return DiagnosticStatus.OK, ''
-        worst = max(faults, key=lambda reason: faults[reason])
-        why = summary.explanations.get(worst, 'the log names the reason')
-        served = summary.published > before.published
-        return (DiagnosticStatus.WARN if served else DiagnosticStatus.ERROR,
-                f'{lost} of {arrived} frames dropped, most as {worst}: {why}')
+        seen = max(summary.received - before.received, lost + served)  # some came seconds ago
+        if lost > MANY_DROPS * seen:
+            worst = max(faults, key=lambda reason: faults[reason])
+            why = summary.explanations.get(worst, 'the log names the reason')
+            self.trouble = (DiagnosticStatus.WARN if served else DiagnosticStatus.ERROR,
+                            f'{lost} of {seen} frames dropped, most as {worst}: {why}')
+        elif served or _idle(summary, before):
+            self.trouble = DiagnosticStatus.OK, ''
+        return self.trouble
 
 
 def _idle(summary: Summary, before: Summary) -> str:

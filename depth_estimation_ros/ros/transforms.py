@@ -88,7 +88,7 @@ class Transforms:
     def send_level(self, header: Header, frame: str, mount: Mount) -> None:
         """Publish a camera's level frame, below its optical frame, once at an image's stamp."""
         stamp = header.stamp.sec, header.stamp.nanosec
-        if self._sent.get(frame) == stamp:  # tf2 warns of what it gets twice
+        if any(stamp) and self._sent.get(frame) == stamp:  # tf2 warns of what it gets twice
             return
         self._sent[frame] = stamp
         x, y, z, w = level_in_optical(mount.pitch, mount.roll)

@@ -221,6 +221,11 @@ def test_a_pointer_of_git_lfs_is_named(folder: Path) -> None:
     assert 'git lfs pull' in refusal(folder)
 
 
+def test_a_pointer_that_is_not_needed_does_no_harm(folder: Path) -> None:
+    (folder / 'model.fp16.safetensors').write_text('version https://git-lfs.github.com/spec/v1')
+    load(folder)
+
+
 def test_the_image_processor_is_read_where_transformers_does(folder: Path) -> None:
     own = json.loads((folder / 'preprocessor_config.json').read_text())
     nested = {**own, 'size': {'height': 64, 'width': 96}, 'image_mean': None}
@@ -391,9 +396,13 @@ def test_a_hub_gives_a_checkpoint_once_or_says_why_not(
                 f'hf download lab/{name}') in text
 
 
-def test_a_download_of_which_nothing_comes_is_given_up() -> None:
+def test_a_download_of_which_nothing_comes_any_more_is_given_up() -> None:
     with pytest.raises(TimeoutError, match='no answer'):
         patiently(Event().wait, 0.1)
+    arrived = iter((0, 1, 2, 2))
+    with pytest.raises(TimeoutError, match='no answer'):
+        patiently(Event().wait, 0.05, lambda: next(arrived))
+    assert next(arrived, 'all asked') == 'all asked'
     slow = Event()
     Timer(0.3, slow.set).start()
     assert patiently(slow.wait, 0.1, lambda: time.monotonic_ns()) is True

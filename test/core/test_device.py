@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -109,6 +110,28 @@ def test_a_gpu_is_tried_and_keeps_float32_exact(monkeypatch: pytest.MonkeyPatch)
     finally:
         torch.set_float32_matmul_precision(before)
     assert current == asked == [torch.device('cuda', 1)]
+
+
+def test_float32_is_exact_too_where_torchs_new_names_have_changed_it(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    operations: list[Any] = [getattr(torch.backends.cudnn, name, None)
+                             for name in ('conv', 'rnn')]
+    if operations[0] is None:
+        pytest.skip('this torch has the old names only')
+    zeros = torch.zeros
+    monkeypatch.setattr(torch.cuda, 'set_device', lambda device: None)
+    monkeypatch.setattr(torch, 'zeros', lambda count, device: zeros(count))
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', True)
+    everything: Any = torch.backends
+    before = everything.fp32_precision, [each.fp32_precision for each in operations]
+    try:
+        everything.fp32_precision = 'tf32'
+        start_device(torch.device('cuda', 0))
+        assert [each.fp32_precision for each in operations] == ['ieee', 'ieee']
+    finally:
+        everything.fp32_precision = before[0]
+        for each, value in zip(operations, before[1], strict=True):
+            each.fp32_precision = value
 
 
 def test_a_gpu_that_this_torch_has_no_code_for_is_told_at_once(

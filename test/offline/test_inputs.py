@@ -54,3 +54,21 @@ def test_16_bits_are_taken_by_those_in_use(tmp_path, estimated):
         estimated(tmp_path / str(bits), tmp_path / f'out{bits}', formats=('npy',))
     np.testing.assert_array_equal(np.load(tmp_path / 'out12' / 'npy' / 'a.npy'),
                                   np.load(tmp_path / 'out8' / 'npy' / 'a.npy'))
+
+
+def test_neither_another_folder_nor_a_second_run_changes_the_bits_in_use(tmp_path, estimated):
+    """A bright picture shows how many bits its folder has; a dark one beside it shows less."""
+    dark = np.random.default_rng(5).integers(0, 200, SHAPE).astype(np.uint16)
+    for folder, brightest in (('12', 4095), ('16', 65535)):
+        (tmp_path / folder).mkdir()
+        for name, value in (('a', brightest), ('b', 199)):
+            dark[0, 0] = value
+            cv2.imwrite(str(tmp_path / folder / f'{name}.png'), dark)
+        estimated(tmp_path / folder, tmp_path / f'alone{folder}', formats=('npy',))
+    estimated([tmp_path / '16', tmp_path / '12'], tmp_path / 'both', formats=('npy',))
+    again = tmp_path / 'alone12' / 'npy' / 'b.npy'
+    alone = np.load(again)
+    np.testing.assert_array_equal(np.load(tmp_path / 'both' / '12' / 'npy' / 'b.npy'), alone)
+    again.unlink()
+    estimated(tmp_path / '12', tmp_path / 'alone12', formats=('npy',))
+    np.testing.assert_array_equal(np.load(again), alone)

@@ -136,7 +136,7 @@ def test_a_topic_by_name(tmp_path: Path) -> None:
 
 def test_a_topic_of_empty_images_is_no_camera_and_named(tmp_path: Path) -> None:
     recording = open_recording(write_mcap(tmp_path / 'a.mcap', [empty('/a/image')]))
-    with pytest.raises(RecordingError, match='/a/image holds empty messages only'):
+    with pytest.raises(RecordingError, match='/a/image begins with 1 empty messages'):
         find_cameras(recording)
 
 

@@ -12,6 +12,8 @@ from mcap.writer import Writer as McapWriter
 from rosbags.rosbag1 import Writer as Ros1Writer
 
 from depth_estimation_ros.recordings import Recording, find_cameras, open_recording
+from depth_estimation_ros.recordings.recording import Channel
+from depth_estimation_ros.recordings.sources import odd_ones
 
 from .bags import (
     COMPRESSED,
@@ -145,3 +147,13 @@ def test_a_topic_that_sqlite_lists_twice_has_the_messages_of_both(tmp_path):
         assert recording.channels['/cam/image_raw'].count == 12
         assert sum(1 for _ in recording.records()) == len(said)
         assert not recording.warnings
+
+
+def test_where_nobody_knows_which_are_most_nothing_is_passed_over() -> None:
+    assert odd_ones({1: ('/a', Channel('pkg/msg/A', None, 'int32 x')),
+                     2: ('/a', Channel('pkg/msg/B', None, 'int32 y'))}) == {}
+
+
+def test_a_channel_without_definition_is_like_those_of_its_type() -> None:
+    assert odd_ones({1: ('/a', Channel('pkg/msg/A', 3, 'int32 x')),
+                     2: ('/a', Channel('pkg/msg/A', 4, ''))}) == {}

@@ -179,7 +179,7 @@ def test_what_lies_behind_damage_is_read(tmp_path):
     times = [record.time for record in recording.records()]
     assert 50 < len(times) < 60 and times[-1] == 59 * 10**8
     assert times == sorted(set(times))
-    assert f'{60 - len(times)} are damaged or cut off' in recording.warnings[0]
+    assert f'{60 - len(times)} are damaged, cut off or empty' in recording.warnings[0]
 
 
 def test_frames_without_times_come_at_the_frame_rate(tmp_path):

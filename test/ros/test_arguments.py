@@ -29,7 +29,7 @@ def test_a_usual_command_line_is_heard(file: Path) -> None:
 
 
 def test_parameters_before_ros_args_are_named() -> None:
-    sentence, = said('-p', 'model:=demo', '--ros-args', '-p', 'device:=cpu')
+    sentence, = said('image:=/cam', '-p', 'model:=demo', '--ros-args', '-p', 'device:=cpu')
     assert "'-p model:=demo'" in sentence and '--ros-args -p' in sentence
 
 
