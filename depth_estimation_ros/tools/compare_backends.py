@@ -28,6 +28,7 @@ from ..core.backends import Network
 from ..core.backends.export import Metres
 from ..core.backends.openvino import openvino_backend
 from ..core.checkpoint import read_checkpoint
+from ..core.families.onnx import load_onnxruntime
 from ..core.families.registry import load_family
 from ..core.frame import Frame
 from ..core.running.planner import Planner
@@ -52,7 +53,7 @@ def with_openvino(folder: Path, model: nn.Module, pixels: Tensor) -> Network:
 
 def with_onnx_runtime(folder: Path, model: nn.Module, pixels: Tensor) -> Network:
     """Export a patched model as an ONNX graph of one input shape, and load it."""
-    import onnxruntime  # type: ignore[import-not-found,import-untyped]
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -215,14 +216,20 @@ def _loaded(path: Path, output: str) -> Graph:
                           'again, with every file of it')
 
 
+def load_onnxruntime() -> Any:
+    """Import ONNX Runtime, but not what reports its use over the network, on Linux since 1.29."""
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')  # by the Privacy.md in its package
+    import onnxruntime
+    return onnxruntime
+
+
 def _runtimes() -> list[tuple[str, Callable[[Path, str], Graph]]]:
     """Return the runtimes that are installed, the best first."""
     runtimes: list[tuple[str, Callable[[Path, str], Graph]]] = []
     if find_spec('openvino'):
         runtimes.append(('OpenVINO', run_by_openvino))
     if find_spec('onnxruntime'):
-        import onnxruntime
-        gpu = 'CUDAExecutionProvider' in onnxruntime.get_available_providers()
+        gpu = 'CUDAExecutionProvider' in load_onnxruntime().get_available_providers()
         runtimes.insert(0 if gpu else len(runtimes), ('ONNX Runtime', run_by_onnxruntime))
     return runtimes
 
@@ -259,7 +266,7 @@ def run_by_onnxruntime(path: Path, output: str) -> Graph:
     :param output: the name of the output; '' takes the first.
     :raises CheckpointError: when the graph is no way from pixels to a map.
     """
-    import onnxruntime
+    onnxruntime = load_onnxruntime()
     wanted = ('TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider')
     available = onnxruntime.get_available_providers()
     session = onnxruntime.InferenceSession(

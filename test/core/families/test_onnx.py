@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -70,6 +73,17 @@ def test_an_exported_network_gives_the_same_depth(
     assert own.size(480, 640) == (70, 98)
     torch.testing.assert_close(estimate(own, frame), estimate(family, frame),
                                rtol=1e-5, atol=1e-5)
+
+
+def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    pytest.importorskip('onnxruntime', reason='nothing here runs ONNX files')
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in ('ORT_DISABLE_TELEMETRY', 'CI')}
+    subprocess.run(
+        [sys.executable, '-c', 'from depth_estimation_ros.core.families import onnx\n'
+         'assert onnx._runtimes()'], check=True, timeout=120,
+        env={**environment, 'HOME': str(tmp_path), 'XDG_CACHE_HOME': ''})
+    assert not [path for path in tmp_path.rglob('*') if 'onnxruntime' in path.name]
 
 
 def test_a_focal_length_scales_what_the_card_says_it_scales(exported: tuple[Path, Any]) -> None:
