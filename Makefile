@@ -43,9 +43,9 @@ $(VENV)/.extras: $(READY) requirements-extras.txt
 demo: $(READY)  ## run the node on a camera; INPUT=bag, folder or glob of pictures, or video
 	@$(RUN) depth_estimation_ros.tools.demo $(if $(INPUT),--input '$(INPUT)') $(ARGS)
 
-# Three for two cores: what runs the node waits for a third of its time.
+# Three for two cores: what runs the node waits for a third of its time. A process that dies is named and not replaced.
 test: $(READY)  ## run the tests in three processes; ARGS='-m slow' those that take long; DISTRO=kilted for ROS 2 Kilted
-	@$(RUN) pytest -n 3 --dist loadfile $(ARGS)
+	@$(RUN) pytest -n 3 --dist loadfile --max-worker-restart 0 $(ARGS)
 
 # Two plain processes: what the node's tests kill and fork is not to be traced.
 coverage: $(READY)  ## which lines outside ros/ the tests of core, recordings, commands and report run; the least covered first
