@@ -13,7 +13,7 @@ from depth_estimation_ros.recordings import RecordingError
 
 from .conftest import content
 
-DAMAGE = ('', '{"acc', '[{}]')
+DAMAGE = ('', *(pytest.param(text, marks=pytest.mark.slow) for text in ('{"acc', '[{}]')))
 
 
 @pytest.mark.parametrize('damage', DAMAGE)

@@ -16,7 +16,8 @@ from depth_estimation_ros.recordings import RecordingError
 from .conftest import SHAPE, frames
 from .kills import content
 
-DAMAGE = ('', '{"acc', '[]', '[{}]')
+DAMAGE = ('', *(pytest.param(text, marks=pytest.mark.slow)
+                for text in ('{"acc', '[]', '[{}]')))
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ def test_16_bits_are_taken_by_those_in_use(tmp_path, estimated):
                                   np.load(tmp_path / 'out8' / 'npy' / 'a.npy'))
 
 
+@pytest.mark.slow
 def test_neither_another_folder_nor_a_second_run_changes_the_bits_in_use(tmp_path, estimated):
     """A bright picture shows how many bits its folder has; a dark one beside it shows less."""
     dark = np.random.default_rng(5).integers(0, 200, SHAPE).astype(np.uint16)
